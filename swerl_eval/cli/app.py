@@ -1,0 +1,214 @@
+"""The command line. Commands are thin: they resolve the configuration, call one thing, and print.
+
+Heavy modules are imported inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, resolve, taking
+
+app = typer.Typer(
+    name="swerl-eval",
+    help="Measure how many SWE-bench issues a code model really fixes (the SWE-RL / Agentless Mini method).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+images_app = typer.Typer(name="images", help="Check, pull, build and remove instance images.", no_args_is_help=True)
+app.add_typer(images_app)
+
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes beside 0; 3 is kept for gates that are not met."""
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as results/my-run.")]
+
+
+@app.command()
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+def run(options: dict[str, Any]) -> None:
+    """Run the whole pipeline: localize, repair, select, evaluate.
+
+    The same command again finishes an interrupted run.
+    """
+    _work("evaluate", options)
+
+
+@app.command()
+@taking("workers", "timeout", "network", *PLACE)
+def demo(options: dict[str, Any]) -> None:
+    """Run the pipeline on the bundled suite with recorded answers; needs Docker, no model and no GPU."""
+    from swerl_eval.cli.work import carry_out
+    from swerl_eval.demo.setup import demo_settings, prepare
+
+    config = resolve(options, demo_settings())
+    prepare(lambda line: typer.echo(line, err=True))
+    _exit(carry_out(config, "evaluate"))
+
+
+@app.command()
+@taking(*CHOICE, *SAMPLING, *PLACE)
+def localize(options: dict[str, Any]) -> None:
+    """Choose the files that are likely to need the change."""
+    _work("localize", options)
+
+
+@app.command()
+@taking(*CHOICE, *SAMPLING, *PLACE)
+def repair(options: dict[str, Any]) -> None:
+    """Sample candidate patches (and localize first, where the run has not)."""
+    _work("repair", options)
+
+
+@app.command()
+@taking(*CHOICE, *SAMPLING, *PLACE)
+def select(options: dict[str, Any]) -> None:
+    """Choose one patch for each instance (and do first what the run has not)."""
+    _work("select", options)
+
+
+@app.command()
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+def evaluate(
+    options: dict[str, Any],
+    predictions: Annotated[
+        str | None,
+        typer.Option("--predictions", "-p", help="A .jsonl or .json of patches, or the word gold."),
+    ] = None,
+) -> None:
+    """Grade predictions officially, or the patches that a run has chosen (--run-id)."""
+    from swerl_eval.cli.work import evaluate_predictions
+
+    if predictions is None:
+        _work("evaluate", options)
+    else:
+        _exit(evaluate_predictions(resolve(options), predictions))
+
+
+@app.command()
+@taking(*CHOICE, *SANDBOX, *PLACE)
+def validate(options: dict[str, Any]) -> None:
+    """Check instances: the gold patch must resolve each, and no patch at all must not."""
+    from swerl_eval.cli.work import validate_instances
+
+    _exit(validate_instances(resolve(options)))
+
+
+@app.command()
+def report(
+    folder: RunFolder,
+    form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+) -> None:
+    """Print a run's report, made anew from its records."""
+    from swerl_eval.cli.work import print_report
+
+    print_report(folder, form)
+
+
+@app.command()
+@taking("config", "overrides")
+def export(
+    options: dict[str, Any],
+    folder: RunFolder,
+    to: Annotated[str, typer.Option("--to", help="swebench, leaderboard, experiments or package.module:Class.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: RUN/export/<format>.")] = None,
+) -> None:
+    """Write a finished run in somebody else's format. Names and links come from the settings' table `submission`."""
+    from swerl_eval.cli.work import export_run
+
+    export_run(folder, to, output, resolve(options).submission)
+
+
+@app.command(name="config")
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+def config_command(options: dict[str, Any]) -> None:
+    """Print the resolved settings."""
+    from swerl_eval.cli.work import print_config
+
+    print_config(resolve(options))
+
+
+@app.command()
+@taking("dataset", "sampler", "results")
+def doctor(options: dict[str, Any]) -> None:
+    """Say what this machine has and lacks for a run, and the line that fixes it."""
+    from swerl_eval.cli.doctor import examine
+
+    _exit(examine(resolve(options)))
+
+
+@images_app.command()
+@taking(*CHOICE)
+def check(options: dict[str, Any]) -> None:
+    """Say which images of the chosen instances are here."""
+    from swerl_eval.cli.images import check_images
+
+    _exit(check_images(resolve(options)))
+
+
+@images_app.command()
+@taking(*CHOICE)
+def pull(options: dict[str, Any]) -> None:
+    """Pull the images of the chosen instances that are not here."""
+    from swerl_eval.cli.images import pull_images
+
+    _exit(pull_images(resolve(options)))
+
+
+@images_app.command()
+def build(
+    task_repository: Annotated[Path, typer.Argument(help="Folder with tasks/<id>/Dockerfile.")],
+    instances: Annotated[list[str] | None, typer.Option("--instances", "-i", help="Only these ids.")] = None,
+) -> None:
+    """Build the images of a task repository from its Dockerfiles."""
+    from swerl_eval.cli.images import build_images
+
+    _exit(build_images(task_repository, instances or []))
+
+
+@images_app.command()
+@taking(*CHOICE)
+def prune(
+    options: dict[str, Any],
+    built: Annotated[bool, typer.Option("--built", help="Remove what this tool built.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove the images of the chosen instances, or those that this tool built."""
+    from swerl_eval.cli.images import prune_images
+
+    _exit(prune_images(None if built else resolve(options), yes=yes))
+
+
+def _work(until: str, options: dict[str, Any]) -> None:
+    from swerl_eval.cli.work import carry_out
+
+    _exit(carry_out(resolve(options), until))
+
+
+def _exit(code: int) -> None:
+    if code:
+        raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point: errors of ours are one line on stderr, and every way to end has its exit code."""
+    from swerl_eval.core.errors import SwerlEvalError, UsageError
+
+    try:
+        app()
+    except SwerlEvalError as error:
+        typer.echo(f"swerl-eval: {error}", err=True)
+        sys.exit(USAGE if isinstance(error, UsageError) else FAILED)
+    except KeyboardInterrupt:
+        typer.echo("swerl-eval: interrupted; the same command finishes the run", err=True)
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

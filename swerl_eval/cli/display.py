@@ -1,0 +1,93 @@
+"""What a run shows while it works: a live panel on a terminal, plain lines at a sane rate elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from swerl_eval.progress import Progress
+
+PLAIN_SECONDS = 30.0
+"""Between plain lines: a CI log of a night stays readable."""
+_STAGE_WORDS = {"localize": "localized", "repair": "repaired", "select": "selected", "evaluate": "evaluated"}
+
+
+class Display:
+    """Shows a `Progress` from a thread of its own, so that the work never waits for a terminal."""
+
+    def __init__(self, progress: Progress, stages: tuple[str, ...], title: str) -> None:
+        self._progress = progress
+        self._stages = stages
+        self._title = title
+        self._done = threading.Event()
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, get_renderable=self._panel, refresh_per_second=4, transient=True)
+        self._thread = threading.Thread(target=self._plain_lines, name="display", daemon=True)
+
+    def __enter__(self) -> Display:
+        if self._console.is_terminal:
+            self._live.start()
+        else:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._done.set()
+        if self._console.is_terminal:
+            self._live.stop()
+        else:
+            self._thread.join()
+            self._say()
+
+    def _plain_lines(self) -> None:
+        last = ""
+        while not self._done.wait(PLAIN_SECONDS):
+            now = self._counts()
+            if now != last:
+                self._say()
+                last = now
+
+    def _say(self) -> None:
+        sys.stderr.write(f"[{_clock(self._progress.seconds)}] {self._counts()}\n")
+        sys.stderr.flush()
+
+    def _counts(self) -> str:
+        progress = self._progress
+        stages = ", ".join(f"{_STAGE_WORDS[stage]} {progress.done[stage]}/{progress.total}" for stage in self._stages)
+        verdicts = ", ".join(f"{count} {verdict}" for verdict, count in progress.verdicts.most_common())
+        return f"{stages}{'; ' + verdicts if verdicts else ''}; {self._flow()}"
+
+    def _flow(self) -> str:
+        progress = self._progress
+        rate = progress.tokens / max(progress.seconds, 1e-9)
+        words = [f"{progress.samples} samples", f"{progress.tokens:,} tokens ({rate:,.0f}/s)"]
+        words += [f"{progress.requests} requests and {progress.containers} containers in flight"]
+        left = progress.remaining_seconds(self._stages[-1])
+        if left:
+            words.append(f"about {_clock(left)} left")
+        return ", ".join(words)
+
+    def _panel(self) -> RenderableType:
+        progress = self._progress
+        table = Table.grid(padding=(0, 1))
+        for stage in self._stages:
+            done = progress.done[stage]
+            bar = ProgressBar(total=max(progress.total, 1), completed=done, width=40)
+            table.add_row(_STAGE_WORDS[stage], bar, f"{done}/{progress.total}")
+        verdicts = Text("  ".join(f"{verdict} {count}" for verdict, count in progress.verdicts.most_common()))
+        title = Text(f"{self._title}  {_clock(progress.seconds)}", style="bold")
+        return Group(title, table, verdicts, Text(self._flow(), style="dim"))
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(seconds)) if seconds < 86400 else f"{seconds / 3600:.0f} h"

@@ -1,0 +1,140 @@
+"""`swerl-eval doctor`: what is here, what is missing, and the line that fixes it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from swerl_eval.compose import MIN_FREE_BYTES, open_source
+from swerl_eval.config import RunConfig
+from swerl_eval.core.errors import SwerlEvalError
+from swerl_eval.sandboxes.engine import connect
+
+FINE, MISSING, NOTE = "fine", "missing", "note"
+VERIFIED_IMAGES_BYTES = 120 * 2**30
+"""What the images of all of Verified were seen to take, one way or another."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination."""
+
+    what: str
+    state: str
+    detail: str
+    remedy: str = ""
+
+
+def examine(config: RunConfig) -> int:
+    """Print the findings; exit code 1 when something is missing that this configuration needs."""
+    checks: list[Callable[[RunConfig], Finding]] = [
+        _python, _docker, _disk, _dataset, _results, _cache, _git, _gpu, _vllm,
+    ]  # fmt: skip
+    findings = [check(config) for check in checks]
+    table = Table("what", "state", "found", "remedy")
+    styles = {FINE: "green", MISSING: "red", NOTE: "yellow"}
+    for finding in findings:
+        state = Text(finding.state, style=styles[finding.state])
+        table.add_row(finding.what, state, Text(finding.detail), Text(finding.remedy))
+    Console().print(table)
+    return 1 if any(finding.state == MISSING for finding in findings) else 0
+
+
+def _python(config: RunConfig) -> Finding:
+    return Finding("Python", FINE, f"{platform.python_version()} on {platform.machine()}, {os.cpu_count()} cores")
+
+
+def _docker(config: RunConfig) -> Finding:
+    try:
+        client = connect()
+    except SwerlEvalError as error:
+        return Finding("Docker", MISSING, str(error).partition(". ")[0], "apt-get install docker.io && dockerd &")
+    info = client.info()
+    memory = f"{info['MemTotal'] / 2**30:.0f} GiB"
+    detail = f"engine {info['ServerVersion']}, {info['NCPU']} cores, {memory}, {info['Images']} images"
+    if info["Architecture"] not in {"x86_64", "amd64"}:
+        remedy = (
+            "most published instance images are x86_64 only; build with `swerl-eval images build` where there are none"
+        )
+        return Finding("Docker", NOTE, f"{detail}, {info['Architecture']}", remedy)
+    return Finding("Docker", FINE, detail)
+
+
+def _disk(config: RunConfig) -> Finding:
+    root = Path("/var/lib/docker") if Path("/var/lib/docker").exists() else Path()
+    free = shutil.disk_usage(root).free
+    detail = f"{free / 2**30:.0f} GiB free"
+    if free < MIN_FREE_BYTES:
+        return Finding("disk", MISSING, detail, "docker system df; swerl-eval images prune")
+    if free < VERIFIED_IMAGES_BYTES:
+        return Finding(
+            "disk",
+            NOTE,
+            detail,
+            f"all of Verified may want {VERIFIED_IMAGES_BYTES / 2**30:.0f} GiB; use --shard or --limit",
+        )
+    return Finding("disk", FINE, detail)
+
+
+def _dataset(config: RunConfig) -> Finding:
+    try:
+        count = len(open_source(config).instances())
+    except SwerlEvalError as error:
+        return Finding("dataset", MISSING, str(error), "--dataset FILE.parquet")
+    return Finding("dataset", FINE, f"{config.dataset}: {count} instances")
+
+
+def _results(config: RunConfig) -> Finding:
+    return _writable("results", Path(config.results), "--results FOLDER")
+
+
+def _cache(config: RunConfig) -> Finding:
+    return _writable("cache", config.cache_folder(), "export SWERL_EVAL_CACHE=FOLDER")
+
+
+def _writable(what: str, folder: Path, remedy: str) -> Finding:
+    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if os.access(nearest, os.W_OK):
+        return Finding(what, FINE, str(folder))
+    return Finding(what, MISSING, f"{folder} cannot be written", remedy)
+
+
+def _git(config: RunConfig) -> Finding:
+    found = shutil.which("git")
+    return (
+        Finding("git", FINE, found)
+        if found
+        else Finding("git", NOTE, "not found", "apt-get install git (only for cloning)")
+    )
+
+
+def _gpu(config: RunConfig) -> Finding:
+    state = MISSING if config.sampler == "vllm" else NOTE
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return Finding("GPU", state, "no nvidia-smi", "only for --sampler vllm; else --base-url of a server")
+    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    names = "; ".join(done.stdout.strip().splitlines())
+    return (
+        Finding("GPU", FINE, names)
+        if done.returncode == 0 and names
+        else Finding("GPU", state, "nvidia-smi finds none")
+    )
+
+
+def _vllm(config: RunConfig) -> Finding:
+    if importlib.util.find_spec("vllm") is not None:
+        return Finding("vLLM", FINE, "installed")
+    state = MISSING if config.sampler == "vllm" else NOTE
+    return Finding("vLLM", state, "not installed", "pip install 'swerl-eval[vllm]' (only for --sampler vllm)")

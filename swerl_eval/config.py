@@ -1,0 +1,225 @@
+"""The configuration of a run: a TOML file, `-c key=value`, the command line. The only reader of the environment."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from swerl_eval.core.errors import InputError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a run. What only decides its speed is listed in `SPEED_ONLY`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # -- what is measured on
+    dataset: str = "verified"
+    """Alias (`verified`, `lite`, `full`, …), hub id, parquet / jsonl / json file, or a task repository."""
+    split: str = "test"
+    instances: tuple[str, ...] = ()
+    """Ids, globs, or `@file` with one of these a line. Empty: all."""
+    repo: tuple[str, ...] = ()
+    """Only these repositories, such as `sympy/sympy`."""
+    difficulty: tuple[str, ...] = ()
+    """Only these values of the dataset's column, such as `<15 min fix`."""
+    limit: int | None = Field(default=None, ge=1)
+    """The first so many of what is left."""
+    shard: str = ""
+    """`i/n`: this process's share, by a stable hash of the id."""
+    repositories: str = ""
+    """Folder with bare mirrors; searched before the cache. Empty: the cache alone."""
+
+    # -- the model
+    sampler: str = "openai"
+    """`openai`, `vllm`, `replay`, `gold`, or `package.module:Class`."""
+    model: str = ""
+    """Name or path, as the sampler takes it; also the name in predictions."""
+    base_url: str = ""
+    """OpenAI-compatible server. Empty: OPENAI_BASE_URL, else the library's default."""
+    answers: str = ""
+    """Recorded answers for the `replay` sampler (jsonl)."""
+    temperature: float = Field(default=1.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=4096, ge=1)
+    """Output tokens of one answer."""
+    samples: int = Field(default=1, ge=1)
+    """Repair samples per instance. With 1, nothing is shuffled."""
+    localization: str = "model"
+    """`model`, `oracle` (the gold patch's files), or a file of lists (`loc.jsonl`, as swe-rl writes it)."""
+    localization_samples: int = Field(default=1, ge=1)
+    max_files: int = Field(default=5, ge=1)
+    max_input_tokens: int = Field(default=60_000, ge=1)
+    """Budget for the files in a repair prompt."""
+    thinking: bool = True
+    """Send the system prompt that asks for <think> and <solution>."""
+    prompts: str = ""
+    """Folder of templates, or `swerl`. Empty: the bundled ones."""
+    seed: int = 0
+    engine: dict[str, Any] = Field(default_factory=dict)
+    """Arguments for vLLM's engine, as AsyncEngineArgs names them."""
+
+    # -- the sandbox
+    sandbox: str = "docker"
+    timeout: float = Field(default=1800, gt=0)
+    """Seconds for one evaluation, as `swebench eval` has it."""
+    memory: str = "8g"
+    """Per container; `none` for no limit."""
+    cpus: float = Field(default=2.0, ge=0)
+    """Per container; 0 for no limit, and never more than the engine has."""
+    pids: int = Field(default=4096, ge=0)
+    """Per container; 0 for no limit."""
+    network: str = Field(default="bridge", pattern="^(bridge|none)$")
+    """For evaluation; `bridge` as the official harness (eval scripts may install), or `none`."""
+
+    # -- how fast, and where it goes
+    workers: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) * 3 // 4), ge=1)
+    """Containers at a time."""
+    requests: int = Field(default=64, ge=1)
+    """Requests in flight at the sampler."""
+    results: str = "results"
+    run_id: str = ""
+    """Name of the run's folder. Empty: made from the configuration, so that the same command resumes."""
+    submission: dict[str, Any] = Field(default_factory=dict)
+    """What exports need and only the submitter knows: name, authors, site, model_display, model_org, os_model, …"""
+    cache: str = ""
+    """Folder for clones. Empty: SWERL_EVAL_CACHE, else the user's cache folder."""
+
+    @field_validator("shard")
+    @classmethod
+    def _shard_is_a_fraction(cls, value: str) -> str:
+        match = re.fullmatch(r"(\d+)/(\d+)", value)
+        if value and (match is None or not 1 <= int(match[1]) <= int(match[2])):
+            raise ValueError("a shard is i/n with 1 <= i <= n, such as 1/4")
+        return value
+
+    @field_validator("memory")
+    @classmethod
+    def _memory_is_a_size(cls, value: str) -> str:
+        parse_size(value)
+        return value
+
+    @property
+    def model_name(self) -> str:
+        """The name that predictions carry."""
+        return self.model or self.sampler
+
+    @property
+    def run_folder(self) -> Path:
+        """`results/<run_id>`."""
+        return Path(self.results) / (self.run_id or self.default_run_id())
+
+    def cache_folder(self) -> Path:
+        """Where clones are kept."""
+        chosen = self.cache or os.environ.get("SWERL_EVAL_CACHE", "")
+        return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("swerl-eval")
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that a result depends on; a resume must not change one of them."""
+        return {key: value for key, value in self.model_dump(mode="json").items() if key not in SPEED_ONLY}
+
+    def default_run_id(self) -> str:
+        """Readable, and different for different settings."""
+        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:8]
+        stem = "-".join(Path(part.rstrip("/")).name for part in (self.model_name, self.dataset))
+        return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem).strip('-.')}-{digest}"
+
+
+SPEED_ONLY = frozenset({"workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission"})
+"""Settings that change where and how fast, not what comes out."""
+
+
+def parse_size(text: str) -> int | None:
+    """Bytes of `8g`, `512m`, `100GB`; None for `none`."""
+    if text.strip().lower() in {"none", "0", ""}:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", text.lower())
+    if match is None:
+        message = f"{text!r} is not a size; write it as 512m or 8g"
+        raise ValueError(message)
+    return int(float(match[1]) * 1024 ** " kmgt".index(match[2] or " "))
+
+
+def load_config(
+    file: Path | None = None, overrides: Iterable[str] = (), options: Mapping[str, Any] | None = None
+) -> RunConfig:
+    """The resolved configuration: options over `-c key=value` over the file over the defaults.
+
+    Raises `UsageError` with the key's name and, for an unknown one, what may have been meant.
+    """
+    values: dict[str, Any] = _read_toml(file) if file is not None else {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            message = f"-c {override!r}: write it as key=value"
+            raise UsageError(message)
+        _put(values, key.strip(), _value(text.strip()))
+    values.update({key: value for key, value in (options or {}).items() if value is not None})
+    return _validated(values, str(file) if file is not None else "")
+
+
+def _put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set `key`, or `table.key`."""
+    *tables, last = key.split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            message = f"-c {key}: {table} is not a table"
+            raise UsageError(message)
+    values[last] = value
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        message = f"cannot read the configuration {file}: {error.strerror}"
+        raise InputError(message) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        message = f"{file} is not valid TOML: {error}"
+        raise InputError(message) from error
+    return values
+
+
+def _value(text: str) -> Any:
+    """A TOML value, or the text itself where it is none (so that `-c model=my-model` needs no quotes)."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _validated(values: dict[str, Any], place: str) -> RunConfig:
+    for key in values:
+        if key not in RunConfig.model_fields:
+            near = difflib.get_close_matches(key, RunConfig.model_fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; `swerl-eval config` prints all settings"
+            message = f"{place + ': ' if place else ''}unknown setting {key!r}{hint}"
+            raise UsageError(message)
+    try:
+        return RunConfig(**values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        message = f"{place + ': ' if place else ''}" + "; ".join(lines)
+        raise UsageError(message) from error
+
+
+def openai_credentials(base_url: str) -> tuple[str, str | None]:
+    """Key and address for an OpenAI-compatible server. A server of one's own rarely wants a key, so one is made up."""
+    address = base_url or os.environ.get("OPENAI_BASE_URL") or None
+    return os.environ.get("OPENAI_API_KEY") or "none", address

@@ -1,0 +1,135 @@
+"""What a prompt shows of a repository: its tree of Python files, and whole files under a token budget."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+_TEST_FOLDERS = frozenset({"tests", "testing"})
+_TEST_FILES = frozenset({"tests.py", "conftest.py"})
+TESTS_ARE_THE_PRODUCT = frozenset({"pytest-dev/pytest"})
+"""Repositories whose test-like files are shown too (as the published method does)."""
+
+_Tree = dict[str, "_Tree | None"]
+
+
+def is_test_path(path: str) -> bool:
+    """Whether a path is a test by the usual naming. On Verified, no gold patch edits such a file but pytest's."""
+    *folders, name = path.split("/")
+    return (
+        not _TEST_FOLDERS.isdisjoint(folders)
+        or name in _TEST_FILES
+        or name.startswith("test_")
+        or name.endswith("_test.py")
+    )
+
+
+def source_paths(paths: Iterable[str], repo: str) -> list[str]:
+    """The Python files that localization chooses from."""
+    keep_tests = repo in TESTS_ARE_THE_PRODUCT
+    return [path for path in paths if path.endswith(".py") and (keep_tests or not is_test_path(path))]
+
+
+def tree_text(paths: Iterable[str], indent: int = 4, rng: random.Random | None = None) -> str:
+    """The folders and files as an indented list; siblings in a random order when `rng` is given, else sorted."""
+    root: _Tree = {}
+    for path in paths:
+        node = root
+        *folders, name = path.split("/")
+        for folder in folders:
+            child = node.setdefault(folder, {})
+            node = child if child is not None else {}
+        node[name] = None
+    lines: list[str] = []
+    _write_tree(root, 0, indent, rng, lines)
+    return "\n".join(lines)
+
+
+def _write_tree(node: _Tree, depth: int, indent: int, rng: random.Random | None, lines: list[str]) -> None:
+    names = sorted(node)
+    if rng is not None:
+        rng.shuffle(names)
+    for name in names:
+        child = node[name]
+        lines.append(" " * (depth * indent) + name + ("/" if child is not None else ""))
+        if child is not None:
+            _write_tree(child, depth + 1, indent, rng, lines)
+
+
+_BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
+
+
+def parse_paths(answer: str, known: frozenset[str], limit: int) -> tuple[list[str], list[str]]:
+    """Paths that exist, in the order answered, at most `limit`; and what was answered but does not exist.
+
+    Read from the last fenced block that names a known file, else from the whole answer. `./`, `a/`, backquotes, quotes,
+    bullets and trailing remarks are taken off before a line is given up.
+    """
+    blocks = [*reversed(re.findall(r"```[^\n]*\n(.*?)(?:```|\Z)", answer, flags=re.DOTALL)), answer]
+    missed: list[str] = []
+    for block in blocks:
+        found: list[str] = []
+        ignored: list[str] = []
+        for line in block.splitlines():
+            if not line.strip() or line.lstrip().startswith("```"):
+                continue
+            path = _known_path(line, known)
+            if path is None:
+                ignored.append(line.strip()[:200])
+            elif path not in found:
+                found.append(path)
+        if found:
+            return found[:limit], ignored
+        missed = missed or ignored
+    return [], missed
+
+
+def _known_path(line: str, known: frozenset[str]) -> str | None:
+    text = _BULLET.sub("", line).strip()
+    words = text.split()
+    for form in (text, *words[:1]):
+        bare = form.strip("`'\"*,;:()[] ")
+        for path in (
+            bare,
+            bare.removeprefix("./"),
+            bare.removeprefix("/"),
+            bare.removeprefix("a/"),
+            bare.removeprefix("b/"),
+        ):
+            if path in known:
+                return path
+    return None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The files that go into one repair prompt, in order, and those that the budget left out."""
+
+    files: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+def within_budget(files: Sequence[str], tokens_of: Callable[[str], int], budget: int) -> Shown:
+    """Files taken in order while they fit; one that would overflow is skipped, later ones may still fit.
+
+    `tokens_of` gives the length of a file by its path. The first file is always taken: a prompt without any file is no
+    prompt, and if it is too long the model's refusal is on record.
+    """
+    shown: list[str] = []
+    skipped: list[str] = []
+    used = 0
+    for path in files:
+        size = tokens_of(path)
+        if shown and used + size > budget:
+            skipped.append(path)
+            continue
+        shown.append(path)
+        used += size
+    return Shown(tuple(shown), tuple(skipped))
+
+
+def join_files(files: Sequence[str], text_of: Callable[[str], str]) -> str:
+    """Whole files, each under `### path`, as the edit format names them."""
+    return "\n\n".join(f"### {path}\n{text_of(path)}" for path in files)

@@ -1,0 +1,68 @@
+"""Every error this package raises on purpose.
+
+    SwerlEvalError                what a caller may catch to catch all of them
+    ├── UsageError                the command or its configuration is wrong (exit code 2)
+    │   ├── InputError            a file handed in is malformed; names the file and the line
+    │   ├── UnknownInstanceError  an instance id that the dataset does not have
+    │   └── RunConflictError      the run folder was made under another configuration
+    ├── RunLockedError            another process writes this run folder
+    ├── PreflightError            something the run needs is missing (Docker, an image, disk)
+    ├── SourceError               a dataset or a repository cannot be read
+    ├── SamplerError              the model cannot be reached or refused for good
+    └── SandboxError              a job could not be run, through no fault of what it runs
+        ├── EngineUnavailableError  the Docker engine does not answer
+        └── ImageMissingError       the image is neither here nor to be pulled
+
+A message says what is wrong, where, and the remedy. What a patch, a test or a model does wrong is never an error:
+it is a stored result (`Rejection`, `Verdict`).
+"""
+
+from __future__ import annotations
+
+
+class SwerlEvalError(Exception):
+    """Root of the tree."""
+
+
+class UsageError(SwerlEvalError):
+    """The command line or the configuration asks for something that cannot be."""
+
+
+class InputError(UsageError):
+    """A file handed in is malformed."""
+
+
+class UnknownInstanceError(UsageError):
+    """The dataset has no such instance."""
+
+
+class RunConflictError(UsageError):
+    """The run folder belongs to another configuration."""
+
+
+class RunLockedError(SwerlEvalError):
+    """Another process is writing this run folder."""
+
+
+class PreflightError(SwerlEvalError):
+    """A need of the run is not met; found before any work was done."""
+
+
+class SourceError(SwerlEvalError):
+    """A dataset or repository cannot be read."""
+
+
+class SamplerError(SwerlEvalError):
+    """The model gives no answers: server gone, key refused, engine dead."""
+
+
+class SandboxError(SwerlEvalError):
+    """A job could not be run, through no fault of what it runs."""
+
+
+class EngineUnavailableError(SandboxError):
+    """The container engine does not answer."""
+
+
+class ImageMissingError(SandboxError):
+    """The image is neither local nor to be pulled."""

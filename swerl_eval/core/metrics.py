@@ -1,0 +1,58 @@
+"""Figures of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+def wilson(successes: int, total: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Wilson's interval of a rate (95 % by default), as fractions; (0, 1) when nothing was measured."""
+    if total == 0:
+        return 0.0, 1.0
+    rate = successes / total
+    spread = z * z / total
+    centre = (rate + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / total + spread / (4 * total))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """How well the chosen files cover the gold patch's files, over the instances that have both."""
+
+    instances: int
+    all_found: int
+    """Instances where one list holds every gold file."""
+    any_found: int
+    """Instances where some list holds some gold file."""
+    none_found: int
+    mean_coverage: float
+    """Mean share of gold files in a list, averaged over lists, then over instances."""
+    best_coverage: float
+    """Mean over instances of the best list's share."""
+
+
+def localization_recall(
+    lists: Mapping[str, Sequence[Sequence[str]]], gold: Mapping[str, Sequence[str]]
+) -> Recall | None:
+    """Recall of file lists by instance id against gold files by instance id; None when nothing can be compared."""
+    shares = {
+        instance: [
+            len(set(gold[instance]).intersection(files)) / len(set(gold[instance])) for files in lists[instance] or [[]]
+        ]
+        for instance in lists
+        if gold.get(instance)
+    }
+    if not shares:
+        return None
+    count = len(shares)
+    return Recall(
+        instances=count,
+        all_found=sum(max(values) == 1.0 for values in shares.values()),
+        any_found=sum(max(values) > 0.0 for values in shares.values()),
+        none_found=sum(max(values) == 0.0 for values in shares.values()),
+        mean_coverage=sum(sum(values) / len(values) for values in shares.values()) / count,
+        best_coverage=sum(max(values) for values in shares.values()) / count,
+    )

@@ -1,0 +1,259 @@
+"""The nouns of the method, as frozen dataclasses. Each stored record is one of these, one JSON line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+
+class Rejection(str, Enum):
+    """Why a sample gives no candidate patch. Stored with every sample that gives none."""
+
+    SAMPLE_FAILED = "sample_failed"
+    """The model gave no answer at all: a refused prompt, an error of the server."""
+    BAD_FORMAT = "bad_format"
+    """Markers of an edit are there, but no whole edit can be read."""
+    NO_EDIT = "no_edit"
+    """The answer holds no edit."""
+    UNKNOWN_PATH = "unknown_path"
+    """An edit names a file that was not shown to the model, or a place outside the repository."""
+    NO_MATCH = "no_match"
+    """The search text is not in the file."""
+    NO_CHANGE = "no_change"
+    """Search and replacement are the same, or the edits together change nothing."""
+    BLANK_LINES_ONLY = "blank_lines_only"
+    """Only blank lines or trailing blanks change."""
+    SYNTAX_ERROR = "syntax_error"
+    """A Python file does not parse after the edit, and did before."""
+    NOT_TEXT = "not_text"
+    """The diff would hold bytes that no predictions file can carry."""
+
+
+class Verdict(str, Enum):
+    """What the evaluation of one patch came to."""
+
+    RESOLVED = "resolved"
+    UNRESOLVED = "unresolved"
+    EMPTY_PATCH = "empty_patch"
+    """Nothing to run: no candidate, or the prediction was empty."""
+    PATCH_FAILED = "patch_failed"
+    """No command of the official ladder could apply the patch."""
+    TIMED_OUT = "timed_out"
+    INFRA_ERROR = "infra_error"
+    """The machine failed, not the patch; a resume runs it again."""
+    MISSING = "missing"
+    """No prediction was made for this instance."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What a model may know of one issue. No answer is within reach of this object."""
+
+    instance_id: str
+    """Such as `sympy__sympy-13480`."""
+    repo: str
+    """Owner and name, such as `sympy/sympy`."""
+    base_commit: str
+    problem_statement: str
+    """The issue's text."""
+    image: str
+    """Docker image with the repository at the base commit in /testbed, its environment ready."""
+    version: str = ""
+    created_at: str = ""
+    difficulty: str = ""
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """The answer to one instance. Only `evaluate`, `validate` and gold runs are handed one."""
+
+    instance_id: str
+    patch: str
+    """The gold patch, a unified diff."""
+    test_patch: str
+    row: dict[str, Any] = field(repr=False)
+    """The dataset's row as it stands, for swebench's own specification and grading."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One chat message."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """A prompt and the answers to draw from it. Identical prompts are one request, so a prompt is prefilled once."""
+
+    instance_id: str
+    stage: str
+    """`localize` or `repair` (later: `reproduce`, `regress`)."""
+    messages: tuple[Message, ...]
+    indices: tuple[int, ...]
+    """The sample numbers that the answers are for, in order; n is their count."""
+    seed: int
+    """Answer k is drawn with seed + k; requests of a run never overlap."""
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+    @property
+    def n(self) -> int:
+        """How many answers are asked for."""
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One answer of a model, or the recorded reason why there is none."""
+
+    text: str
+    finish_reason: str = "stop"
+    """`stop`, `length`, or `error`."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    reasoning: str = ""
+    """Thinking that a server sends apart from the text."""
+    error: str = ""
+    """Why there is no text; empty when there is one."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One stored answer (`samples.jsonl`), keyed by instance, stage and index."""
+
+    instance_id: str
+    stage: str
+    index: int
+    completion: Completion
+    files: tuple[str, ...]
+    """Paths shown in the prompt, in order. Empty for localization."""
+    prompt_sha256: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Localization:
+    """The files chosen for one instance (`localizations.jsonl`)."""
+
+    instance_id: str
+    file_lists: tuple[tuple[str, ...], ...]
+    """The unique lists, in the order in which they were first answered."""
+    origin: str
+    """`model`, `oracle`, or the file that the lists were taken from."""
+    ignored: tuple[str, ...] = ()
+    """Answered paths that do not exist."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One SEARCH/REPLACE block, as whole lines. No search line at all means a new file."""
+
+    path: str
+    search: tuple[str, ...]
+    replace: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What one repair sample comes to (`candidates.jsonl`)."""
+
+    instance_id: str
+    index: int
+    """Number of the sample."""
+    patch: str = ""
+    """Unified diff that git applies; empty when rejected."""
+    normal_form: str = ""
+    """SHA-256 of the form that votes are counted by; empty when rejected."""
+    rejection: Rejection | None = None
+    detail: str = ""
+    """Where and why it was rejected."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The one patch that enters the solve rate (`selections.jsonl`)."""
+
+    instance_id: str
+    index: int | None
+    """Sample number of the patch; None when there is no candidate or the patch was handed in."""
+    patch: str
+    reason: str
+    votes: int = 0
+    valid: int = 0
+    """Samples that gave a candidate."""
+    unique: int = 0
+    """Different normal forms among them."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one container may use."""
+
+    memory: int | None = None
+    """Bytes; None is no limit."""
+    cpus: float | None = None
+    pids: int | None = None
+    network: str = "bridge"
+    """Docker network mode: `bridge`, or `none`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A script to run in a fresh container, as data: it can be shipped to another machine or hashed."""
+
+    name: str
+    """For the eyes of whoever lists containers."""
+    image: str
+    script: str
+    """Bash. Built by `core.scripts`, never from a model's text."""
+    files: tuple[tuple[str, bytes], ...]
+    """Absolute path and content, put in place before the start."""
+    limits: Limits
+    timeout: float
+    """Seconds for the whole script; then the container is killed."""
+    log: str
+    """Path of the file that takes the output (both streams, in order)."""
+    max_log_bytes: int = 256 * 2**20
+    """Beyond this the middle of the output is left out; its end is always kept."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """How a job ended."""
+
+    exit_code: int
+    timed_out: bool
+    out_of_memory: bool
+    seconds: float
+    """From the container's start to its end."""
+    log: str
+    log_truncated: bool = False
+    image_id: str = ""
+    """Content digest of the image that was run."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The verdict on one patch (`evaluations.jsonl`), keyed by instance and patch."""
+
+    instance_id: str
+    patch_sha256: str
+    verdict: Verdict
+    report: dict[str, Any] | None = None
+    """The instance's entry of the official report.json; None where the official harness writes none."""
+    reason: str = ""
+    """Why an infra_error or a failed patch came about."""
+    seconds: float = 0.0
+    image_id: str = ""
+    log_truncated: bool = False
+    gold_files: tuple[str, ...] = ()
+    """Files that the gold patch edits, so that recall can be told from the run folder alone."""
+
+    @property
+    def resolved(self) -> bool:
+        """Whether this counts as solved."""
+        return self.verdict is Verdict.RESOLVED

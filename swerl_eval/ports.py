@@ -1,0 +1,122 @@
+"""The seams. What varies (who answers, where rows come from, where code runs, what comes out) sits behind one of these.
+
+Each seam has a table of lazy `module:Class` entries in its folder's `__init__`; `package.module:Class` names anything
+else. `tests/contracts/` runs one suite per seam over its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from swerl_eval.core.types import Completion, Instance, Job, JobResult, Oracle, SampleRequest
+
+OnTokens = Callable[[int], None]
+"""Told how many output tokens have arrived since the last call."""
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """What a sampler may be opened with; each takes what it needs."""
+
+    model: str = ""
+    """Name or path."""
+    api_key: str = "none"
+    base_url: str | None = None
+    answers: Path | None = None
+    """File of recorded answers."""
+    engine: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments for an engine in this process."""
+    oracle: Callable[[str], Oracle] | None = None
+    """The answers; handed to `gold` alone."""
+
+
+class Sampler(Protocol):
+    """Draws answers from a model.
+
+    `sample` returns exactly `request.n` completions, in the order of `request.indices`. A prompt that is too long, an
+    answer that was filtered: a completion with `error` set. It raises `SamplerError` when the model cannot be had at
+    all (server gone after the retries, key refused, engine dead). It may be called concurrently; cancelling it ends
+    the request at the model too.
+    """
+
+    recorded: bool
+    """True when the answers were not drawn from a model now; every report says so."""
+
+    @classmethod
+    def open(cls, settings: SamplerSettings) -> Sampler:
+        """A sampler for these settings. Raises `UsageError` for one that is missing, naming the option."""
+        ...
+
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+        """Answers to one prompt."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Length of a text in the model's tokens, or a careful estimate (never too low by more than a tenth)."""
+        ...
+
+    async def aclose(self) -> None:
+        """Free what the sampler holds. Called once."""
+        ...
+
+
+class Snapshot(Protocol):
+    """A repository at one commit, without a checkout."""
+
+    def paths(self) -> Sequence[str]:
+        """All files, sorted, with forward slashes."""
+        ...
+
+    def read(self, path: str) -> str | None:
+        """A file's text, line endings untouched, bytes that are not UTF-8 kept as surrogates; None if there is none."""
+        ...
+
+
+class Source(Protocol):
+    """Where issues, answers and repositories come from."""
+
+    fingerprint: str
+    """Hash of the rows' content, for the manifest."""
+
+    def instances(self) -> Sequence[Instance]:
+        """The chosen instances, in a fixed order."""
+        ...
+
+    def oracle(self, instance_id: str) -> Oracle:
+        """The answer. Not to be called by a stage that samples or selects."""
+        ...
+
+    def snapshot(self, instance: Instance) -> Snapshot:
+        """The repository at the base commit. Raises `SourceError` when it cannot be had."""
+        ...
+
+
+class Sandbox(Protocol):
+    """Runs untrusted code. Opened with an owner, whose leftovers of an earlier crash it removes, and a worker count.
+
+    Results: a script that fails, runs out of time or memory, floods its output. Errors (`SandboxError`): the engine
+    does not answer, the image is missing, the container was removed by somebody else. Whatever happens, no container
+    of the job is left, also when the call is cancelled.
+    """
+
+    async def run(self, job: Job) -> JobResult:
+        """Run one job in a fresh container."""
+        ...
+
+    async def aclose(self) -> None:
+        """Wait for removals under way and let go of the engine. Called once."""
+        ...
+
+
+class Exporter(Protocol):
+    """Writes a finished run in somebody else's format."""
+
+    def export(self, run: Path, destination: Path, details: Mapping[str, Any]) -> list[Path]:
+        """Write below `destination` and return the folders and files to look at.
+
+        `details` is the configuration's table `submission`: what only the submitter knows (names, links).
+        """
+        ...

@@ -1,0 +1,46 @@
+"""What a run is doing right now, as counters that a display polls."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Progress:
+    """Counters of one process; nothing here is a result."""
+
+    total: int = 0
+    """Instances of the run."""
+    done: Counter[str] = field(default_factory=Counter)
+    """Instances that each stage has finished, resumed ones included."""
+    resumed: Counter[str] = field(default_factory=Counter)
+    """Of these, those found in the run folder."""
+    verdicts: Counter[str] = field(default_factory=Counter)
+    samples: int = 0
+    """Answers received by this process."""
+    tokens: int = 0
+    """Output tokens received by this process."""
+    requests: int = 0
+    """In flight."""
+    containers: int = 0
+    """In flight."""
+    started: float = field(default_factory=time.monotonic)
+
+    def finish(self, stage: str, *, resumed: bool) -> None:
+        """Count an instance through a stage."""
+        self.done[stage] += 1
+        self.resumed[stage] += resumed
+
+    @property
+    def seconds(self) -> float:
+        """Since the start of this process's work."""
+        return time.monotonic() - self.started
+
+    def remaining_seconds(self, last_stage: str) -> float | None:
+        """Estimate from the instances that this process carried to the end; None while there is none."""
+        worked = self.done[last_stage] - self.resumed[last_stage]
+        if worked <= 0:
+            return None
+        return self.seconds / worked * (self.total - self.done[last_stage])

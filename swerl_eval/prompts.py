@@ -1,0 +1,114 @@
+"""Renders the prompt templates: the bundled ones, a folder of the user's, or those of an installed `swerl` package."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import jinja2
+
+from swerl_eval.core.diffs import sha256
+from swerl_eval.core.errors import UsageError
+
+LOCALIZE = "localize"
+REPAIR = "repair"
+THINKING_SYSTEM = "thinking_system"
+NAMES = (LOCALIZE, REPAIR, THINKING_SYSTEM)
+SWERL = "swerl"
+
+
+class Prompts(Protocol):
+    """A set of templates."""
+
+    def render(self, name: str, **values: object) -> str:
+        """The template filled in; a value that it needs and does not get is a `UsageError`."""
+        ...
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of each template's text, for the manifest."""
+        ...
+
+
+def bundled_folder() -> Path:
+    """Where the project's own templates lie: in the wheel, else in the checkout."""
+    inside = Path(__file__).parent / "_prompts"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "prompts"
+
+
+def load_prompts(where: str) -> Prompts:
+    """Templates from `where`: empty for the bundled ones, `swerl`, or a folder with one `<name>.jinja` for each use."""
+    if where == SWERL:
+        return _SwerlPrompts()
+    return _FolderPrompts(Path(where) if where else bundled_folder())
+
+
+class _FolderPrompts:
+    def __init__(self, folder: Path) -> None:
+        missing = [f"{name}.jinja" for name in NAMES if not (folder / f"{name}.jinja").is_file()]
+        if missing:
+            message = f"{folder} has no {', '.join(missing)}; a prompts folder needs one template for each use"
+            raise UsageError(message)
+        self._folder = folder
+        self._texts = {name: (folder / f"{name}.jinja").read_text(encoding="utf-8") for name in NAMES}
+        # Values go in as data: an issue's text is never read as a template, and nothing is escaped since the
+        # result is a prompt, not a page.
+        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+        try:
+            self._templates = {name: environment.from_string(text) for name, text in self._texts.items()}
+        except jinja2.TemplateSyntaxError as error:
+            message = f"{folder}: line {error.lineno}: {error.message}"
+            raise UsageError(message) from error
+
+    def render(self, name: str, **values: object) -> str:
+        try:
+            return self._templates[name].render(values).strip()
+        except jinja2.UndefinedError as error:
+            message = f"{self._folder / name}.jinja: {error.message}; it may use {', '.join(sorted(values))}"
+            raise UsageError(message) from error
+
+    def fingerprints(self) -> dict[str, str]:
+        return {name: sha256(text) for name, text in self._texts.items()}
+
+
+class _SwerlPrompts:
+    """The published templates, read as data from an installed `swerl`: its code asserts environments."""
+
+    _CONSTANTS: ClassVar = {
+        LOCALIZE: ("agentless_mini/utils/prompts.py", "LOCALIZATION"),
+        REPAIR: ("core/prompts.py", "AGENTLESS_REPAIR"),
+        THINKING_SYSTEM: ("core/prompts.py", "THINKING_SYSTEM"),
+    }
+    _VALUES: ClassVar = {"tree": "structure", "limit": "n", "files": "content"}
+
+    def __init__(self) -> None:
+        spec = importlib.util.find_spec(SWERL)
+        if spec is None or not spec.submodule_search_locations:
+            message = "--prompts swerl needs the package `swerl` (facebookresearch/swe-rl) installed beside this one"
+            raise UsageError(message)
+        root = Path(spec.submodule_search_locations[0])
+        self._texts = {name: _text_constant(root / file, key) for name, (file, key) in self._CONSTANTS.items()}
+
+    def render(self, name: str, **values: object) -> str:
+        if name == THINKING_SYSTEM:
+            return self._texts[name]
+        return self._texts[name].format(**{self._VALUES.get(key, key): value for key, value in values.items()}).strip()
+
+    def fingerprints(self) -> dict[str, str]:
+        return {name: sha256(text) for name, text in self._texts.items()}
+
+
+def _text_constant(file: Path, name: str) -> str:
+    """A module-level `NAME = "..."` or `NAME = "...".strip()`."""
+    tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            value: Any = node.value
+            stripped = (
+                isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "strip"
+            )
+            text = ast.literal_eval(value.func.value if stripped else value)
+            return str(text).strip() if stripped else str(text)
+    message = f"the installed `swerl` has no text {name} in {file.name}; use --prompts FOLDER"
+    raise UsageError(message)

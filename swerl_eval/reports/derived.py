@@ -1,0 +1,20 @@
+"""The files of a run folder that can always be made again from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from swerl_eval.reports.official import predictions, report_name, run_report
+from swerl_eval.reports.summary import Report, build_report
+from swerl_eval.store import Run, write_json, write_lines
+
+
+def write_derived(run: Run, failures: Mapping[str, str] | None = None) -> Report:
+    """Write `report.json`, and where patches were chosen `all_preds.jsonl` and swebench's run report."""
+    report = build_report(run, failures)
+    write_json(run.folder / "report.json", report)
+    rows = predictions(run)
+    if rows:
+        write_lines(run.folder / "all_preds.jsonl", rows)
+        write_json(run.folder / report_name(run), run_report(run))
+    return report

@@ -1,0 +1,86 @@
+"""Export a row of the leaderboard's `leaderboards.json`, with the pins that such rows lack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swerl_eval.reports.summary import Report, build_report
+from swerl_eval.store import Run, write_json
+
+
+class LeaderboardExporter:
+    """`swerl-eval export RUN --to leaderboard` (a `ports.Exporter`)."""
+
+    def export(self, run: Path, destination: Path, details: Mapping[str, Any]) -> list[Path]:
+        """Write `leaderboard.json` below `destination`."""
+        opened = Run(run)
+        destination.mkdir(parents=True, exist_ok=True)
+        target = destination / "leaderboard.json"
+        write_json(target, leaderboard_row(opened, build_report(opened), details))
+        return [target]
+
+
+def attempts(run: Run) -> str:
+    """The leaderboard's word for it: a choice among several samples is best@k, which counts as `2+`."""
+    return "1" if run.manifest.config["samples"] == 1 else "2+"
+
+
+def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dict[str, Any]:
+    """The row. Booleans are booleans, ids occur once, and `pins` say what the score was measured with."""
+    date = run.manifest.created_at[:10]
+    name = str(details.get("name") or run.manifest.model_name)
+    model = str(details.get("model_display") or run.manifest.model_name)
+    org = str(details.get("model_org") or "")
+    answered: dict[str, int] = {}
+    for sample in run.samples.values():
+        answered[sample.instance_id] = answered.get(sample.instance_id, 0) + 1
+    return {
+        "name": name,
+        "folder": submission_folder(run),
+        "date": date,
+        "resolved": round(100 * report["solve_rate"], 2),
+        "agent": "swerl-eval (Agentless Mini)",
+        "agent_org": str(details.get("agent_org") or ""),
+        "model_display": model,
+        "model_org": org,
+        "reasoning_effort": details.get("reasoning_effort"),
+        "model_release_date": details.get("model_release_date"),
+        "tags": [f"Model: {model}", *([f"Org: {org}"] if org else []), f"System: Attempts - {attempts(run)}"],
+        "logo": list(details.get("logo") or []),
+        "os_model": bool(details.get("os_model", False)),
+        "os_system": True,
+        "checked": False,
+        "cost": details.get("cost"),
+        "instance_cost": None,
+        "instance_calls": None,
+        "per_instance_details": {
+            row["instance_id"]: {
+                "resolved": row["verdict"] == "resolved",
+                "cost": None,
+                "api_calls": answered.get(row["instance_id"], 0),
+            }
+            for row in report["instances"]
+        },
+        "logs": details.get("logs"),
+        "trajs": details.get("trajs"),
+        "site": details.get("site"),
+        "warning": "answers were recorded, not sampled" if run.manifest.recorded else None,
+        "pins": {
+            "dataset": run.manifest.config["dataset"],
+            "dataset_sha256": run.manifest.dataset_fingerprint,
+            "denominator": report["total"],
+            "versions": run.manifest.versions,
+            "prompts_sha256": run.manifest.prompts,
+            "images": {row["instance_id"]: row["image_id"] for row in report["instances"] if row.get("image_id")},
+        },
+    }
+
+
+def submission_folder(run: Run) -> str:
+    """`<YYYYMMDD>_<model>`, as submissions are named."""
+    model = "".join(
+        c if c.isalnum() or c in "-._" else "-" for c in run.manifest.model_name.rstrip("/").rsplit("/", 1)[-1]
+    )
+    return f"{run.manifest.created_at[:10].replace('-', '')}_{model}"

@@ -1,0 +1,122 @@
+"""The run's own report: from the records of a run folder to one document (`report.json`).
+
+The same records always give the same document: no times, no order of arrival.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from swerl_eval.core.metrics import localization_recall, wilson
+from swerl_eval.core.types import Evaluation, Verdict
+from swerl_eval.store import Run
+
+Report = dict[str, Any]
+
+
+def build_report(run: Run, failures: Mapping[str, str] | None = None) -> Report:
+    """The report of a run, finished or not. `failures` are instances that could not be worked on, with the reason."""
+    evaluations = {name: run.evaluation_of(name) for name in run.manifest.instance_ids}
+    verdicts = Counter(_verdict(evaluation).value for evaluation in evaluations.values())
+    total = len(run.manifest.instance_ids)
+    resolved = verdicts[Verdict.RESOLVED.value]
+    low, high = wilson(resolved, total)
+    return {
+        "schema_version": 1,
+        "run_id": run.manifest.run_id,
+        "model": run.manifest.model_name,
+        "recorded": run.manifest.recorded,
+        "dataset": run.manifest.config["dataset"],
+        "dataset_fingerprint": run.manifest.dataset_fingerprint,
+        "versions": run.manifest.versions,
+        "total": total,
+        "resolved": resolved,
+        "solve_rate": resolved / total,
+        "interval_95": [low, high],
+        "verdicts": {verdict.value: verdicts[verdict.value] for verdict in Verdict},
+        "complete": not verdicts[Verdict.MISSING.value] and not verdicts[Verdict.INFRA_ERROR.value],
+        "localization": _localization(run, evaluations),
+        "sampling": _sampling(run),
+        "instances": [_row(run, name, evaluations[name], (failures or {}).get(name)) for name in sorted(evaluations)],
+    }
+
+
+def _verdict(evaluation: Evaluation | None) -> Verdict:
+    return Verdict.MISSING if evaluation is None else evaluation.verdict
+
+
+def _localization(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Report | None:
+    """Recall against the gold files of the instances that were evaluated."""
+    lists = {record.instance_id: record.file_lists for record in run.localizations.values()}
+    gold = {name: evaluation.gold_files for name, evaluation in evaluations.items() if evaluation is not None}
+    recall = localization_recall(lists, gold)
+    if recall is None:
+        return None
+    origins = sorted({record.origin for record in run.localizations.values()})
+    return {"origin": ", ".join(origins), **asdict(recall)}
+
+
+def _sampling(run: Run) -> Report | None:
+    """The funnel from samples to candidates, and the tokens it took; None for predictions that were handed in."""
+    if not len(run.candidates):
+        return None
+    rejections: Counter[str] = Counter()
+    valid = instances_with_candidate = unique = 0
+    forms: dict[str, set[str]] = {}
+    for candidate in run.candidates.values():
+        if candidate.rejection is None:
+            valid += 1
+            forms.setdefault(candidate.instance_id, set()).add(candidate.normal_form)
+        else:
+            rejections[candidate.rejection.value] += 1
+    instances_with_candidate = len(forms)
+    unique = sum(map(len, forms.values()))
+    prompt_tokens = completion_tokens = cut = 0
+    for sample in run.samples.values():
+        prompt_tokens += sample.completion.prompt_tokens or 0
+        completion_tokens += sample.completion.completion_tokens or 0
+        cut += sample.completion.finish_reason == "length"
+    return {
+        "samples": len(run.candidates),
+        "valid": valid,
+        "unique": unique,
+        "instances_with_candidate": instances_with_candidate,
+        "rejections": dict(sorted(rejections.items())),
+        "cut_at_max_tokens": cut,
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+    }
+
+
+def _row(run: Run, name: str, evaluation: Evaluation | None, failure: str | None) -> Report:
+    selection = run.selections.get(name)
+    row: Report = {"instance_id": name, "verdict": _verdict(evaluation).value}
+    if selection is not None:
+        row |= {
+            "sample": selection.index,
+            "selection": selection.reason,
+            "votes": selection.votes,
+            "valid": selection.valid,
+            "unique": selection.unique,
+        }
+    localization = run.localizations.get(name)
+    if localization is not None:
+        row["files"] = [list(files) for files in localization.file_lists]
+    if evaluation is not None:
+        row["gold_files"] = list(evaluation.gold_files)
+        row["image_id"] = evaluation.image_id
+        tests = (evaluation.report or {}).get("tests_status")
+        if tests:
+            row["tests"] = {
+                kind: f"{len(tests[kind]['success'])}/{len(tests[kind]['success']) + len(tests[kind]['failure'])}"
+                for kind in ("FAIL_TO_PASS", "PASS_TO_PASS")
+            }
+    reason = failure or (evaluation.reason if evaluation else "")
+    if selection is not None and not selection.patch:
+        reason = selection.reason
+    if reason:
+        row["reason"] = reason
+    return row

@@ -1,0 +1,47 @@
+"""Export for swebench's own tools: predictions, logs where `swebench report` looks for them, the run report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swerl_eval.reports.official import log_folder, predictions, report_name, run_report
+from swerl_eval.store import Run, write_json, write_lines
+
+OFFICIAL_FILES = ("patch.diff", "eval.sh", "test_output.txt", "run_instance.log", "report.json")
+
+
+class SwebenchExporter:
+    """`swerl-eval export RUN --to swebench` (a `ports.Exporter`)."""
+
+    def export(self, run: Path, destination: Path, details: Mapping[str, Any]) -> list[Path]:
+        """Write the layout below `destination`; `swebench report <run_id>` works from there."""
+        opened = Run(run)
+        destination.mkdir(parents=True, exist_ok=True)
+        logs = log_folder(opened, destination)
+        for name in opened.manifest.instance_ids:
+            copy_logs(opened.logs(name), logs / name, OFFICIAL_FILES)
+        write_lines(destination / "all_preds.jsonl", predictions(opened))
+        write_json(destination / report_name(opened), run_report(opened))
+        logs.parent.mkdir(parents=True, exist_ok=True)
+        config = opened.manifest.config
+        write_json(
+            logs.parent / "run.json",
+            {
+                "dataset": config["dataset"],
+                "split": config["split"],
+                "task_repo": None,
+                "created_at": opened.manifest.created_at,
+            },
+        )
+        return [destination / "all_preds.jsonl", destination / report_name(opened), logs]
+
+
+def copy_logs(source: Path, target: Path, names: tuple[str, ...]) -> None:
+    """Copy those of an instance's official files that there are."""
+    for name in names:
+        if (source / name).is_file():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target / name)

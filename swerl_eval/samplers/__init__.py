@@ -1,0 +1,14 @@
+"""Who answers prompts: the table of samplers. Add one by adding a file here and a line to the table."""
+
+SAMPLERS = {
+    "openai": "swerl_eval.samplers.openai_api:OpenAISampler",
+    "vllm": "swerl_eval.samplers.vllm_engine:VllmSampler",
+    "replay": "swerl_eval.samplers.replay:ReplaySampler",
+    "gold": "swerl_eval.samplers.gold:GoldSampler",
+}
+"""Name to `module:Class`, imported on first use."""
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of a text whose tokenizer is not at hand: a third of its UTF-8 bytes, which is high for code and prose."""
+    return -(-len(text.encode("utf-8", "surrogatepass")) // 3)

@@ -1,0 +1,64 @@
+"""The oracle's patch as a model's answer: checks everything after the sampler, from parsing to the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unidiff import PatchSet
+
+from swerl_eval.core.diffs import files_touched
+from swerl_eval.core.edits import DIVIDER, FENCE, REPLACE, SEARCH
+from swerl_eval.core.errors import UsageError
+from swerl_eval.core.types import Completion, Oracle, SampleRequest
+from swerl_eval.ports import OnTokens, SamplerSettings
+from swerl_eval.samplers import estimated_tokens
+
+
+class GoldSampler:
+    """Answers every prompt with the gold patch (a `ports.Sampler`). Not a model: reports say so."""
+
+    recorded = True
+
+    def __init__(self, oracle: Callable[[str], Oracle]) -> None:
+        self._oracle = oracle
+
+    @classmethod
+    def open(cls, settings: SamplerSettings) -> GoldSampler:
+        """Needs `oracle`."""
+        if settings.oracle is None:
+            message = "the gold sampler needs a dataset with answers"
+            raise UsageError(message)
+        return cls(settings.oracle)
+
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+        """The gold files, or the gold edits."""
+        patch = self._oracle(request.instance_id).patch
+        if request.stage == "localize":
+            answer = Completion("\n".join([FENCE, *files_touched(patch), FENCE]))
+        else:
+            answer = gold_answer(patch)
+        on_tokens(0)
+        return [answer] * request.n
+
+    def count_tokens(self, text: str) -> int:
+        """An estimate."""
+        return estimated_tokens(text)
+
+    async def aclose(self) -> None:
+        """Nothing is held."""
+
+
+def gold_answer(patch: str) -> Completion:
+    """A unified diff as SEARCH/REPLACE blocks, one a hunk; what blocks cannot say is a recorded failure."""
+    blocks = []
+    for file in PatchSet(patch):
+        if file.is_removed_file or file.is_rename or file.is_binary_file:
+            return Completion(
+                "", "error", error=f"{file.path}: SEARCH/REPLACE cannot remove, rename or carry binary files"
+            )
+        for hunk in file:
+            search = [line.value.rstrip("\n") for line in hunk if line.is_context or line.is_removed]
+            replace = [line.value.rstrip("\n") for line in hunk if line.is_context or line.is_added]
+            lines = [f"{FENCE}python", f"### {file.path}", SEARCH, *search, DIVIDER, *replace, REPLACE, FENCE]
+            blocks.append("\n".join(lines))
+    return Completion("\n\n".join(blocks))

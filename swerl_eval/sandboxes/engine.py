@@ -1,0 +1,61 @@
+"""The Docker engine: one client, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import docker
+import docker.errors
+import requests.exceptions
+import urllib3.exceptions
+
+from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
+
+API_TIMEOUT = 120.0
+"""Seconds for one call of the engine's API. Creating a container on a slow disk was seen to take 40."""
+
+NO_ENGINE = (
+    "no Docker engine answers ({reason}). Install one (`apt-get install docker.io`), start it (`dockerd`, or "
+    "`systemctl start docker`) and let this user reach it (group `docker`, or DOCKER_HOST); `swerl-eval doctor` checks"
+)
+
+
+def connect(pool: int = 32) -> docker.DockerClient:
+    """A client of the engine that the environment names. Raises `EngineUnavailableError` with the remedy."""
+    try:
+        client = docker.from_env(timeout=API_TIMEOUT, max_pool_size=pool)
+        client.ping()
+    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        raise EngineUnavailableError(NO_ENGINE.format(reason=_short(error))) from error
+    return client
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Turn the client library's errors into ours; `doing` says what was attempted."""
+    try:
+        yield
+    except docker.errors.ImageNotFound as error:
+        message = f"{doing}: {_short(error)}"
+        raise ImageMissingError(message) from error
+    except docker.errors.APIError as error:
+        message = f"{doing}: {_short(error)}"
+        raise SandboxError(message) from error
+    except (
+        docker.errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        ConnectionError,
+    ) as error:
+        message = f"{doing}: the Docker engine does not answer ({_short(error)})"
+        raise EngineUnavailableError(message) from error
+
+
+def _short(error: BaseException) -> str:
+    explanation: Any = getattr(error, "explanation", None) or error
+    if isinstance(explanation, bytes):
+        explanation = explanation.decode(errors="replace")
+    lines = str(explanation).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__

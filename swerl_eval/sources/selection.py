@@ -1,0 +1,97 @@
+"""Which of a dataset's rows a run is about."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swerl_eval.core.errors import InputError, UnknownInstanceError, UsageError
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to keep, each empty for all. Applied in this order; `limit` is last but for the shard."""
+
+    instances: Sequence[str] = ()
+    """Ids, globs, `@file`."""
+    repos: Sequence[str] = ()
+    difficulties: Sequence[str] = ()
+    limit: int | None = None
+    shard: str = ""
+    """`i/n`."""
+
+
+def choose(rows: Sequence[Row], choice: Choice) -> list[Row]:
+    """The chosen rows, in the dataset's order.
+
+    Raises `UnknownInstanceError` for an id or glob that matches nothing, with the nearest ids, and `UsageError` when
+    nothing is left.
+    """
+    chosen = list(rows)
+    if choice.instances:
+        wanted = _wanted_ids(choice.instances, [row["instance_id"] for row in rows])
+        chosen = [row for row in chosen if row["instance_id"] in wanted]
+    chosen = _keep(chosen, "repo", choice.repos)
+    chosen = _keep(chosen, "difficulty", choice.difficulties)
+    if choice.limit is not None:
+        chosen = chosen[: choice.limit]
+    if not chosen:
+        message = "no instance is left; check --instances, --repo and --difficulty"
+        raise UsageError(message)
+    if choice.shard:
+        part, parts = map(int, choice.shard.split("/"))
+        chosen = [row for row in chosen if shard_of(row["instance_id"], parts) == part]
+    return chosen
+
+
+def shard_of(instance_id: str, parts: int) -> int:
+    """Number from 1 to `parts`, from the id alone: adding or reordering instances moves no other."""
+    return int.from_bytes(hashlib.sha256(instance_id.encode()).digest()[:8], "big") % parts + 1
+
+
+def _keep(rows: list[Row], column: str, wanted: Sequence[str]) -> list[Row]:
+    if not wanted:
+        return rows
+    present = {str(row.get(column) or "") for row in rows}
+    for value in wanted:
+        if value not in present:
+            message = f"no instance has {column} {value!r}; there are: {', '.join(sorted(present - {''})) or 'none'}"
+            raise UsageError(message)
+    return [row for row in rows if str(row.get(column) or "") in wanted]
+
+
+def _wanted_ids(patterns: Iterable[str], known: list[str]) -> set[str]:
+    wanted: set[str] = set()
+    for pattern, place in _expanded(patterns):
+        matches = {pattern} & set(known) or set(fnmatch.filter(known, pattern))
+        if not matches:
+            near = difflib.get_close_matches(pattern, known, n=3)
+            hint = f"; did you mean {', '.join(near)}?" if near else ""
+            message = f"{place}the dataset has no instance {pattern!r}{hint}"
+            raise UnknownInstanceError(message)
+        wanted |= matches
+    return wanted
+
+
+def _expanded(patterns: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for pattern in patterns:
+        if not pattern.startswith("@"):
+            yield from ((part.strip(), "") for part in pattern.split(",") if part.strip())
+            continue
+        file = Path(pattern[1:])
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            message = f"cannot read the list of instances {file}: {error.strerror}"
+            raise InputError(message) from error
+        for number, line in enumerate(lines, start=1):
+            name = line.partition("#")[0].strip()
+            if name:
+                yield name, f"{file}, line {number}: "

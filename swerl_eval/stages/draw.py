@@ -1,0 +1,135 @@
+"""Drawing answers: identical prompts as one request, stored answers not asked for again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import anyio
+
+from swerl_eval.core.diffs import sha256
+from swerl_eval.core.types import Completion, Message, Sample, SampleRequest
+from swerl_eval.ports import Sampler
+from swerl_eval.progress import Progress
+from swerl_eval.store import Journal
+
+SEED_SPAN = 1 << 24
+"""Seeds set aside for one instance and stage; far more than samples are drawn."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked for one sample."""
+
+    messages: tuple[Message, ...]
+    files: tuple[str, ...] = ()
+    """The files that it shows, in order."""
+
+    @cached_property
+    def sha256(self) -> str:
+        """Identical prompts have the same digest."""
+        return sha256("\0".join(f"{message.role}\0{message.content}" for message in self.messages))
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How answers are drawn in a run."""
+
+    sampler: Sampler
+    journal: Journal[Sample]
+    in_flight: anyio.CapacityLimiter
+    progress: Progress
+    temperature: float
+    top_p: float
+    max_tokens: int
+    seed: int
+
+
+async def draw(drawing: Drawing, instance_id: str, stage: str, prompts: Sequence[Prompt]) -> list[Sample]:
+    """One answer for each prompt: number k of the list is sample k.
+
+    A request whose answers are all stored is not sent. One of which some are missing is sent whole, with the same seed,
+    so that a resumed run draws what an uninterrupted one would have drawn; only the missing ones are stored.
+    """
+    requests = _requests(drawing, instance_id, stage, prompts)
+    async with anyio.create_task_group() as group:
+        for request in requests:
+            if any((instance_id, stage, index) not in drawing.journal for index in request.indices):
+                group.start_soon(_send, drawing, request, prompts[request.indices[0]])
+    stored = [drawing.journal.get((instance_id, stage, index)) for index in range(len(prompts))]
+    return [sample for sample in stored if sample is not None]
+
+
+def _requests(drawing: Drawing, instance_id: str, stage: str, prompts: Sequence[Prompt]) -> list[SampleRequest]:
+    groups: dict[str, list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        groups.setdefault(prompt.sha256, []).append(index)
+    seed = seed_for(drawing.seed, instance_id, stage)
+    requests = []
+    for indices in groups.values():
+        requests.append(
+            SampleRequest(
+                instance_id=instance_id,
+                stage=stage,
+                messages=prompts[indices[0]].messages,
+                indices=tuple(indices),
+                seed=seed,
+                temperature=drawing.temperature,
+                top_p=drawing.top_p,
+                max_tokens=drawing.max_tokens,
+            )
+        )
+        seed += len(indices)
+    return requests
+
+
+def seed_for(seed: int, instance_id: str, stage: str) -> int:
+    """First seed of an instance and stage: from 0 to 2**31, which every server takes."""
+    digest = hashlib.sha256(f"{seed}\0{instance_id}\0{stage}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") % (2**31 - SEED_SPAN)
+
+
+async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt) -> None:
+    progress = drawing.progress
+
+    def count(tokens: int) -> None:
+        progress.tokens += tokens
+
+    async with drawing.in_flight:
+        progress.requests += 1
+        try:
+            completions = await drawing.sampler.sample(request, count)
+        finally:
+            progress.requests -= 1
+    missing = [
+        Sample(
+            request.instance_id,
+            request.stage,
+            index,
+            _storable(completion),
+            prompt.files,
+            prompt.sha256,
+            request.seed,
+        )
+        for index, completion in zip(request.indices, completions, strict=True)
+        if (request.instance_id, request.stage, index) not in drawing.journal
+    ]
+    drawing.journal.append(*missing)
+    progress.samples += len(missing)
+
+
+def _storable(completion: Completion) -> Completion:
+    """Lone surrogates, which a model's tokens can decode to, have no UTF-8 form."""
+    return dataclasses.replace(
+        completion,
+        text=_valid(completion.text),
+        reasoning=_valid(completion.reasoning),
+        error=_valid(completion.error),
+    )
+
+
+def _valid(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")

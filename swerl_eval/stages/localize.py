@@ -1,0 +1,64 @@
+"""Stage 1: which files are likely to need the change (SWE-RL, section 2.2: files only)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from swerl_eval.core.context import parse_paths, source_paths, tree_text
+from swerl_eval.core.edits import solution_of
+from swerl_eval.core.types import Instance, Localization, Message, Sample
+from swerl_eval.ports import Snapshot
+from swerl_eval.prompts import LOCALIZE, THINKING_SYSTEM, Prompts
+from swerl_eval.stages.draw import Drawing, Prompt, draw, seed_for
+
+STAGE = "localize"
+
+
+@dataclass(frozen=True)
+class LocalizeSettings:
+    """How files are asked for."""
+
+    samples: int
+    max_files: int
+    thinking: bool
+
+
+async def localize(
+    instance: Instance, snapshot: Snapshot, drawing: Drawing, prompts: Prompts, settings: LocalizeSettings
+) -> Localization:
+    """The unique lists of existing files that the model's answers name, in the order answered."""
+    tree = source_paths(snapshot.paths(), instance.repo)
+    asked = [_prompt(instance, tree, index, drawing.seed, prompts, settings) for index in range(settings.samples)]
+    samples = await draw(drawing, instance.instance_id, STAGE, asked)
+    return read_lists(instance.instance_id, samples, frozenset(snapshot.paths()), settings.max_files)
+
+
+def _prompt(
+    instance: Instance, tree: list[str], index: int, seed: int, prompts: Prompts, settings: LocalizeSettings
+) -> Prompt:
+    """With several samples the tree's order, its indent and the number asked for vary, all from the seed."""
+    rng = random.Random(seed_for(seed, instance.instance_id, f"{STAGE}/{index}"))
+    several = settings.samples > 1
+    limit = rng.randint(min(2, settings.max_files), settings.max_files) if several else settings.max_files
+    text = tree_text(tree, rng.choice([2, 4]), rng) if several else tree_text(tree)
+    question = prompts.render(LOCALIZE, problem_statement=instance.problem_statement, tree=text, limit=limit)
+    return Prompt(chat(question, prompts, thinking=settings.thinking))
+
+
+def chat(question: str, prompts: Prompts, *, thinking: bool) -> tuple[Message, ...]:
+    """The messages of one question."""
+    system = (Message("system", prompts.render(THINKING_SYSTEM)),) if thinking else ()
+    return (*system, Message("user", question))
+
+
+def read_lists(instance_id: str, samples: list[Sample], known: frozenset[str], max_files: int) -> Localization:
+    """What the answers name, of the files that exist."""
+    lists: list[tuple[str, ...]] = []
+    ignored: list[str] = []
+    for sample in samples:
+        found, missed = parse_paths(solution_of(sample.completion.text), known, max_files)
+        ignored += missed
+        if found and tuple(found) not in lists:
+            lists.append(tuple(found))
+    return Localization(instance_id, tuple(lists), "model", tuple(dict.fromkeys(ignored)))

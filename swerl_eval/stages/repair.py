@@ -1,0 +1,143 @@
+"""Stage 2: prompts with whole files, answers to candidate patches (SWE-RL, section 2.2)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import anyio
+import anyio.to_process
+
+from swerl_eval.core.context import Shown, join_files, within_budget
+from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
+from swerl_eval.core.edits import EditError, apply_edits, parse_answer
+from swerl_eval.core.pysource import breaks_syntax
+from swerl_eval.core.types import Candidate, Instance, Localization, Rejection, Sample
+from swerl_eval.ports import Snapshot
+from swerl_eval.prompts import REPAIR, Prompts
+from swerl_eval.stages.draw import Drawing, Prompt, draw, seed_for
+from swerl_eval.stages.localize import chat
+
+STAGE = "repair"
+FEW = 16
+"""Up to so many answers are read in a thread: starting a process costs more."""
+
+
+@dataclass(frozen=True)
+class RepairSettings:
+    """How patches are asked for."""
+
+    samples: int
+    max_input_tokens: int
+    thinking: bool
+
+
+async def repair(
+    instance: Instance,
+    snapshot: Snapshot,
+    localization: Localization,
+    drawing: Drawing,
+    prompts: Prompts,
+    settings: RepairSettings,
+) -> list[Candidate]:
+    """One candidate, or the reason why there is none, for each sample. None at all when localization found no file."""
+    texts = {path: snapshot.read(path) or "" for files in localization.file_lists for path in files}
+    shown = _shown(localization, texts, drawing.sampler.count_tokens, settings.max_input_tokens)
+    if not shown:
+        return []
+    # One object per order of files: 500 prompts of 60,000 tokens are 100 MB, their different orders far less.
+    prompt_for = lru_cache(maxsize=None)(lambda files: _prompt(instance, texts, files, prompts, settings))
+    orders = [_order(shown, index, drawing.seed, instance.instance_id, settings) for index in range(settings.samples)]
+    asked = [prompt_for(files) for files in orders]
+    samples = await draw(drawing, instance.instance_id, STAGE, asked)
+    if len(samples) <= FEW:
+        return await anyio.to_thread.run_sync(read_answers, samples, texts)
+    return await anyio.to_process.run_sync(read_answers, samples, texts, cancellable=True)
+
+
+def _shown(
+    localization: Localization, texts: Mapping[str, str], count: Callable[[str], int], budget: int
+) -> list[Shown]:
+    sizes = {path: count(text) for path, text in texts.items()}
+    return [within_budget(files, sizes.__getitem__, budget) for files in localization.file_lists if files]
+
+
+def _order(shown: list[Shown], index: int, seed: int, instance_id: str, settings: RepairSettings) -> tuple[str, ...]:
+    """Samples cycle over the unique file lists; with several samples the files' order varies, from the seed."""
+    files = list(shown[index % len(shown)].files)
+    if settings.samples > 1:
+        random.Random(seed_for(seed, instance_id, f"{STAGE}/{index}")).shuffle(files)
+    return tuple(files)
+
+
+def _prompt(
+    instance: Instance,
+    texts: Mapping[str, str],
+    files: tuple[str, ...],
+    prompts: Prompts,
+    settings: RepairSettings,
+) -> Prompt:
+    joined = _printable(join_files(files, texts.__getitem__))
+    question = prompts.render(REPAIR, problem_statement=instance.problem_statement, files=joined)
+    return Prompt(chat(question, prompts, thinking=settings.thinking), files)
+
+
+def _printable(text: str) -> str:
+    """Bytes that are not UTF-8 cannot be sent; line ends are sent as a model writes them."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
+
+
+def read_answers(samples: Sequence[Sample], texts: Mapping[str, str]) -> list[Candidate]:
+    """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once."""
+    known: dict[tuple[str, tuple[str, ...]], Candidate] = {}
+    candidates = []
+    for sample in samples:
+        key = (sample.completion.text, tuple(sorted(sample.files)))
+        if key not in known or sample.completion.error:
+            known[key] = read_answer(sample, {path: texts[path] for path in sample.files})
+        like = known[key]
+        candidates.append(
+            Candidate(like.instance_id, sample.index, like.patch, like.normal_form, like.rejection, like.detail)
+        )
+    return candidates
+
+
+def read_answer(sample: Sample, shown: Mapping[str, str]) -> Candidate:
+    """What one answer comes to, given the files that its prompt showed."""
+
+    def rejected(rejection: Rejection, detail: str) -> Candidate:
+        return Candidate(sample.instance_id, sample.index, rejection=rejection, detail=detail)
+
+    completion = sample.completion
+    if completion.error:
+        return rejected(Rejection.SAMPLE_FAILED, completion.error)
+    try:
+        after = apply_edits(shown, parse_answer(completion.text))
+    except EditError as error:
+        cut = " (the answer was cut at max_tokens)" if completion.finish_reason == "length" else ""
+        return rejected(error.rejection, f"{error}{cut}")
+    after = {path: text for path, text in after.items() if shown.get(path) != text}
+    if not after:
+        return rejected(Rejection.NO_CHANGE, "the edits cancel each other out")
+    if differs_in_blanks_only(shown, after):
+        return rejected(Rejection.BLANK_LINES_ONLY, f"in {', '.join(sorted(after))}")
+    broken = [
+        path for path in sorted(after) if path.endswith(".py") and breaks_syntax(shown.get(path, ""), after[path])
+    ]
+    if broken:
+        return rejected(Rejection.SYNTAX_ERROR, f"{', '.join(broken)} does not parse after the edit")
+    patch = unified_diff(shown, after)
+    if not _carried(patch):
+        return rejected(Rejection.NOT_TEXT, "the diff would hold bytes that are not UTF-8 text")
+    return Candidate(sample.instance_id, sample.index, patch, normal_form_key(shown, after))
+
+
+def _carried(patch: str) -> bool:
+    """Whether a predictions file can carry this diff."""
+    try:
+        patch.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return bool(patch) and "\0" not in patch and "\nBinary files " not in patch

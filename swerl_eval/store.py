@@ -1,0 +1,292 @@
+"""The run folder: the only state there is.
+
+`run.json` is written first and says what the run is. Each kind of record has an append-only JSONL file; a line is
+self-contained, carries its format version, and is written by one `write` call, so that a kill at any instant loses at
+most the work in flight. A torn last line is cut off when the folder is opened for writing. Of several lines with the
+same key the last one counts. Derived files (`all_preds.jsonl`, reports) can always be made again from the records.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import tempfile
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, TypeVar
+
+import filelock
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from swerl_eval.core.diffs import sha256
+from swerl_eval.core.errors import InputError, RunConflictError, RunLockedError, UsageError
+from swerl_eval.core.types import Candidate, Evaluation, Localization, Sample, Selection
+
+SCHEMA_VERSION = 1
+
+Record = TypeVar("Record")
+
+
+class Journal(Generic[Record]):
+    """One append-only file of records of one type, and its index by key.
+
+    Only the index is held in memory: 500 answers for each of 500 instances are gigabytes.
+    """
+
+    def __init__(self, path: Path, record: type[Record], key: Callable[[Record], Hashable]) -> None:
+        self._path = path
+        self._adapter: TypeAdapter[Record] = TypeAdapter(record)
+        self._key = key
+        self._places: dict[Hashable, tuple[int, int]] = {}
+        self._end = 0
+        self._handle: int | None = None
+        self._load()
+
+    def _load(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.endswith(b"\n"):
+                    return  # torn by a kill; cut off when opened for writing
+                record = self._parse(line, f"line {number}")
+                self._places[self._key(record)] = (self._end, len(line))
+                self._end += len(line)
+
+    def _parse(self, line: bytes, place: str) -> Record:
+        where = f"{self._path}, {place}"
+        try:
+            fields = orjson.loads(line)
+            version = fields.pop("v", None)
+            if version != SCHEMA_VERSION:
+                message = f"{where}: format version {version}; this program reads version {SCHEMA_VERSION}"
+                raise InputError(message)
+            return self._adapter.validate_python(fields)
+        except (orjson.JSONDecodeError, ValidationError, AttributeError) as error:
+            message = f"{where}: not a record of this kind ({_first_line(error)}); restore the file or delete the line"
+            raise InputError(message) from error
+
+    def open_for_writing(self) -> None:
+        """Cut off a torn last line and get ready to append."""
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        os.ftruncate(self._handle, self._end)
+
+    def append(self, *records: Record) -> None:
+        """Store records at once; when this returns, a crash of this process no longer loses them."""
+        if self._handle is None:
+            message = f"{self._path} is not open for writing"
+            raise RuntimeError(message)
+        lines = [_line(record) for record in records]
+        unwritten = b"".join(lines)
+        while unwritten:
+            unwritten = unwritten[os.write(self._handle, unwritten) :]
+        for record, line in zip(records, lines, strict=True):
+            self._places[self._key(record)] = (self._end, len(line))
+            self._end += len(line)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def get(self, key: Hashable) -> Record | None:
+        """The last record stored under a key."""
+        place = self._places.get(key)
+        if place is None:
+            return None
+        with self._path.open("rb") as file:
+            return self._read(file, place)
+
+    def values(self) -> Iterator[Record]:
+        """All records, one per key, in the order in which the keys first came."""
+        if not self._places:
+            return
+        with self._path.open("rb") as file:
+            for place in list(self._places.values()):
+                yield self._read(file, place)
+
+    def _read(self, file: BinaryIO, place: tuple[int, int]) -> Record:
+        offset, length = place
+        file.seek(offset)
+        return self._parse(file.read(length), f"byte {offset}")
+
+    def close(self) -> None:
+        """Make what was written durable and let go of the file."""
+        if self._handle is not None:
+            os.fsync(self._handle)
+            os.close(self._handle)
+            self._handle = None
+
+
+def _line(record: Any) -> bytes:
+    return orjson.dumps({"v": SCHEMA_VERSION, **dataclasses.asdict(record)}, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """What a run is (`run.json`), written before any work."""
+
+    run_id: str
+    config: dict[str, Any]
+    """Every setting, resolved."""
+    identity: dict[str, Any]
+    """The settings that results depend on."""
+    instances: dict[str, dict[str, str]]
+    """The chosen instances by id, in order, with what tables group by: repo, created_at, difficulty."""
+    dataset_fingerprint: str
+    prompts: dict[str, str]
+    """SHA-256 of each template."""
+    versions: dict[str, str]
+    model_name: str
+    recorded: bool
+    """True when answers were replayed, not drawn from a model."""
+    created_at: str
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def instance_ids(self) -> tuple[str, ...]:
+        """Ids of the chosen instances, in order."""
+        return tuple(self.instances)
+
+
+class Run:
+    """A run folder, opened for reading. `writing()` is for the one process that adds to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        self.samples = Journal(folder / "samples.jsonl", Sample, lambda r: (r.instance_id, r.stage, r.index))
+        self.localizations = Journal(folder / "localizations.jsonl", Localization, lambda r: r.instance_id)
+        self.candidates = Journal(folder / "candidates.jsonl", Candidate, lambda r: (r.instance_id, r.index))
+        self.selections = Journal(folder / "selections.jsonl", Selection, lambda r: r.instance_id)
+        self.evaluations = Journal(folder / "evaluations.jsonl", Evaluation, lambda r: (r.instance_id, r.patch_sha256))
+        self._events: Any = None
+        self._lock: filelock.FileLock | None = None
+
+    @property
+    def _journals(self) -> tuple[Journal[Any], ...]:
+        return (self.samples, self.localizations, self.candidates, self.selections, self.evaluations)
+
+    def evaluation_of(self, instance_id: str) -> Evaluation | None:
+        """The verdict on the patch that was selected."""
+        selection = self.selections.get(instance_id)
+        return self.evaluations.get((instance_id, sha256(selection.patch))) if selection else None
+
+    def logs(self, instance_id: str) -> Path:
+        """Folder of an instance's logs."""
+        return self.folder / "logs" / instance_id
+
+    def __enter__(self) -> Run:
+        for journal in self._journals:
+            journal.open_for_writing()
+        self._events = (self.folder / "events.jsonl").open("ab")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for journal in self._journals:
+            journal.close()
+        self._events.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    def event(self, instance_id: str, stage: str, what: str) -> None:
+        """Add a line to the timeline. Times are for people; no result depends on them."""
+        line = {"time": round(time.time(), 3), "instance_id": instance_id, "stage": stage, "event": what}
+        self._events.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        self._events.flush()
+
+    def holding(self, lock: filelock.FileLock) -> Run:
+        """The same run, which lets go of `lock` when it is closed."""
+        self._lock = lock
+        return self
+
+
+def open_run(folder: Path, manifest: RunManifest) -> Run:
+    """The run folder for writing: made when it is not there, resumed when it was made by the same settings.
+
+    Use as a context manager. Raises `RunLockedError` when another process has it, `RunConflictError` with the settings
+    that differ, `UsageError` when the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        message = f"{folder} is being written by another process; wait for it, or choose another --run-id"
+        raise RunLockedError(message) from error
+    except OSError as error:
+        message = f"cannot write the run folder {folder}: {error.strerror}; choose another --results"
+        raise UsageError(message) from error
+    try:
+        if (folder / "run.json").exists():
+            _refuse_another_configuration(read_manifest(folder), manifest, folder)
+        else:
+            write_json(folder / "run.json", dataclasses.asdict(manifest))
+        return Run(folder).holding(lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def read_manifest(folder: Path) -> RunManifest:
+    """What `run.json` says. Raises `UsageError` when this is no run folder."""
+    path = folder / "run.json"
+    try:
+        return TypeAdapter(RunManifest).validate_python(orjson.loads(path.read_bytes()))
+    except FileNotFoundError as error:
+        message = f"{folder} is not a run folder: it has no run.json"
+        raise UsageError(message) from error
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        message = f"{path}: not a manifest of this program ({_first_line(error)})"
+        raise InputError(message) from error
+
+
+def _refuse_another_configuration(old: RunManifest, new: RunManifest, folder: Path) -> None:
+    differences = [
+        f"{key}: {old.identity.get(key)!r} there, {new.identity.get(key)!r} now"
+        for key in sorted({*old.identity, *new.identity})
+        if old.identity.get(key) != new.identity.get(key)
+    ]
+    if old.dataset_fingerprint != new.dataset_fingerprint:
+        differences.append("the dataset's content")
+    if old.versions.get("swebench") != new.versions.get("swebench"):
+        differences.append(f"swebench {old.versions.get('swebench')} there, {new.versions.get('swebench')} now")
+    if old.prompts != new.prompts:
+        changed = sorted(name for name in new.prompts if old.prompts.get(name) != new.prompts[name])
+        differences.append(f"the prompt templates {', '.join(changed)}")
+    if differences:
+        message = f"{folder} was made with other settings ({'; '.join(differences)}); choose another --run-id"
+        raise RunConflictError(message)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replace a file as a whole, so that a reader never sees half of it."""
+    write_bytes(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def write_lines(path: Path, rows: Iterable[object]) -> None:
+    """The same for JSONL."""
+    write_bytes(path, b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Temporary file beside it, fsync, rename."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
