@@ -5,17 +5,20 @@ from __future__ import annotations
 import datetime
 import hashlib
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import signal
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any, TypeVar
 
 import anyio
+from anyio.abc import TaskStatus
 
 import swerl_eval
 from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
-from swerl_eval.core.errors import PreflightError, SourceError
+from swerl_eval.core.errors import InterruptedRunError, PreflightError, SourceError, SwerlEvalError
 from swerl_eval.core.types import Instance, Limits, Verdict
 from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
 from swerl_eval.ports import Sampler, SamplerSettings, Sandbox
@@ -40,6 +43,9 @@ MIN_FREE_BYTES = 2 * 2**30
 """A full disk was seen to turn a whole run into a silent 0 %."""
 
 RECORDED_SAMPLERS = frozenset({"replay", "gold"})
+
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -67,14 +73,19 @@ class Work:
         self._predictions = predictions
         self.source = open_source(config)
         self.prompts = load_prompts(config.prompts)
+        # opened here so that a wrong name or a missing file is said before a run folder is made
+        self._sampler = None if predictions is not None else open_sampler(config, self.source)
         self.progress = Progress()
         instances = self.source.instances()
         self.instances = [i for i in instances if predictions is None or i.instance_id in predictions.patches]
         self.progress.total = len(self.instances)
 
     def carry_out(self, run: Run) -> Outcome:
-        """Do what the run folder does not have yet, then write the derived files."""
-        return anyio.run(self._carry_out, run)
+        """Do what the run folder does not have yet, then write the derived files.
+
+        SIGINT and SIGTERM end it in good order: containers removed, everything stored, then `InterruptedRunError`.
+        """
+        return anyio.run(interruptible, self._carry_out, run)
 
     def open_run(self) -> Run:
         """The run folder, locked for this process. Raises what `store.open_run` raises."""
@@ -119,7 +130,14 @@ class Work:
         patches = None
         if self._predictions is not None:
             patches = {i.instance_id: self._predictions.patches[i.instance_id] for i in self.instances}
-        return Parts(self.source, self.prompts, given_files=lists, files_origin=origin, given_patches=patches)
+        return Parts(
+            self.source,
+            self.prompts,
+            self._sampler,
+            given_files=lists,
+            files_origin=origin,
+            given_patches=patches,
+        )
 
     async def _open(self, parts: Parts, run: Run) -> None:
         """Open what the pending work needs; cheap checks first, so that nothing is paid for in vain."""
@@ -127,8 +145,6 @@ class Work:
         if self.until == "evaluate":
             parts.sandbox = await anyio.to_thread.run_sync(open_sandbox, self.config, run.folder)
             check_images(self.pending(run))
-        if self._predictions is None:
-            parts.sampler = open_sampler(self.config, self.source)
 
     def _manifest(self) -> RunManifest:
         given = self._predictions
@@ -152,6 +168,39 @@ class Work:
             recorded=given is None and self.config.sampler in RECORDED_SAMPLERS,
             created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         )
+
+
+async def interruptible(work: Callable[..., Awaitable[Result]], *arguments: Any) -> Result:
+    """Await `work(*arguments)`; a SIGINT or SIGTERM cancels it, and `InterruptedRunError` says so once it has ended."""
+    result: list[Result] = []
+    failure: Exception | None = None
+    async with anyio.create_task_group() as group:
+
+        async def watch(*, task_status: TaskStatus[None]) -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+                task_status.started()
+                async for _ in signals:
+                    group.cancel_scope.cancel()
+
+        await group.start(watch)
+        try:
+            result.append(await work(*arguments))
+        except Exception as error:  # noqa: BLE001 - raised below, outside of the group, which would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise _single(failure)
+    if not result:
+        message = "interrupted; the same command finishes the run"
+        raise InterruptedRunError(message)
+    return result[0]
+
+
+def _single(error: Exception) -> Exception:
+    """The error of ours within groups of errors, or the first there is: a user is told one thing, the cause."""
+    members: tuple[Exception, ...] = getattr(error, "exceptions", ())
+    found = [_single(member) for member in members]
+    return next((member for member in found if isinstance(member, SwerlEvalError)), found[0]) if found else error
 
 
 def open_source(config: RunConfig) -> DatasetSource:

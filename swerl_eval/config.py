@@ -26,7 +26,7 @@ else:
 class RunConfig(BaseModel):
     """Everything that decides a run. What only decides its speed is listed in `SPEED_ONLY`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # -- what is measured on
     dataset: str = "verified"

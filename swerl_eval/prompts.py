@@ -55,11 +55,13 @@ class _FolderPrompts:
         # Values go in as data: an issue's text is never read as a template, and nothing is escaped since the
         # result is a prompt, not a page.
         environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
-        try:
-            self._templates = {name: environment.from_string(text) for name, text in self._texts.items()}
-        except jinja2.TemplateSyntaxError as error:
-            message = f"{folder}: line {error.lineno}: {error.message}"
-            raise UsageError(message) from error
+        self._templates: dict[str, jinja2.Template] = {}
+        for name, text in self._texts.items():
+            try:
+                self._templates[name] = environment.from_string(text)
+            except jinja2.TemplateSyntaxError as error:
+                message = f"{folder / name}.jinja, line {error.lineno}: {error.message}"
+                raise UsageError(message) from error
 
     def render(self, name: str, **values: object) -> str:
         try:
@@ -93,7 +95,12 @@ class _SwerlPrompts:
     def render(self, name: str, **values: object) -> str:
         if name == THINKING_SYSTEM:
             return self._texts[name]
-        return self._texts[name].format(**{self._VALUES.get(key, key): value for key, value in values.items()}).strip()
+        given = {self._VALUES.get(key, key): value for key, value in values.items()}
+        try:
+            return self._texts[name].format(**given).strip()
+        except (KeyError, IndexError, ValueError) as error:
+            message = f"the installed `swerl`'s text {self._CONSTANTS[name][1]} needs {error}; use --prompts FOLDER"
+            raise UsageError(message) from error
 
     def fingerprints(self) -> dict[str, str]:
         return {name: sha256(text) for name, text in self._texts.items()}

@@ -95,7 +95,7 @@ def evaluate(
 @taking(*CHOICE, *SANDBOX, *PLACE)
 def validate(options: dict[str, Any]) -> None:
     """Check instances: the gold patch must resolve each, and no patch at all must not."""
-    from swerl_eval.cli.work import validate_instances
+    from swerl_eval.cli.validate import validate_instances
 
     _exit(validate_instances(resolve(options)))
 
@@ -198,16 +198,14 @@ def _exit(code: int) -> None:
 
 def main() -> None:
     """Entry point: errors of ours are one line on stderr, and every way to end has its exit code."""
-    from swerl_eval.core.errors import SwerlEvalError, UsageError
+    from swerl_eval.core.errors import InterruptedRunError, SwerlEvalError, UsageError
 
     try:
         app()
     except SwerlEvalError as error:
         typer.echo(f"swerl-eval: {error}", err=True)
-        sys.exit(USAGE if isinstance(error, UsageError) else FAILED)
-    except KeyboardInterrupt:
-        typer.echo("swerl-eval: interrupted; the same command finishes the run", err=True)
-        sys.exit(INTERRUPTED)
+        codes = {UsageError: USAGE, InterruptedRunError: INTERRUPTED}
+        sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), FAILED))
 
 
 if __name__ == "__main__":

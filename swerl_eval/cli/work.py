@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import signal
 import sys
-import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import anyio
 import orjson
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.render import RECORDED, print_run
-from swerl_eval.compose import Outcome, Work, gold_predictions, open_sandbox, open_source, settings
+from swerl_eval.compose import (
+    Outcome,
+    Work,
+    gold_predictions,
+    open_source,
+)
 from swerl_eval.config import RunConfig
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
-from swerl_eval.core.types import Evaluation, Verdict
 from swerl_eval.pipeline import STAGES
 from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
 from swerl_eval.reports.derived import write_derived
 from swerl_eval.reports.summary import build_report
 from swerl_eval.sources.handed_in import Predictions, read_predictions
-from swerl_eval.stages.evaluate import run_tests
 from swerl_eval.store import Run
 
 
@@ -39,7 +36,6 @@ def carry_out(config: RunConfig, until: str, predictions: Predictions | None = N
     """Carry a run out to a stage, with a display, and print what came of it. Returns the exit code."""
     work = Work(config, until, predictions)
     stages = STAGES[-1:] if predictions is not None else STAGES[: STAGES.index(until) + 1]
-    _sigterm_as_interrupt()
     with work.open_run() as run, Display(work.progress, stages, run.folder.name):
         if run.manifest.recorded:
             sys.stderr.write(RECORDED + "\n")
@@ -63,16 +59,6 @@ def evaluate_predictions(config: RunConfig, predictions: str) -> int:
         config = config.model_copy(update={"model": given.model_name})
         config = config.model_copy(update={"run_id": f"eval-{config.default_run_id()}"})
     return carry_out(config, "evaluate", given)
-
-
-def _sigterm_as_interrupt() -> None:
-    """A polite kill ends a run as Ctrl-C does: containers removed, everything stored, exit code 130."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        signal.default_int_handler(number, frame)
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, interrupt)
 
 
 def _conclude(outcome: Outcome, until: str, work: Work) -> int:
@@ -147,67 +133,3 @@ def print_config(config: RunConfig) -> None:
 def _toml(value: Any) -> str:
     # JSON's texts, numbers, booleans and lists are TOML's
     return orjson.dumps(value).decode()
-
-
-def validate_instances(config: RunConfig) -> int:
-    """Run each instance with its gold patch and with none; print the offenders."""
-    work = Work(config)
-    folder = config.run_folder.parent / f"validate-{config.run_folder.name}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    _sigterm_as_interrupt()
-    work.progress.total = 2 * len(work.instances)
-    with Display(work.progress, ("evaluate",), "validate"):
-        pairs = anyio.run(_validate, work, folder)
-    return _print_offenders(pairs, folder)
-
-
-async def _validate(work: Work, folder: Path) -> list[tuple[str, Evaluation, Evaluation]]:
-    sandbox = open_sandbox(work.config, folder)
-    how = settings(work.config)
-    limiter = anyio.CapacityLimiter(how.workers)
-    found: dict[tuple[str, str], Evaluation] = {}
-
-    async def check(kind: str, number: int) -> None:
-        instance = work.instances[number]
-        oracle = work.source.oracle(instance.instance_id)
-        patch = oracle.patch if kind == "gold" else ""
-        async with limiter:
-            work.progress.containers += 1
-            logs = folder / "logs" / kind / instance.instance_id
-            evaluation = await run_tests(instance, oracle, patch, sandbox, how.evaluate, logs)
-            work.progress.containers -= 1
-        work.progress.finish("evaluate", resumed=False)
-        found[kind, instance.instance_id] = evaluation
-
-    try:
-        async with anyio.create_task_group() as group:
-            for number in range(len(work.instances)):
-                for kind in ("gold", "empty"):
-                    group.start_soon(check, kind, number)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await sandbox.aclose()
-    return [(i.instance_id, found["gold", i.instance_id], found["empty", i.instance_id]) for i in work.instances]
-
-
-def _print_offenders(pairs: list[tuple[str, Evaluation, Evaluation]], folder: Path) -> int:
-    table = Table("instance", "with gold", "with no patch", "why")
-    offenders = 0
-    for name, gold, empty in pairs:
-        reasons = []
-        if not gold.resolved:
-            reasons.append(gold.reason or "the gold patch does not resolve it")
-        if empty.resolved or empty.verdict is Verdict.INFRA_ERROR:
-            reasons.append(empty.reason or "it is resolved without any patch")
-        if reasons:
-            offenders += 1
-            table.add_row(*map(Text, (name, gold.verdict.value, empty.verdict.value, "; ".join(reasons))))
-    console = Console()
-    if offenders:
-        console.print(table)
-    console.print(
-        Text(f"{len(pairs) - offenders} of {len(pairs)} instances are valid. Logs: {folder / 'logs'}"),
-        soft_wrap=True,
-    )
-    return 1 if offenders else 0

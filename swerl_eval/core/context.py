@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _TEST_FOLDERS = frozenset({"tests", "testing"})
@@ -67,7 +67,7 @@ def parse_paths(answer: str, known: frozenset[str], limit: int) -> tuple[list[st
     Read from the last fenced block that names a known file, else from the whole answer. `./`, `a/`, backquotes, quotes,
     bullets and trailing remarks are taken off before a line is given up.
     """
-    blocks = [*reversed(re.findall(r"```[^\n]*\n(.*?)(?:```|\Z)", answer, flags=re.DOTALL)), answer]
+    blocks = [*reversed(list(_fenced(answer))), answer]
     missed: list[str] = []
     for block in blocks:
         found: list[str] = []
@@ -84,6 +84,16 @@ def parse_paths(answer: str, known: frozenset[str], limit: int) -> tuple[list[st
             return found[:limit], ignored
         missed = missed or ignored
     return [], missed
+
+
+def _fenced(answer: str) -> Iterator[str]:
+    """What stands between fences, the last one perhaps not closed. In linear time, unlike a regular expression."""
+    position = 0
+    while (fence := answer.find("```", position)) >= 0 and (line_end := answer.find("\n", fence)) >= 0:
+        close = answer.find("```", line_end)
+        end = close if close >= 0 else len(answer)
+        yield answer[line_end + 1 : end]
+        position = end + 3
 
 
 def _known_path(line: str, known: frozenset[str]) -> str | None:

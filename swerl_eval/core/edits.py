@@ -91,7 +91,7 @@ def _blocks_by_fence(text: str, leniences: Leniences) -> Iterator[Edit]:
         line_end = text.find("\n", fence)
         if line_end < 0:
             return
-        position = fence + len(FENCE)
+        position = line_end  # another fence on this line would begin the same block
         if not text.startswith("### ", line_end + 1):
             continue
         path_end = text.find("\n", line_end + 1)
@@ -121,7 +121,7 @@ def _unfenced_end(text: str, start: int) -> int:
 
 def _blocks_by_line(text: str) -> Iterator[Edit]:
     """The repair stage's reading: markers by line, any number of blocks within a fence."""
-    fenced, path = False, None
+    fenced, after_fence, path = False, False, None
     search: list[str] | None = None
     replace: list[str] | None = None
     for line in text.split("\n"):
@@ -132,6 +132,7 @@ def _blocks_by_line(text: str) -> Iterator[Edit]:
                     yield Edit(path, tuple(search), tuple(replace))
                 search = replace = None
             elif marker == SEARCH:  # the block before was never closed: it is dropped, this one may be whole
+                path = _heading(replace[-1]) if replace and replace[-1].startswith("### ") else path
                 search, replace = [], None
             else:
                 replace.append(line)
@@ -142,10 +143,16 @@ def _blocks_by_line(text: str) -> Iterator[Edit]:
                 search.append(line)
         elif marker.startswith(FENCE):
             fenced, path = not fenced or len(marker) > len(FENCE), None
-        elif fenced and marker.startswith("### "):
-            path = marker[4:].strip().strip("`").removeprefix("./")
+        elif (fenced or after_fence) and marker.startswith("### "):
+            # right after a fence that seemed to close, since the closing one before it may be missing
+            fenced, path = True, _heading(marker)
         elif fenced and path is not None and marker == SEARCH:
             search = []
+        after_fence = marker.startswith(FENCE)
+
+
+def _heading(line: str) -> str:
+    return line[len("### ") :].strip().strip("`").removeprefix("./")
 
 
 def parse_answer(answer: str, leniences: Leniences = REPAIR) -> list[Edit]:
@@ -167,7 +174,8 @@ def apply_edits(texts: Mapping[str, str], edits: list[Edit]) -> dict[str, str]:
     """New texts of the files that the edits touch, one edit after another.
 
     `texts` are the files shown to the model. An edit matches whole lines, everywhere they stand; lines that end in CRLF
-    are matched by LF edits, and what replaces them ends in CRLF. Raises `EditError` on the first edit that fails.
+    are matched by LF edits, and what replaces them ends in CRLF. Whether the file's last line is ended does not change,
+    but for an unended one that is deleted. Raises `EditError` on the first edit that fails.
     """
     changed: dict[str, str] = {}
     for number, edit in enumerate(edits, start=1):
@@ -181,7 +189,7 @@ def apply_edits(texts: Mapping[str, str], edits: list[Edit]) -> dict[str, str]:
 
 def _new_file(edit: Edit, where: str) -> str:
     parts = edit.path.split("/")
-    if not edit.path or edit.path.startswith("/") or any(part in {"", ".", "..", ".git"} for part in parts):
+    if "\0" in edit.path or any(part in {"", ".", "..", ".git"} for part in parts):
         raise EditError(Rejection.UNKNOWN_PATH, f"{where}: not a path within the repository")
     if any(edit.search):
         raise EditError(Rejection.UNKNOWN_PATH, f"{where}: this file was not shown to the model")
@@ -194,8 +202,7 @@ def _edited(text: str, edit: Edit, where: str) -> str:
         if text.strip():
             raise EditError(Rejection.NO_MATCH, f"{where}: the search is empty and the file is not")
         return "\n".join(edit.replace).removesuffix("\n") + "\n"
-    lines = text.split("\n")
-    plain = [line.removesuffix("\r") for line in lines]
+    plain, ends = _lines_and_ends(text)
     search, replace = edit.search, edit.replace
     matches = _line_matches(plain, search)
     while not matches and search[-1] == "":
@@ -206,9 +213,24 @@ def _edited(text: str, edit: Edit, where: str) -> str:
     if not matches:
         raise EditError(Rejection.NO_MATCH, f"{where}: the search text is not in the file")
     for start in reversed(matches):
-        carriage = "\r" if lines[start].endswith("\r") else ""
-        lines[start : start + len(search)] = [line + carriage for line in replace]
-    return "\n".join(lines)
+        stop = start + len(search)
+        # an unended last line says nothing of how lines end here: the one before it does
+        end = next(end for end in (ends[start], ends[start - 1] if start else "", "\n") if end.endswith("\n"))
+        new_ends = [end] * len(replace)
+        if replace and not ends[stop - 1].endswith("\n"):
+            new_ends[-1] = ends[stop - 1]
+        plain[start:stop], ends[start:stop] = replace, new_ends
+    return "".join(line + end for line, end in zip(plain, ends, strict=True))
+
+
+def _lines_and_ends(text: str) -> tuple[list[str], list[str]]:
+    """Lines without their ends, and the ends: CRLF, LF, and what follows the last LF (nothing, or a stray CR)."""
+    lines = text.split("\n")
+    ends = ["\r\n" if line.endswith("\r") else "\n" for line in lines[:-1]]
+    plain = [line.removesuffix("\r") for line in lines]
+    if not lines[-1]:
+        return plain[:-1], ends
+    return plain, [*ends, "\r" if lines[-1].endswith("\r") else ""]
 
 
 def _line_matches(lines: list[str], search: tuple[str, ...]) -> list[int]:

@@ -7,6 +7,7 @@
     │   └── RunConflictError      the run folder was made under another configuration
     ├── RunLockedError            another process writes this run folder
     ├── PreflightError            something the run needs is missing (Docker, an image, disk)
+    ├── InterruptedRunError       asked to stop (SIGINT, SIGTERM); everything done so far is stored (exit code 130)
     ├── SourceError               a dataset or a repository cannot be read
     ├── SamplerError              the model cannot be reached or refused for good
     └── SandboxError              a job could not be run, through no fault of what it runs
@@ -46,6 +47,10 @@ class RunLockedError(SwerlEvalError):
 
 class PreflightError(SwerlEvalError):
     """A need of the run is not met; found before any work was done."""
+
+
+class InterruptedRunError(SwerlEvalError):
+    """Somebody asked the run to stop."""
 
 
 class SourceError(SwerlEvalError):

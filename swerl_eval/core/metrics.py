@@ -15,7 +15,8 @@ def wilson(successes: int, total: int, z: float = 1.959963984540054) -> tuple[fl
     spread = z * z / total
     centre = (rate + spread / 2) / (1 + spread)
     half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / total + spread / (4 * total))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # the rate itself is always within; rounding alone could put it outside where nothing or everything succeeds
+    return max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half))
 
 
 @dataclass(frozen=True)

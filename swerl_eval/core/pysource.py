@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
+import threading
 import warnings
 from functools import lru_cache
+
+_PARSING = threading.Lock()
+"""CPython 3.11 counts the depth of a tree for all threads together: two that parse at once were seen to end in
+`SystemError: AST constructor recursion depth mismatch`."""
 
 _Documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -12,7 +17,7 @@ _Documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def parse(text: str) -> ast.Module | None:
     """The syntax tree, or None when this text does not parse, for whatever reason."""
     try:
-        with warnings.catch_warnings():
+        with _PARSING, warnings.catch_warnings():
             # Invalid escapes in somebody else's source are none of our user's business.
             warnings.simplefilter("ignore")
             return ast.parse(text)

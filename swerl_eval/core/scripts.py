@@ -25,7 +25,8 @@ def evaluation(token: str, *, apply_patch: bool) -> str:
     `<token> NOT-APPLIED` is printed; what follows it is the test output, so nothing that the tests print can forge it.
     Between attempts the tree is reset, as the official harness does.
     """
-    lines = ["set -u", f"cd {WORKDIR} || exit 97", "applied=''"]
+    # One pipe for both streams: read from two, their lines were seen to come out of order and inside each other.
+    lines = ["exec 2>&1", f"cd {WORKDIR} || exit 97", "applied=''"]
     if apply_patch:
         for number, command in enumerate(APPLY_LADDER):
             reset = "git checkout -- . ; git clean -fd ; " if number else ""

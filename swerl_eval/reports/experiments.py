@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from swerl_eval.core.types import Candidate, Sample
-from swerl_eval.reports.leaderboard import attempts, submission_folder
+from swerl_eval.reports.leaderboard import attempts, flag, submission_folder, texts
 from swerl_eval.reports.official import predictions
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.swebench_layout import copy_logs
@@ -116,13 +116,13 @@ def _metadata(run: Run, details: Mapping[str, Any]) -> dict[str, Any]:
             "site": details.get("site"),
             "report": details.get("report"),
             "authors": details.get("authors"),
-            "logo": list(details.get("logo") or []),
+            "logo": texts(details, "logo"),
         },
         "tags": {
             "checked": False,
             "model": [str(details.get("model_display") or run.manifest.model_name)],
             "org": str(details.get("model_org") or ""),
-            "os_model": bool(details.get("os_model", False)),
+            "os_model": flag(details, "os_model"),
             "os_system": True,
             "system": {"attempts": 1 if count == "1" else count},
         },

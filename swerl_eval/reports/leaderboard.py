@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from swerl_eval.core.errors import UsageError
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.store import Run, write_json
 
@@ -25,6 +26,21 @@ class LeaderboardExporter:
 def attempts(run: Run) -> str:
     """The leaderboard's word for it: a choice among several samples is best@k, which counts as `2+`."""
     return "1" if run.manifest.config["samples"] == 1 else "2+"
+
+
+def flag(details: Mapping[str, Any], key: str) -> bool:
+    """A yes or no of the submitter's. Raises `UsageError` for anything else: the text "false" would count as yes."""
+    value = details.get(key, False)
+    if not isinstance(value, bool):
+        message = f"submission.{key} must be true or false, found {value!r}"
+        raise UsageError(message)
+    return value
+
+
+def texts(details: Mapping[str, Any], key: str) -> list[str]:
+    """A list of the submitter's, where one text stands for a list of it."""
+    value = details.get(key) or []
+    return [value] if isinstance(value, str) else list(value)
 
 
 def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,8 +64,8 @@ def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dic
         "reasoning_effort": details.get("reasoning_effort"),
         "model_release_date": details.get("model_release_date"),
         "tags": [f"Model: {model}", *([f"Org: {org}"] if org else []), f"System: Attempts - {attempts(run)}"],
-        "logo": list(details.get("logo") or []),
-        "os_model": bool(details.get("os_model", False)),
+        "logo": texts(details, "logo"),
+        "os_model": flag(details, "os_model"),
         "os_system": True,
         "checked": False,
         "cost": details.get("cost"),

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval import grading
-from swerl_eval.core.types import Verdict
 from swerl_eval.stages.evaluate import RUN_LOG, TEST_OUTPUT
 from swerl_eval.store import Run
 
@@ -32,7 +31,7 @@ def run_report(run: Run) -> dict[str, Any]:
     ids = run.manifest.instance_ids
     evaluations = {name: run.evaluation_of(name) for name in ids}
     predicted = {name for name in ids if name in run.selections}
-    empty = {name for name, found in evaluations.items() if found is not None and found.verdict is Verdict.EMPTY_PATCH}
+    empty = {name for name in predicted if (chosen := run.selections.get(name)) is not None and not chosen.patch}
     completed = {name for name, found in evaluations.items() if found is not None and found.report is not None}
     resolved = {name for name in completed if (found := evaluations[name]) is not None and found.resolved}
     lists = {

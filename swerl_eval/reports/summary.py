@@ -34,7 +34,7 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None) -> Report:
         "versions": run.manifest.versions,
         "total": total,
         "resolved": resolved,
-        "solve_rate": resolved / total,
+        "solve_rate": resolved / total if total else 0.0,
         "interval_95": [low, high],
         "verdicts": {verdict.value: verdicts[verdict.value] for verdict in Verdict},
         "complete": not verdicts[Verdict.MISSING.value] and not verdicts[Verdict.INFRA_ERROR.value],

@@ -17,7 +17,10 @@ class SwebenchExporter:
     """`swerl-eval export RUN --to swebench` (a `ports.Exporter`)."""
 
     def export(self, run: Path, destination: Path, details: Mapping[str, Any]) -> list[Path]:
-        """Write the layout below `destination`; `swebench report <run_id>` works from there."""
+        """Write the layout below `destination`, where swebench's `make_run_report` gives the same report.
+
+        `swebench report <run_id>` of swebench 5.0.2 looks at the logs of a model named `gold` only.
+        """
         opened = Run(run)
         destination.mkdir(parents=True, exist_ok=True)
         logs = log_folder(opened, destination)
@@ -27,13 +30,15 @@ class SwebenchExporter:
         write_json(destination / report_name(opened), run_report(opened))
         logs.parent.mkdir(parents=True, exist_ok=True)
         config = opened.manifest.config
+        tasks = Path(config["dataset"]) if (Path(config["dataset"]) / "tasks").is_dir() else None
         write_json(
             logs.parent / "run.json",
             {
                 "dataset": config["dataset"],
                 "split": config["split"],
-                "task_repo": None,
+                "task_repo": None if tasks is None else str(tasks.resolve()),
                 "created_at": opened.manifest.created_at,
+                "recorded": opened.manifest.recorded,
             },
         )
         return [destination / "all_preds.jsonl", destination / report_name(opened), logs]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from unidiff import PatchSet
 
 from swerl_eval.core.diffs import files_touched
-from swerl_eval.core.edits import DIVIDER, FENCE, REPLACE, SEARCH
+from swerl_eval.core.edits import DIVIDER, FENCE, REPAIR, REPLACE, SEARCH, find_blocks
 from swerl_eval.core.errors import UsageError
-from swerl_eval.core.types import Completion, Oracle, SampleRequest
+from swerl_eval.core.types import Completion, Edit, Oracle, SampleRequest
 from swerl_eval.ports import OnTokens, SamplerSettings
 from swerl_eval.samplers import estimated_tokens
 
@@ -50,15 +50,24 @@ class GoldSampler:
 
 def gold_answer(patch: str) -> Completion:
     """A unified diff as SEARCH/REPLACE blocks, one a hunk; what blocks cannot say is a recorded failure."""
-    blocks = []
+    blocks: list[str] = []
+    edits: list[Edit] = []
     for file in PatchSet(patch):
         if file.is_removed_file or file.is_rename or file.is_binary_file:
             return Completion(
                 "", "error", error=f"{file.path}: SEARCH/REPLACE cannot remove, rename or carry binary files"
             )
+        if not len(file):
+            return Completion("", "error", error=f"{file.path}: SEARCH/REPLACE cannot make empty files or change modes")
         for hunk in file:
-            search = [line.value.rstrip("\n") for line in hunk if line.is_context or line.is_removed]
-            replace = [line.value.rstrip("\n") for line in hunk if line.is_context or line.is_added]
+            search = [line.value.rstrip("\r\n") for line in hunk if line.is_context or line.is_removed]
+            replace = [line.value.rstrip("\r\n") for line in hunk if line.is_context or line.is_added]
+            if search == replace:
+                return Completion("", "error", error=f"{file.path}: SEARCH/REPLACE cannot change line ends")
             lines = [f"{FENCE}python", f"### {file.path}", SEARCH, *search, DIVIDER, *replace, REPLACE, FENCE]
             blocks.append("\n".join(lines))
-    return Completion("\n\n".join(blocks))
+            edits.append(Edit(file.path, tuple(search), tuple(replace)))
+    answer = "\n\n".join(blocks)
+    if find_blocks(answer, REPAIR) != edits:
+        return Completion("", "error", error="SEARCH/REPLACE cannot carry lines that look like its markers")
+    return Completion(answer)

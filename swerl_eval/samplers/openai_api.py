@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +20,12 @@ except ImportError:
     import httpx
 
 ATTEMPTS = 6
+LONGEST_PAUSE = 60.0
+"""Seconds between two attempts, also where the server asks for more."""
 REQUEST_TIMEOUT = 1800.0
 """Seconds without a single token. A server with a long queue may take its time before the first."""
 
+_REFUSED = frozenset({400, 413, 422})
 _PASSING = (
     openai.APIConnectionError,
     openai.RateLimitError,
@@ -34,8 +38,9 @@ _PASSING = (
 class OpenAISampler:
     """Streams answers from an OpenAI-compatible server (a `ports.Sampler`).
 
-    Retried with growing pauses: lost connections, rate limits, 5xx. A refused prompt (400, 413, 422: too long,
-    filtered) is a recorded failure of its samples. Anything else (key, model name) ends the run.
+    Retried with growing pauses, never shorter than a `Retry-After`: lost connections, rate limits, 5xx. A refused
+    prompt (400, 413, 422: too long, filtered) is a recorded failure of its samples. Anything else (key, model name)
+    ends the run.
     """
 
     recorded = False
@@ -43,9 +48,10 @@ class OpenAISampler:
     def __init__(self, model: str, api_key: str, base_url: str | None, first_pause: float = 1.0) -> None:
         self._model = model
         self._client = openai.AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, timeout=REQUEST_TIMEOUT)
+        growing = tenacity.wait_random_exponential(multiplier=first_pause, max=LONGEST_PAUSE)
         self._retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_PASSING),
-            wait=tenacity.wait_random_exponential(multiplier=first_pause, max=60),
+            wait=lambda state: max(growing(state), _asked_pause(state)),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             reraise=True,
         )
@@ -66,12 +72,10 @@ class OpenAISampler:
         try:
             while len(completions) < request.n:
                 completions += await self._retrying(self._stream, request, len(completions), on_tokens)
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            refused = Completion("", "error", error=f"refused: {_reason(error)}")
-            return [*completions, *[refused] * (request.n - len(completions))]
         except openai.APIStatusError as error:
-            if error.status_code == 413:
-                return [Completion("", "error", error=f"refused: {_reason(error)}")] * request.n
+            if error.status_code in _REFUSED:
+                refused = Completion("", "error", error=f"refused: {_reason(error)}")
+                return [*completions, *[refused] * (request.n - len(completions))]
             message = f"{self._client.base_url} refuses {self._model!r}: {_reason(error)}"
             raise SamplerError(message) from error
         except (openai.APIConnectionError, httpx.TransportError) as error:
@@ -86,7 +90,7 @@ class OpenAISampler:
         create: Any = self._client.chat.completions.create  # its overloads do not admit a role that is a variable
         stream = await create(
             model=self._model,
-            messages=[{"role": message.role, "content": message.content} for message in request.messages],
+            messages=[{"role": message.role, "content": _valid(message.content)} for message in request.messages],
             n=request.n - done,
             temperature=request.temperature,
             top_p=request.top_p,
@@ -147,6 +151,18 @@ class _Parts:
             return Completion("", "error", prompt_tokens, completion_tokens, error="refused: filtered by the server")
         tokens = completion_tokens if completion_tokens is not None else self.pieces
         return Completion("".join(self.text), reason, prompt_tokens, tokens, "".join(self.reasoning))
+
+
+def _valid(text: str) -> str:
+    """Bytes of a repository that are not UTF-8 come as lone surrogates, which JSON in UTF-8 cannot carry."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _asked_pause(state: tenacity.RetryCallState) -> float:
+    """Seconds that the server asks to wait; 0 where it does not, or names a date."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.response.headers.get("retry-after", "") if isinstance(error, openai.APIStatusError) else ""
+    return min(float(asked), LONGEST_PAUSE) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", asked) else 0.0
 
 
 def _reason(error: openai.APIStatusError) -> str:

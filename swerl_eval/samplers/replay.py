@@ -67,8 +67,11 @@ def _read(path: Path) -> dict[tuple[str, str], list[Completion]]:
                     message = f"{path}, line {number}: a second line for {key[0]}, stage {key[1]}"
                     raise InputError(message)
                 answers[key] = adapter.validate_python(line["completions"])
-    except FileNotFoundError as error:
-        message = f"there is no file of recorded answers {path}"
+    except OSError as error:
+        message = f"cannot read the recorded answers {path}: {error.strerror}"
+        raise InputError(message) from error
+    except UnicodeDecodeError as error:
+        message = f"{path}, line {len(answers) + 1} or later: not UTF-8 text"
         raise InputError(message) from error
     except jsonlines.InvalidLineError as error:
         message = f"{path}, line {error.lineno}: {error.args[0]}"

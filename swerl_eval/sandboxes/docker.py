@@ -64,9 +64,10 @@ class DockerSandbox:
 
     async def run(self, job: Job) -> JobResult:
         """Run one job. Cancelling kills and removes the container before the cancellation goes on."""
-        stop, done = threading.Event(), threading.Event()
+        stop, begun, done = threading.Event(), threading.Event(), threading.Event()
 
         def work() -> JobResult:
+            begun.set()
             try:
                 return self._run(job, stop)
             finally:
@@ -76,8 +77,9 @@ class DockerSandbox:
             return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
         except anyio.get_cancelled_exc_class():
             stop.set()
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(done.wait, END_GRACE + 10)
+            if begun.is_set():
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(done.wait, END_GRACE + 10)
             raise
 
     async def aclose(self) -> None:
@@ -88,6 +90,9 @@ class DockerSandbox:
 
     def _run(self, job: Job, stop: threading.Event) -> JobResult:
         self._images.ensure(job.image)
+        if stop.is_set():
+            message = f"{job.name} was cancelled before its container was made"
+            raise SandboxError(message)
         with translated(f"creating a container of {job.image}"):
             container: str = self._client.api.create_container(
                 job.image,
@@ -147,6 +152,9 @@ class DockerSandbox:
         with translated(f"asking how {job.name} ended"):
             api.wait(container, timeout=END_GRACE)
             details = api.inspect_container(container)
+        if details["State"]["Status"] == "removing":
+            message = f"the container of {job.name} was removed by somebody else"
+            raise SandboxError(message)
         return JobResult(
             exit_code=int(details["State"]["ExitCode"]),
             timed_out=timed_out,
@@ -158,11 +166,12 @@ class DockerSandbox:
         )
 
     def _kill(self, container: str) -> None:
-        try:
-            self._client.api.kill(container)
-        except docker.errors.APIError as error:
-            if error.status_code not in {404, 409}:  # already gone, already ended
-                raise
+        with translated("killing a container"):
+            try:
+                self._client.api.kill(container)
+            except docker.errors.APIError as error:
+                if error.status_code not in {404, 409}:  # already gone, already ended
+                    raise
 
     def _remove(self, container: str) -> None:
         try:

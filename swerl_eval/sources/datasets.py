@@ -80,8 +80,9 @@ def _file_rows(path: Path) -> list[Row]:
         return rows
     if path.suffix == ".jsonl":
         try:
-            with jsonlines.open(path, loads=orjson.loads) as reader:
-                return list(reader.iter(type=dict, skip_empty=True))
+            # binary, so that a line which is not UTF-8 is told as such
+            with path.open("rb") as file:
+                return list(jsonlines.Reader(file, loads=orjson.loads).iter(type=dict, skip_empty=True))
         except jsonlines.InvalidLineError as error:
             message = f"{path}, line {error.lineno}: {error.args[0]}"
             raise InputError(message) from error
@@ -148,6 +149,9 @@ def _check(rows: Sequence[Row], name: str) -> None:
                 "rows of before swebench 5 have no eval_script, log_parser, eval_type and image: use the dataset's "
                 "current revision (SWE-bench/SWE-bench_Verified) or a task repository"
             )
+            raise InputError(message)
+        if not isinstance(row["instance_id"], str):
+            message = f"{name}, row {number}: instance_id must be a text, found {row['instance_id']!r}"
             raise InputError(message)
         if row["instance_id"] in seen:
             message = f"{name}, row {number}: {row['instance_id']} occurs twice"

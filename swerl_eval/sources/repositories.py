@@ -18,7 +18,7 @@ from pathlib import Path
 import filelock
 import pygit2
 
-from swerl_eval.core.errors import SourceError
+from swerl_eval.core.errors import SandboxError, SourceError
 from swerl_eval.core.types import Instance
 from swerl_eval.ports import Snapshot
 
@@ -148,15 +148,13 @@ class Repositories:
         read_image = self._read_image
 
         def extract(target: Path) -> None:
-            stream = io.BufferedReader(_Chunks(read_image(instance.image)))
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for member in archive:
-                    # only what git stores, never a hook or a link that leads elsewhere
-                    inside = member.name.partition("/")[2]
-                    if member.isfile() and ".." not in Path(inside).parts and not inside.startswith("hooks/"):
-                        member.name = inside
-                        member.mode = 0o644
-                        archive.extract(member, target)
+            # git takes no folder without this one for a repository, and once its refs are packed it is empty
+            (target / "refs").mkdir(parents=True)
+            try:
+                _extract_git_folder(io.BufferedReader(_Chunks(read_image(instance.image))), target)
+            except (SandboxError, tarfile.TarError, OSError) as error:
+                message = f"cannot read the repository in the image {instance.image}: {error}"
+                raise SourceError(message) from error
 
         return self._made_once(self._image_folder(instance), extract)
 
@@ -171,6 +169,17 @@ class Repositories:
                     make(made)
                     shutil.move(made, folder)
         return folder
+
+
+def _extract_git_folder(stream: io.BufferedReader, target: Path) -> None:
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            # only what git stores, never a hook or a link that leads elsewhere
+            inside = member.name.partition("/")[2]
+            if member.isfile() and ".." not in Path(inside).parts and not inside.startswith("hooks/"):
+                member.name = inside
+                member.mode = 0o644
+                archive.extract(member, target)
 
 
 def mirror_names(repo: str) -> list[str]:

@@ -87,9 +87,13 @@ def _expanded(patterns: Iterable[str]) -> Iterable[tuple[str, str]]:
             continue
         file = Path(pattern[1:])
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            # what some editors put before the first line is no part of an id
+            lines = file.read_text(encoding="utf-8-sig").splitlines()
         except OSError as error:
             message = f"cannot read the list of instances {file}: {error.strerror}"
+            raise InputError(message) from error
+        except UnicodeDecodeError as error:
+            message = f"the list of instances {file} is not UTF-8 text: {error.reason} at byte {error.start}"
             raise InputError(message) from error
         for number, line in enumerate(lines, start=1):
             name = line.partition("#")[0].strip()

@@ -144,10 +144,11 @@ def split_output(raw: Path, token: str, logs: Path) -> str | None:
     with raw.open("rb") as source, (logs / RUN_LOG).open("wb") as run_log:
         for line in iter(source.readline, b""):
             if line.startswith(marker):
-                outcome = line[len(marker) :].split()[0].decode()
-                applied = outcome == scripts.APPLIED
-                run_log.write(b">>>>> Applied Patch\n" if applied else b">>>>> Patch Apply Failed\n")
-                if applied:
+                outcome, _, command = line[len(marker) :].decode().strip().partition(" ")
+                if outcome != scripts.APPLIED:
+                    run_log.write(b">>>>> Patch Apply Failed\n")
+                else:
+                    run_log.write(f">>>>> Applied Patch: {command}\n".encode())
                     _copy_as_text(source, logs / TEST_OUTPUT)
                 return outcome
             run_log.write(line)

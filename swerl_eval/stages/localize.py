@@ -42,7 +42,9 @@ def _prompt(
     several = settings.samples > 1
     limit = rng.randint(min(2, settings.max_files), settings.max_files) if several else settings.max_files
     text = tree_text(tree, rng.choice([2, 4]), rng) if several else tree_text(tree)
-    question = prompts.render(LOCALIZE, problem_statement=instance.problem_statement, tree=text, limit=limit)
+    # a name that is not UTF-8 cannot be sent, nor can an answer name it
+    tree_sent = text.encode("utf-8", "replace").decode("utf-8")
+    question = prompts.render(LOCALIZE, problem_statement=instance.problem_statement, tree=tree_sent, limit=limit)
     return Prompt(chat(question, prompts, thinking=settings.thinking))
 
 

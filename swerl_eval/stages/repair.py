@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 
 import anyio
 import anyio.to_process
@@ -42,8 +43,13 @@ async def repair(
     prompts: Prompts,
     settings: RepairSettings,
 ) -> list[Candidate]:
-    """One candidate, or the reason why there is none, for each sample. None at all when localization found no file."""
-    texts = {path: snapshot.read(path) or "" for files in localization.file_lists for path in files}
+    """One candidate, or the reason why there is none, for each sample. None at all when localization found no file.
+
+    A listed file that does not exist is passed over: lists that were handed in may name some, and a gold patch may add
+    one.
+    """
+    read = {path: snapshot.read(path) for path in dict.fromkeys(chain.from_iterable(localization.file_lists))}
+    texts = {path: text for path, text in read.items() if text is not None}
     shown = _shown(localization, texts, drawing.sampler.count_tokens, settings.max_input_tokens)
     if not shown:
         return []
@@ -52,16 +58,18 @@ async def repair(
     orders = [_order(shown, index, drawing.seed, instance.instance_id, settings) for index in range(settings.samples)]
     asked = [prompt_for(files) for files in orders]
     samples = await draw(drawing, instance.instance_id, STAGE, asked)
+    existing = frozenset(snapshot.paths())
     if len(samples) <= FEW:
-        return await anyio.to_thread.run_sync(read_answers, samples, texts)
-    return await anyio.to_process.run_sync(read_answers, samples, texts, cancellable=True)
+        return await anyio.to_thread.run_sync(read_answers, samples, texts, existing)
+    return await anyio.to_process.run_sync(read_answers, samples, texts, existing, cancellable=True)
 
 
 def _shown(
     localization: Localization, texts: Mapping[str, str], count: Callable[[str], int], budget: int
 ) -> list[Shown]:
     sizes = {path: count(text) for path, text in texts.items()}
-    return [within_budget(files, sizes.__getitem__, budget) for files in localization.file_lists if files]
+    lists = dict.fromkeys(tuple(path for path in files if path in texts) for files in localization.file_lists)
+    return [within_budget(files, sizes.__getitem__, budget) for files in lists if files]
 
 
 def _order(shown: list[Shown], index: int, seed: int, instance_id: str, settings: RepairSettings) -> tuple[str, ...]:
@@ -89,14 +97,16 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
 
 
-def read_answers(samples: Sequence[Sample], texts: Mapping[str, str]) -> list[Candidate]:
+def read_answers(
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str] = ()
+) -> list[Candidate]:
     """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once."""
-    known: dict[tuple[str, tuple[str, ...]], Candidate] = {}
+    known: dict[tuple[str, str, tuple[str, ...]], Candidate] = {}
     candidates = []
     for sample in samples:
-        key = (sample.completion.text, tuple(sorted(sample.files)))
-        if key not in known or sample.completion.error:
-            known[key] = read_answer(sample, {path: texts[path] for path in sample.files})
+        key = (sample.completion.text, sample.completion.error, tuple(sorted(sample.files)))
+        if key not in known:
+            known[key] = read_answer(sample, {path: texts[path] for path in sample.files}, existing)
         like = known[key]
         candidates.append(
             Candidate(like.instance_id, sample.index, like.patch, like.normal_form, like.rejection, like.detail)
@@ -104,8 +114,8 @@ def read_answers(samples: Sequence[Sample], texts: Mapping[str, str]) -> list[Ca
     return candidates
 
 
-def read_answer(sample: Sample, shown: Mapping[str, str]) -> Candidate:
-    """What one answer comes to, given the files that its prompt showed."""
+def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[str] = ()) -> Candidate:
+    """What one answer comes to, given the files that its prompt showed and all that the repository has."""
 
     def rejected(rejection: Rejection, detail: str) -> Candidate:
         return Candidate(sample.instance_id, sample.index, rejection=rejection, detail=detail)
@@ -118,6 +128,10 @@ def read_answer(sample: Sample, shown: Mapping[str, str]) -> Candidate:
     except EditError as error:
         cut = " (the answer was cut at max_tokens)" if completion.finish_reason == "length" else ""
         return rejected(error.rejection, f"{error}{cut}")
+    unseen = [path for path in sorted(after) if path not in shown and path in existing]
+    if unseen:
+        # git refuses to make a file that is there
+        return rejected(Rejection.UNKNOWN_PATH, f"{unseen[0]} exists and was not shown to the model")
     after = {path: text for path, text in after.items() if shown.get(path) != text}
     if not after:
         return rejected(Rejection.NO_CHANGE, "the edits cancel each other out")

@@ -1,0 +1,77 @@
+# Sourced by scripts/demo and scripts/test: what both need. Sets PYTHON to the environment's interpreter.
+# shellcheck shell=bash
+
+say() { printf '%s\n' "$*" >&2; }
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=${SWERL_EVAL_VENV:-$root/.venv}
+PYTHON=$venv/bin/python
+
+# Runs a command, silent unless it fails.
+quietly() {
+    local log
+    log=$(mktemp)
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 30 "$log" >&2
+        rm -f "$log"
+        return 1
+    fi
+    rm -f "$log"
+}
+
+as_root_with_apt() { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; }
+
+apt_install() {
+    export DEBIAN_FRONTEND=noninteractive
+    quietly apt-get install -y --no-install-recommends "$@" ||
+        { quietly apt-get update && quietly apt-get install -y --no-install-recommends "$@"; }
+}
+
+# Makes the virtual environment with the package and the named extra (such as "dev"), once per pyproject.toml.
+setup_python() {
+    local extra=${1:+[$1]} base stamp
+    stamp=$venv/.swerl-eval-$(printf '%s' "$extra" | cat - "$root/pyproject.toml" | cksum | tr -d ' ')
+    [ -e "$stamp" ] && return 0
+    base=$(command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.10) ||
+        { say "Python 3.10 to 3.13 is needed: apt-get install python3.11 python3.11-venv"; return 1; }
+    say "setting up $venv (once)"
+    if ! "$base" -m venv "$venv" 2>/dev/null; then
+        # Debian's Python comes without venv
+        as_root_with_apt && apt_install python3-venv && "$base" -m venv "$venv" ||
+            { say "a virtual environment cannot be made: apt-get install python3-venv"; return 1; }
+    fi
+    quietly "$PYTHON" -m pip install --disable-pip-version-check -e "$root$extra" || return 1
+    touch "$stamp"
+}
+
+# A Docker engine that answers; as root on Debian or Ubuntu installed and started when there is none.
+setup_docker() {
+    docker_answers && { need_mmdebstrap; return; }
+    if as_root_with_apt; then
+        command -v dockerd >/dev/null || { say "installing Debian's Docker engine (once)"; apt_install docker.io || true; }
+        if command -v dockerd >/dev/null; then
+            say "starting the Docker engine"
+            setsid dockerd >/var/log/swerl-eval-dockerd.log 2>&1 </dev/null &
+            for _ in $(seq 60); do
+                docker_answers && { need_mmdebstrap; return; }
+                sleep 0.5
+            done
+            say "the Docker engine did not start:"
+            tail -n 5 /var/log/swerl-eval-dockerd.log >&2
+        fi
+    fi
+    say "No Docker engine answers. Install and start one, then run this again:"
+    say "    Debian, Ubuntu:  sudo apt-get install docker.io mmdebstrap && sudo systemctl start docker"
+    say "    others:          https://docs.docker.com/engine/install/"
+    say "and let this user reach it (group docker, or DOCKER_HOST)."
+    return 1
+}
+
+docker_answers() { "$PYTHON" -c 'import docker; docker.from_env(timeout=10).ping()' 2>/dev/null; }
+
+# The suite's base image is made by it where no image registry answers; without it the program says what to do.
+need_mmdebstrap() {
+    if as_root_with_apt && ! command -v mmdebstrap >/dev/null; then
+        apt_install mmdebstrap debian-archive-keyring || true
+    fi
+}

@@ -1,0 +1,61 @@
+"""Fixtures for the whole suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from swerl_eval.config import RunConfig
+from swerl_eval.core.errors import EngineUnavailableError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def mirrors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bare repositories of the bundled suite's packages; needs no Docker."""
+    from swerl_eval.demo.repositories import build_repository
+    from swerl_eval.demo.setup import PACKAGES
+
+    folder = tmp_path_factory.mktemp("mirrors")
+    for package in PACKAGES.iterdir():
+        build_repository(package, folder / f"demo__{package.name}.git")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_images() -> Iterator[None]:
+    """The bundled suite's images, and the proof that no container is left when the tests are done.
+
+    No engine is a failure, never a skip: `pytest -m "not docker"` is for who has none.
+    """
+    from swerl_eval.demo.setup import prepare
+    from swerl_eval.sandboxes.docker import OWNER_LABEL
+    from swerl_eval.sandboxes.engine import connect
+
+    try:
+        client = connect()
+    except EngineUnavailableError as error:
+        pytest.fail(str(error))
+    before = {container.id for container in client.containers.list(all=True, filters={"label": OWNER_LABEL})}
+    prepare(print)
+    yield
+    after = {container.id for container in client.containers.list(all=True, filters={"label": OWNER_LABEL})}
+    assert after <= before, "the tests left containers behind"
+
+
+@pytest.fixture
+def demo_config(mirrors: Path, tmp_path: Path) -> RunConfig:
+    """The bundled suite with recorded answers, into a folder of the test's own."""
+    from swerl_eval.demo.setup import demo_settings
+
+    return RunConfig(
+        **{**demo_settings(), "repositories": str(mirrors), "results": str(tmp_path / "results"), "workers": 2}
+    )

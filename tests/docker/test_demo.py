@@ -1,0 +1,103 @@
+"""`swerl-eval demo` as a user runs it: the table, and kills at random moments."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from swerl_eval.cli.render import RECORDED
+from swerl_eval.sandboxes.docker import OWNER_LABEL
+from swerl_eval.sandboxes.engine import connect
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
+PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
+RESOLVED = ["demo__inkwell-1", "demo__ledgerly-1", "demo__ledgerly-2", "demo__waypost-1", "demo__waypost-3"]
+KILLS = 10
+
+
+def demo(folder: Path, *options: str) -> list[str]:
+    return [PROGRAM, "demo", "--results", str(folder), "--workers", "2", *options]
+
+
+def report(folder: Path) -> bytes:
+    return (folder / "demo" / "report.json").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An uninterrupted run."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = subprocess.run(demo(folder), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    (folder / "stdout").write_text(done.stdout)
+    (folder / "stderr").write_text(done.stderr)
+    return folder
+
+
+def test_the_demo_ends_with_its_table_and_says_that_answers_are_recorded(finished: Path) -> None:
+    output = (finished / "stdout").read_text()
+    assert "Solve rate: 5/9 = 55.6 %" in output
+    assert output.rstrip().endswith(f"Report: {finished}/demo/report.json")
+    assert RECORDED in " ".join(output.split())
+    assert RECORDED in (finished / "stderr").read_text()
+    rows = json.loads(report(finished))["instances"]
+    assert [row["instance_id"] for row in rows if row["verdict"] == "resolved"] == RESOLVED
+
+
+def test_killed_ten_times_at_random_moments_the_demo_ends_with_the_same_report(finished: Path, tmp_path: Path) -> None:
+    rng = random.Random(1)
+    killed = 0
+    for _ in range(KILLS):
+        process = subprocess.Popen(demo(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.3, 4.0))
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if rng.random() < 0.4:  # what is stored is not to carry the run alone: start over now and then
+            for journal in (tmp_path / "demo").glob("evaluations.jsonl"):
+                journal.write_bytes(journal.read_bytes()[: rng.randrange(journal.stat().st_size + 1)])
+    assert killed >= KILLS // 2
+    assert subprocess.run(demo(tmp_path), capture_output=True, check=False).returncode == 0
+    assert report(tmp_path) == report(finished)
+    assert (tmp_path / "demo/all_preds.jsonl").read_bytes() == (finished / "demo/all_preds.jsonl").read_bytes()
+    assert not connect().containers.list(all=True, filters={"label": OWNER_LABEL})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_exits_130_leaves_no_container_and_can_be_resumed(
+    finished: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(demo(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not list((tmp_path / "demo" / "logs").glob("*/eval.sh")):
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.rstrip().endswith("swerl-eval: interrupted; the same command finishes the run")
+    assert "Traceback" not in errors
+    assert not connect().containers.list(all=True, filters={"label": OWNER_LABEL})
+    assert subprocess.run(demo(tmp_path), capture_output=True, check=False).returncode == 0
+    assert report(tmp_path) == report(finished)
+
+
+def test_another_configuration_is_refused_by_name(finished: Path) -> None:
+    done = subprocess.run(demo(finished, "--timeout", "60"), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "timeout: 120.0 there, 60.0 now" in done.stderr
+
+
+def test_without_an_engine_the_remedy_is_said(tmp_path: Path) -> None:
+    environment = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    done = subprocess.run(demo(tmp_path), capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 1
+    assert "apt-get install docker.io" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,182 @@
+"""The Docker sandbox against a real engine."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
+from swerl_eval.core.types import Job, Limits
+from swerl_eval.demo.setup import BASE_IMAGE
+from swerl_eval.sandboxes.docker import OWNER_LABEL, TAIL_BYTES, DockerSandbox
+from swerl_eval.sandboxes.engine import connect
+
+pytestmark = [pytest.mark.docker, pytest.mark.anyio, pytest.mark.usefixtures("demo_images")]
+OWNER = "tests-of-the-sandbox"
+LIMITS = Limits(memory=256 * 2**20, cpus=1.0, pids=128, network="none")
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[DockerSandbox]:
+    opened = DockerSandbox(OWNER, workers=4)
+    yield opened
+    await opened.aclose()
+    assert containers() == []
+
+
+def containers() -> list[str]:
+    found = connect().containers.list(all=True, filters={"label": f"{OWNER_LABEL}={OWNER}"})
+    return [container.id for container in found]
+
+
+def job(tmp_path: Path, script: str, **changes: object) -> Job:
+    values: dict[str, object] = {
+        "name": "test",
+        "image": BASE_IMAGE,
+        "script": script,
+        "files": (),
+        "limits": LIMITS,
+        "timeout": 60.0,
+        "log": str(tmp_path / "log"),
+    }
+    return Job(**{**values, **changes})  # type: ignore[arg-type]
+
+
+async def test_both_streams_are_logged_in_their_order(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done; exit 7"
+    result = await sandbox.run(job(tmp_path, f"exec 2>&1; {script}"))
+    assert Path(result.log).read_text() == "".join(f"out {i}\nerr {i}\n" for i in (1, 2, 3))
+    assert (result.exit_code, result.timed_out, result.out_of_memory, result.log_truncated) == (7, False, False, False)
+    assert result.image_id.startswith("sha256:")
+
+
+async def test_files_are_in_place_before_the_start(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    files = (("/tmp/a b/é.bin", bytes(range(256))),)
+    result = await sandbox.run(job(tmp_path, "sha256sum < '/tmp/a b/é.bin'", files=files))
+    assert Path(result.log).read_text() == "40aff2e9d2d8922e47afd4648e6967497158785fbd1da870e7110266bf944880  -\n"
+
+
+async def test_a_script_that_never_ends_is_killed_at_its_limit(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    script = "trap '' TERM INT; echo begun; while :; do sleep 1; done"
+    started = time.monotonic()
+    result = await sandbox.run(job(tmp_path, script, timeout=2.0))
+    assert result.timed_out
+    assert Path(result.log).read_text() == "begun\n"
+    assert time.monotonic() - started < 15  # nobody waits for a polite end
+
+
+async def test_memory_beyond_the_limit_is_a_result(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    result = await sandbox.run(job(tmp_path, "python3 -c 'x = bytearray(10**9); print(len(x))'"))
+    assert result.out_of_memory
+    assert result.exit_code == 137
+
+
+async def test_a_fork_bomb_ends_at_the_process_limit(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    program = """
+import os, time
+for forked in range(1000):
+    try:
+        if os.fork() == 0:
+            time.sleep(60)
+    except BlockingIOError:
+        break
+print(forked, flush=True)
+os._exit(0)
+"""
+    result = await sandbox.run(job(tmp_path, "python3 /bomb.py", files=(("/bomb.py", program.encode()),)))
+    assert result.exit_code == 0
+    assert 100 < int(Path(result.log).read_text()) < 128
+
+
+async def test_a_process_left_in_the_background_holds_nothing_up(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    result = await sandbox.run(job(tmp_path, "sleep 600 & setsid sleep 600 & echo done", timeout=30.0))
+    assert not result.timed_out
+    assert Path(result.log).read_text() == "done\n"
+
+
+async def test_there_is_no_network_by_policy(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    result = await sandbox.run(job(tmp_path, "cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '"))
+    assert Path(result.log).read_text() == "lo\n"
+
+
+async def test_privileges_cannot_be_gained(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    result = await sandbox.run(job(tmp_path, "grep NoNewPrivs /proc/self/status; ls /var/run/docker.sock"))
+    log = Path(result.log).read_text()
+    assert "NoNewPrivs:\t1" in log
+    assert "No such file" in log
+
+
+async def test_a_flood_of_output_keeps_its_beginning_and_its_end(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    cap = 4 * 2**20
+    script = "echo first; head -c 50000000 /dev/zero | tr '\\0' x; echo; echo last"
+    result = await sandbox.run(job(tmp_path, script, max_log_bytes=cap))
+    content = Path(result.log).read_bytes()
+    assert result.log_truncated
+    assert content.startswith(b"first\nxxx")
+    assert content.endswith(b"xxx\nlast\n")
+    assert cap - TAIL_BYTES < len(content) < cap + 100
+    left_out = len(b"first\n") + 50_000_000 + len(b"\nlast\n") - cap
+    assert b"[swerl-eval: %d bytes of output left out here]" % left_out in content
+
+
+async def test_cancelling_removes_the_container(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(sandbox.run, job(tmp_path, "echo begun; sleep 600", timeout=600.0))
+        while not (tmp_path / "log").exists():
+            await anyio.sleep(0.05)
+        await anyio.sleep(0.5)
+        assert len(containers()) == 1
+        group.cancel_scope.cancel()
+    await sandbox.aclose()
+    assert containers() == []
+
+
+async def test_a_container_that_somebody_else_removes_is_no_result(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    def remove() -> None:
+        while not (found := containers()):
+            time.sleep(0.05)
+        time.sleep(1)
+        connect().api.remove_container(found[0], force=True)
+
+    threading.Thread(target=remove).start()
+    with pytest.raises(SandboxError):
+        await sandbox.run(job(tmp_path, "sleep 60"))
+
+
+async def test_a_missing_image_is_an_error_with_the_remedy(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    name = "swerl-eval/there-is-no-such-image:1"
+    with pytest.raises(ImageMissingError, match=rf"the image {name} is not here .*swerl-eval images build"):
+        await sandbox.run(job(tmp_path, "true", image=name))
+
+
+async def test_what_a_crash_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    client = connect()
+    for owner in (OWNER, "somebody-else"):
+        client.api.start(
+            client.api.create_container(BASE_IMAGE, command=["sleep", "60"], labels={OWNER_LABEL: owner})["Id"]
+        )
+    opened = DockerSandbox(OWNER, workers=1)
+    assert containers() == []
+    others = client.containers.list(all=True, filters={"label": f"{OWNER_LABEL}=somebody-else"})
+    assert len(others) == 1
+    others[0].remove(force=True)
+    await opened.aclose()
+
+
+async def test_jobs_run_side_by_side(sandbox: DockerSandbox, tmp_path: Path) -> None:
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(sandbox.run, job(tmp_path, f"echo {number}", log=str(tmp_path / f"log{number}")))
+    assert [(tmp_path / f"log{number}").read_text() for number in range(3)] == ["0\n", "1\n", "2\n"]
+
+
+async def test_no_engine_is_an_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    with pytest.raises(EngineUnavailableError, match=r"no Docker engine answers .*apt-get install docker.io"):
+        DockerSandbox(OWNER, workers=1)

@@ -1,0 +1,150 @@
+"""Commands as a user types them, without Docker."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swerl_eval.demo.setup import ANSWERS, SUITE
+
+PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
+
+
+def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [PROGRAM, *map(str, arguments)]
+    env = {**os.environ, "COLUMNS": "200", **environment}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=120)
+
+
+def replayed(mirrors: Path, results: Path, *more: object) -> list[object]:
+    return [
+        "--dataset", SUITE, "--repositories", mirrors, "--sampler", "replay", "--answers", ANSWERS, "--samples", 8,
+        "-c", "localization_samples=2", "--results", results, *more,
+    ]  # fmt: skip
+
+
+def test_the_stages_run_one_after_another_over_one_folder(mirrors: Path, tmp_path: Path) -> None:
+    first = run("localize", *replayed(mirrors, tmp_path, "--run-id", "r"))
+    assert (first.returncode, first.stdout.splitlines()[0]) == (
+        0,
+        "Localized 9 instances; all gold files found in 7 of 9.",
+    )
+    # the later stages take their settings from the run
+    second = run("repair", "--results", tmp_path, "--run-id", "r")
+    assert (second.returncode, second.stdout.splitlines()[0]) == (0, "72 samples, 51 valid, 29 unique.")
+    third = run("select", "--results", tmp_path, "--run-id", "r")
+    assert third.stdout.splitlines()[0].endswith("a patch chosen for 8 of 9 instances.")
+    predictions = [json.loads(line) for line in (tmp_path / "r/all_preds.jsonl").read_text().splitlines()]
+    assert len(predictions) == 9
+
+
+def test_a_later_stage_does_first_what_is_missing(mirrors: Path, tmp_path: Path) -> None:
+    done = run("select", *replayed(mirrors, tmp_path, "--limit", 2))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0] == "16 samples, 12 valid, 7 unique; a patch chosen for 2 of 2 instances."
+
+
+def test_the_same_command_finds_its_run_again(mirrors: Path, tmp_path: Path) -> None:
+    run("localize", *replayed(mirrors, tmp_path))
+    run("localize", *replayed(mirrors, tmp_path, "--workers", 1))
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", SUITE, "-i", "demo__inkwel-1"], "no instance 'demo__inkwel-1'; did you mean demo__inkwell-1"),
+        (["--dataset", "verfied"], "unknown dataset 'verfied': neither a file"),
+        (["--dataset", "nowhere.parquet"], "there is no dataset file nowhere.parquet"),
+        (["--dataset", SUITE, "-c", "sampels=3"], "unknown setting 'sampels'; did you mean samples?"),
+        (["--dataset", SUITE, "--samples", "0"], "samples: Input should be greater than or equal to 1"),
+        (["--dataset", SUITE, "--shard", "5/4"], "a shard is i/n with 1 <= i <= n"),
+        (["--dataset", SUITE, "--sampler", "replya", "--model", "m"], "no sampler 'replya'; did you mean replay?"),
+        (
+            ["--dataset", SUITE, "--sampler", "replay"],
+            "the replay sampler needs the file of recorded answers: --answers",
+        ),
+        (["--dataset", SUITE, "--sampler", "openai"], "the openai sampler needs --model"),
+        (["--dataset", SUITE, "--prompts", "nowhere"], "nowhere has no localize.jinja, repair.jinja"),
+        (["--dataset", SUITE, "--repo", "demo/none"], "no instance has repo 'demo/none'; there are: demo/inkwell"),
+        (["--dataset", SUITE, "--repositories", "nowhere"], "--repositories nowhere: there is no such folder"),
+        (["--config", "nowhere.toml"], "cannot read the configuration nowhere.toml: No such file"),
+        (["--unknown"], "No such option"),
+    ],
+)
+def test_bad_input_is_named_with_the_remedy_before_any_work(
+    arguments: list[object], message: str, tmp_path: Path
+) -> None:
+    done = run("localize", *arguments, cwd=tmp_path)
+    assert done.returncode in {1, 2}
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_torn_file_of_predictions_is_named_by_line(tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"instance_id": "demo__inkwell-1", "model_name_or_path": "m"}\n{"inst\n')
+    done = run("evaluate", "-p", "p.jsonl", "--dataset", SUITE, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "p.jsonl, line 2: " in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_printed_configuration_is_read_back_as_a_file(tmp_path: Path) -> None:
+    first = run(
+        "config", "--dataset", SUITE, "--samples", 5, "-c", "engine.max_model_len=2048", "-c", "model=some-model"
+    )
+    (tmp_path / "c.toml").write_text(first.stdout)
+    second = run("config", "--config", tmp_path / "c.toml")
+    assert first.returncode == second.returncode == 0
+    assert second.stdout == first.stdout
+    assert "samples = 5\n" in first.stdout
+
+
+def test_a_report_is_made_anew_from_the_records(mirrors: Path, tmp_path: Path) -> None:
+    run("select", *replayed(mirrors, tmp_path, "--run-id", "r"))
+    (tmp_path / "r/report.json").unlink()
+    done = run("report", tmp_path / "r", "--format", "json")
+    assert done.returncode == 0
+    report = json.loads(done.stdout)
+    assert report["verdicts"]["missing"] == 9
+    assert report["sampling"]["valid"] == 51
+    table = run("report", tmp_path / "r").stdout
+    assert "Solve rate: 0/9 = 0.0 %" in table
+    assert "RECORDED" in table
+
+
+def test_an_export_of_an_unknown_format_says_which_there_are(mirrors: Path, tmp_path: Path) -> None:
+    run("select", *replayed(mirrors, tmp_path, "--run-id", "r"))
+    done = run("export", tmp_path / "r", "--to", "leaderbord")
+    assert done.returncode == 2
+    assert "did you mean leaderboard?" in done.stderr
+
+
+def test_the_doctor_says_what_is_missing_and_the_line_that_fixes_it(tmp_path: Path) -> None:
+    done = run("doctor", "--dataset", SUITE, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert done.returncode == 1
+    assert "apt-get install docker.io" in done.stdout
+    assert "9 instances" in done.stdout
+
+
+def test_without_docker_nothing_is_sampled_in_vain(mirrors: Path, tmp_path: Path) -> None:
+    done = run("run", *replayed(mirrors, tmp_path, "--run-id", "r"), DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert done.returncode == 1
+    assert "no Docker engine answers" in done.stderr
+    assert (tmp_path / "r/samples.jsonl").read_bytes() == b""
+
+
+def test_a_locked_run_is_refused(mirrors: Path, tmp_path: Path) -> None:
+    import filelock
+
+    (tmp_path / "r").mkdir()
+    with filelock.FileLock(tmp_path / "r/.lock"):
+        done = run("localize", *replayed(mirrors, tmp_path, "--run-id", "r"))
+    assert done.returncode == 1
+    assert "is being written by another process" in done.stderr

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import anyio
+import orjson
+import pytest
+
+from swerl_eval.compose import Work, open_sampler, settings
+from swerl_eval.config import RunConfig
+from swerl_eval.core.errors import SandboxError, SourceError
+from swerl_eval.core.types import Instance, Job, JobResult, SampleRequest
+from swerl_eval.pipeline import Parts, Pipeline
+from swerl_eval.ports import Sampler, Snapshot
+from swerl_eval.progress import Progress
+from swerl_eval.reports.derived import write_derived
+from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
+from swerl_eval.sources.handed_in import Predictions
+from swerl_eval.store import Run
+
+EXPECTED_CHOICE = {
+    "demo__inkwell-1": 1,
+    "demo__inkwell-2": 0,
+    "demo__inkwell-3": 0,
+    "demo__ledgerly-1": 0,
+    "demo__ledgerly-2": 1,
+    "demo__ledgerly-3": None,
+    "demo__waypost-1": 1,
+    "demo__waypost-2": 0,
+    "demo__waypost-3": 1,
+}
+"""Samples that the vote chooses from the recorded answers (swerl_eval/demo/README.md)."""
+
+
+class Counting:
+    """The recorded answers, with a count of requests; told to, it stops answering as a dead server does."""
+
+    recorded = True
+
+    def __init__(self, inner: Sampler) -> None:
+        self._inner = inner
+        self.requests: list[SampleRequest] = []
+
+    async def sample(self, request: SampleRequest, on_tokens: object) -> list:
+        self.requests.append(request)
+        return await self._inner.sample(request, on_tokens)
+
+    def count_tokens(self, text: str) -> int:
+        return self._inner.count_tokens(text)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def passing(job: Job) -> Reply:
+    """Every test of the instance passes, as pytest would say it."""
+    return evaluation_reply(job, b"+ : '>>>>> Start Test Output'\nPASSED tests/x.py::y\n+ : '>>>>> End Test Output'\n")
+
+
+async def carry_out(config: RunConfig, sandbox: ScriptedSandbox, run: Run, sampler: Sampler | None = None) -> Pipeline:
+    work = Work(config)
+    parts = Parts(work.source, work.prompts, sampler or open_sampler(config, work.source), sandbox)
+    pipeline = Pipeline(run, parts, settings(config), Progress())
+    await pipeline.run(work.instances)
+    return pipeline
+
+
+@pytest.mark.anyio
+async def test_the_vote_over_the_recorded_answers_chooses_as_the_suite_says(demo_config: RunConfig) -> None:
+    sandbox = ScriptedSandbox(reply=passing)
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, sandbox, run)
+        assert {record.instance_id: record.index for record in run.selections.values()} == EXPECTED_CHOICE
+        report = write_derived(run)
+    assert len(sandbox.jobs) == 8  # the empty patch is not run
+    assert report["verdicts"]["empty_patch"] == 1
+    assert report["localization"]["all_found"] == 7
+    assert report["sampling"]["samples"] == 72
+    assert sum(report["sampling"]["rejections"].values()) + report["sampling"]["valid"] == 72
+    assert report["recorded"] is True
+
+
+@pytest.mark.anyio
+async def test_a_finished_run_is_not_run_again(demo_config: RunConfig) -> None:
+    sandbox = ScriptedSandbox(reply=passing)
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, sandbox, run)
+        first = write_derived(run)
+    work = Work(demo_config)
+    with work.open_run() as run:
+        counting = Counting(open_sampler(demo_config, work.source))
+        again = ScriptedSandbox(reply=passing)
+        await carry_out(demo_config, again, run, counting)
+        assert (counting.requests, again.jobs) == ([], [])
+        assert write_derived(run) == first
+
+
+@pytest.mark.anyio
+async def test_identical_prompts_are_one_request(demo_config: RunConfig) -> None:
+    work = Work(demo_config)
+    counting = Counting(open_sampler(demo_config, work.source))
+    with work.open_run() as run:
+        await carry_out(demo_config, ScriptedSandbox(reply=passing), run, counting)
+    asked = Counter((request.instance_id, request.stage, request.messages) for request in counting.requests)
+    assert set(asked.values()) == {1}
+    assert sum(request.n for request in counting.requests if request.stage == "repair") == 72
+
+
+@pytest.mark.anyio
+async def test_no_stage_before_evaluation_sees_an_answer(demo_config: RunConfig) -> None:
+    work = Work(demo_config)
+    counting = Counting(open_sampler(demo_config, work.source))
+    with work.open_run() as run:
+        await carry_out(demo_config, ScriptedSandbox(reply=passing), run, counting)
+    shown = "\n".join(message.content for request in counting.requests for message in request.messages)
+    for instance in work.instances:
+        oracle = work.source.oracle(instance.instance_id)
+        for line in oracle.test_patch.splitlines():
+            if line.startswith("+") and "def test_" in line:
+                assert line[1:].strip() not in shown
+
+
+class Faulty(ScriptedSandbox):
+    """A sandbox whose engine fails for one instance."""
+
+    broken = "demo__waypost-3"
+
+    async def run(self, job: Job) -> JobResult:
+        if job.name == self.broken:
+            message = "the engine went away"
+            raise SandboxError(message)
+        return await super().run(job)
+
+
+@pytest.mark.anyio
+async def test_a_failing_machine_is_no_verdict_on_the_patch_and_is_tried_again(demo_config: RunConfig) -> None:
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, Faulty(reply=passing), run)
+        report = write_derived(run)
+    rows = {row["instance_id"]: row for row in report["instances"]}
+    assert rows["demo__waypost-3"]["verdict"] == "infra_error"
+    assert rows["demo__waypost-3"]["reason"] == "the engine went away"
+    assert report["complete"] is False
+    assert sum(row["verdict"] == "infra_error" for row in rows.values()) == 1
+    again = ScriptedSandbox(reply=passing)
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, again, run)
+        assert write_derived(run)["complete"] is True
+    assert [job.name for job in again.jobs] == ["demo__waypost-3"]
+
+
+@pytest.mark.anyio
+async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_config: RunConfig) -> None:
+    work = Work(demo_config)
+    reading = work.source.snapshot
+
+    def snapshot(instance: Instance) -> Snapshot:
+        if instance.instance_id == "demo__ledgerly-1":
+            message = "no repository"
+            raise SourceError(message)
+        return reading(instance)
+
+    work.source.snapshot = snapshot  # type: ignore[method-assign]
+    with work.open_run() as run:
+        parts = Parts(work.source, work.prompts, open_sampler(demo_config, work.source), ScriptedSandbox(reply=passing))
+        pipeline = Pipeline(run, parts, settings(demo_config), Progress())
+        await pipeline.run(work.instances)
+        report = write_derived(run, pipeline.failures)
+    assert pipeline.failures == {"demo__ledgerly-1": "no repository"}
+    rows = {row["instance_id"]: row for row in report["instances"]}
+    assert rows["demo__ledgerly-1"] == {
+        "instance_id": "demo__ledgerly-1",
+        "verdict": "missing",
+        "reason": "no repository",
+    }
+    assert report["verdicts"]["missing"] == 1
+
+
+@pytest.mark.anyio
+async def test_instances_overlap_and_containers_stay_within_the_workers(demo_config: RunConfig) -> None:
+    running = most = 0
+
+    class Watched(ScriptedSandbox):
+        async def run(self, job: Job) -> JobResult:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await anyio.sleep(0.05)
+            running -= 1
+            return await super().run(job)
+
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, Watched(reply=passing), run)
+    assert most == demo_config.workers == 2
+
+
+def test_given_patches_skip_the_stages_before_evaluation(demo_config: RunConfig) -> None:
+    config = demo_config.model_copy(update={"sandbox": "scripted", "run_id": "given"})
+    given = Predictions("someone", {"demo__inkwell-1": "diff", "demo__waypost-2": ""})
+    work = Work(config, predictions=given)
+    with work.open_run() as run:
+        work._open = _no_preflight(work)  # the images are not needed by a scripted sandbox
+        outcome = work.carry_out(run)
+    assert outcome.complete
+    report = orjson.loads((outcome.folder / "report.json").read_bytes())
+    assert report["total"] == 2
+    assert report["verdicts"]["empty_patch"] == 1
+    assert report["sampling"] is None
+    assert report["model"] == "someone"
+
+
+def _no_preflight(work: Work) -> object:
+    async def opened(parts: Parts, run: Run) -> None:
+        parts.sandbox = ScriptedSandbox(reply=passing)
+
+    return opened
+
+
+def test_given_file_lists_stand_in_for_localization(demo_config: RunConfig, tmp_path: Path) -> None:
+    lists = tmp_path / "loc.jsonl"
+    lists.write_text('{"instance_id": "demo__inkwell-1", "found_files": ["inkwell/slugs.py"]}\n')
+    config = demo_config.model_copy(update={"localization": str(lists), "instances": ("demo__inkwell-1",)})
+    work = Work(config, until="localize")
+    with work.open_run() as run:
+        assert work.carry_out(run).complete
+        found = run.localizations.get("demo__inkwell-1")
+    assert found is not None
+    assert found.file_lists == (("inkwell/slugs.py",),)
+    assert found.origin == str(lists)
