@@ -42,8 +42,6 @@ from swerl_eval.store import Run, RunManifest, open_run
 MIN_FREE_BYTES = 2 * 2**30
 """A full disk was seen to turn a whole run into a silent 0 %."""
 
-RECORDED_SAMPLERS = frozenset({"replay", "gold"})
-
 
 Result = TypeVar("Result")
 
@@ -144,7 +142,8 @@ class Work:
         check_disk([self.config.run_folder])
         if self.until == "evaluate":
             parts.sandbox = await anyio.to_thread.run_sync(open_sandbox, self.config, run.folder)
-            check_images(self.pending(run))
+            images = sorted({instance.image for instance in self.pending(run)})
+            await anyio.to_thread.run_sync(parts.sandbox.check, images)
 
     def _manifest(self) -> RunManifest:
         given = self._predictions
@@ -165,7 +164,7 @@ class Work:
             prompts=self.prompts.fingerprints(),
             versions=package_versions(),
             model_name=given.model_name if given else self.config.model_name,
-            recorded=given is None and self.config.sampler in RECORDED_SAMPLERS,
+            recorded=self._sampler is not None and self._sampler.recorded,
             created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         )
 
@@ -285,20 +284,6 @@ def check_disk(folders: Iterable[Path]) -> None:
                 "needed; free some (`swerl-eval images prune`, `docker system df`) or choose another --results"
             )
             raise PreflightError(message)
-
-
-def check_images(instances: Iterable[Instance]) -> None:
-    """Raise `PreflightError` when the images that are not here cannot be pulled either, judged by the first of them."""
-    images = Images(connect())
-    missing = [instance for instance in instances if not images.present(instance.image)]
-    if missing and not images.in_registry(missing[0].image):
-        names = ", ".join(instance.image for instance in missing[:3])
-        message = (
-            f"{len(missing)} images are neither here nor to be pulled, such as {names}; build them "
-            "(`swerl-eval images build TASK_REPOSITORY`), load them (`docker load`), "
-            "or check the registry and the network"
-        )
-        raise PreflightError(message)
 
 
 def build_task_images(task_repository: Path, ids: Collection[str], say: Callable[[str], None]) -> None:

@@ -26,7 +26,8 @@ else:
 class RunConfig(BaseModel):
     """Everything that decides a run. What only decides its speed is listed in `SPEED_ONLY`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # numbers as text: `-c run_id=5` is TOML for a number
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False)
 
     # -- what is measured on
     dataset: str = "verified"
@@ -93,7 +94,7 @@ class RunConfig(BaseModel):
     requests: int = Field(default=64, ge=1)
     """Requests in flight at the sampler."""
     results: str = "results"
-    run_id: str = ""
+    run_id: str = Field(default="", pattern=r"^([^./\\][^/\\]*)?$")
     """Name of the run's folder. Empty: made from the configuration, so that the same command resumes."""
     submission: dict[str, Any] = Field(default_factory=dict)
     """What exports need and only the submitter knows: name, authors, site, model_display, model_org, os_model, …"""

@@ -64,7 +64,7 @@ def verdict_of(report: dict[str, Any]) -> Verdict:
 
 def timeout_notice(seconds: float) -> str:
     """What the official harness appends to the test output of a run that it stopped."""
-    return f"\n\nTimeout error: {seconds:g} seconds exceeded."
+    return f"\n\nTimeout error: {round(seconds)} seconds exceeded."
 
 
 def failure_reason(*logs: Path) -> tuple[str, bool] | None:

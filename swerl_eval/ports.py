@@ -55,7 +55,7 @@ class Sampler(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Length of a text in the model's tokens, or a careful estimate (never too low by more than a tenth)."""
+        """Length of a text in the model's tokens, or an estimate that is high for code and prose."""
         ...
 
     async def aclose(self) -> None:
@@ -101,6 +101,10 @@ class Sandbox(Protocol):
     does not answer, the image is missing, the container was removed by somebody else. Whatever happens, no container
     of the job is left, also when the call is cancelled.
     """
+
+    def check(self, images: Sequence[str]) -> None:
+        """Raise `SandboxError` when jobs on these images could not be run, before anything is paid for."""
+        ...
 
     async def run(self, job: Job) -> JobResult:
         """Run one job in a fresh container."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import tomli_w
 from rich.console import Console
 from rich.text import Text
 
@@ -119,17 +120,5 @@ def write_derived_if_free(folder: Path) -> None:
 
 def print_config(config: RunConfig) -> None:
     """Every setting as TOML, which `--config` reads back."""
-    for key, value in config.model_dump(mode="json").items():
-        if value is None:
-            continue
-        if isinstance(value, dict):
-            text = "{" + ", ".join(f"{name} = {_toml(item)}" for name, item in value.items()) + "}"
-        else:
-            text = _toml(value)
-        sys.stdout.write(f"{key} = {text}\n")
+    sys.stdout.write(tomli_w.dumps(config.model_dump(mode="json", exclude_none=True)))
     sys.stdout.write(f"# the run's folder: {config.run_folder}\n")
-
-
-def _toml(value: Any) -> str:
-    # JSON's texts, numbers, booleans and lists are TOML's
-    return orjson.dumps(value).decode()

@@ -141,14 +141,14 @@ def _blocks_by_line(text: str) -> Iterator[Edit]:
                 replace = []
             else:
                 search.append(line)
-        elif marker.startswith(FENCE):
-            fenced, path = not fenced or len(marker) > len(FENCE), None
+        elif FENCE in marker:
+            fenced, path = not fenced or marker != FENCE, None
         elif (fenced or after_fence) and marker.startswith("### "):
             # right after a fence that seemed to close, since the closing one before it may be missing
             fenced, path = True, _heading(marker)
         elif fenced and path is not None and marker == SEARCH:
             search = []
-        after_fence = marker.startswith(FENCE)
+        after_fence = FENCE in marker
 
 
 def _heading(line: str) -> str:

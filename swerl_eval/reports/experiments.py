@@ -145,7 +145,7 @@ graded by swebench {run.manifest.versions.get("swebench", "?")}. Run `{run.manif
 `{run.manifest.dataset_fingerprint[:16]}`. {run.manifest.config["samples"]} repair samples an instance, one patch
 submitted.
 
-- [x] pass@1: one patch for each instance was evaluated
+- [{"x" if attempts(run) == "1" else " "}] pass@1: a single sample for each instance
 - [x] neither `PASS_TO_PASS` nor `FAIL_TO_PASS` was used to make or choose it
 - [x] the dataset's hints were not used
 - [x] nothing was looked up on the web

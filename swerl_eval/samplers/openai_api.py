@@ -26,6 +26,7 @@ REQUEST_TIMEOUT = 1800.0
 """Seconds without a single token. A server with a long queue may take its time before the first."""
 
 _REFUSED = frozenset({400, 413, 422})
+REQUEST_TIMED_OUT = 408
 _PASSING = (
     openai.APIConnectionError,
     openai.RateLimitError,
@@ -33,6 +34,11 @@ _PASSING = (
     openai.ConflictError,
     httpx.TransportError,
 )
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether the same request may succeed a little later."""
+    return isinstance(error, _PASSING) or getattr(error, "status_code", None) == REQUEST_TIMED_OUT
 
 
 class OpenAISampler:
@@ -50,7 +56,7 @@ class OpenAISampler:
         self._client = openai.AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, timeout=REQUEST_TIMEOUT)
         growing = tenacity.wait_random_exponential(multiplier=first_pause, max=LONGEST_PAUSE)
         self._retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_PASSING),
+            retry=tenacity.retry_if_exception(_passes),
             wait=lambda state: max(growing(state), _asked_pause(state)),
             stop=tenacity.stop_after_attempt(ATTEMPTS),
             reraise=True,

@@ -13,7 +13,7 @@ import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ import docker
 import docker.errors
 import docker.types
 
-from swerl_eval.core.errors import SandboxError
+from swerl_eval.core.errors import ImageMissingError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Limits
 from swerl_eval.sandboxes.engine import connect, translated
 from swerl_eval.sandboxes.images import Images
@@ -61,6 +61,17 @@ class DockerSandbox:
         for container in found:
             self._remove(container["Id"])
         return len(found)
+
+    def check(self, images: Sequence[str]) -> None:
+        """Raise `ImageMissingError` when images that are not here cannot be pulled, judged by the first."""
+        missing = [image for image in images if not self._images.present(image)]
+        if missing and not self._images.in_registry(missing[0]):
+            message = (
+                f"{len(missing)} images are neither here nor to be pulled, such as {', '.join(missing[:3])}; "
+                "build them (`swerl-eval images build TASK_REPOSITORY`), load them (`docker load`), "
+                "or check the registry and the network"
+            )
+            raise ImageMissingError(message)
 
     async def run(self, job: Job) -> JobResult:
         """Run one job. Cancelling kills and removes the container before the cancellation goes on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,9 @@ class ScriptedSandbox:
         del owner, workers  # what real sandboxes need
         self._reply = reply or (lambda job: evaluation_reply(job, b""))
         self.jobs: list[Job] = []
+
+    def check(self, images: Sequence[str]) -> None:
+        """Needs no image."""
 
     async def run(self, job: Job) -> JobResult:
         """Write the told output to the job's log."""

@@ -1,0 +1,553 @@
+"""The contract of `ports.Exporter` over the table, and the layouts that others read (design/FORMATS.md).
+
+The run is made through the real pipeline from the bundled suite's recorded answers; only the containers' output is
+scripted, so that every kind of verdict occurs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+import pytest
+import yaml
+
+from swerl_eval.compose import Work, open_sampler, settings
+from swerl_eval.config import RunConfig
+from swerl_eval.core.errors import SandboxError, UsageError
+from swerl_eval.core.types import Job
+from swerl_eval.demo.setup import LOCALIZATION_SAMPLES, SAMPLES, SUITE, demo_settings
+from swerl_eval.pipeline import Parts, Pipeline
+from swerl_eval.registry import load
+from swerl_eval.reports import EXPORTERS
+from swerl_eval.reports.derived import write_derived
+from swerl_eval.reports.summary import build_report
+from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
+from swerl_eval.store import Run
+
+MODEL, SAFE_MODEL, RUN_ID = "org/model-7b", "org__model-7b", "nightly"
+VERDICTS = {
+    "demo__inkwell-1": "resolved",
+    "demo__inkwell-2": "unresolved",
+    "demo__inkwell-3": "unresolved",
+    "demo__ledgerly-1": "timed_out",
+    "demo__ledgerly-2": "patch_failed",
+    "demo__ledgerly-3": "empty_patch",
+    "demo__waypost-1": "infra_error",
+    "demo__waypost-2": "resolved",
+    "demo__waypost-3": "missing",
+}
+"""How the run is made to end. Nothing was done for the last one, and no recorded answer of ledgerly-3 can be used."""
+GRADED = ("demo__inkwell-1", "demo__inkwell-2", "demo__inkwell-3", "demo__waypost-2")
+LOGS = {
+    **dict.fromkeys(GRADED, ("eval.sh", "patch.diff", "report.json", "run_instance.log", "test_output.txt")),
+    "demo__ledgerly-1": ("eval.sh", "patch.diff", "run_instance.log", "test_output.txt"),
+    "demo__ledgerly-2": ("eval.sh", "patch.diff", "run_instance.log"),
+    "demo__waypost-1": ("eval.sh", "patch.diff", "run_instance.log"),
+}
+"""The official files that each of these endings leaves."""
+DETAILS = {
+    "name": "Model 7B + swerl-eval",
+    "site": "https://example.org",
+    "authors": "A. Author",
+    "logo": ["https://example.org/logo.png"],
+    "model_display": "Model 7B",
+    "model_org": "Org",
+    "os_model": True,
+}
+
+
+def configuration(mirrors: Path, results: Path) -> RunConfig:
+    own = {
+        "model": MODEL,
+        "run_id": RUN_ID,
+        "repositories": str(mirrors),
+        "results": str(results),
+        "sandbox": "swerl_eval.sandboxes.scripted:ScriptedSandbox",
+    }
+    return RunConfig(**{**demo_settings(), **own})
+
+
+def outcome(job: Job, work: Work) -> Reply:
+    """The container of an instance ends as `VERDICTS` says."""
+    verdict = VERDICTS[job.name]
+    if verdict == "infra_error":
+        message = "Error response from daemon: the container is gone"
+        raise SandboxError(message)
+    if verdict == "patch_failed":
+        return evaluation_reply(job, b"", applied=False)
+    row = work.source.oracle(job.name).row
+    tests = [name for kind in ("FAIL_TO_PASS", "PASS_TO_PASS") for name in _names(row[kind])]
+    states = ["PASSED"] * len(tests) if verdict == "resolved" else ["FAILED", *["PASSED"] * (len(tests) - 1)]
+    lines = ["+ : '>>>>> Start Test Output'", *map(" ".join, zip(states, tests, strict=True))]
+    if job.name == "demo__inkwell-3":
+        lines.append("ModuleNotFoundError: No module named 'inkwell.charset'")
+    output = "\n".join([*lines, "+ : '>>>>> End Test Output'", ""]).encode()
+    return evaluation_reply(job, output, timed_out=verdict == "timed_out")
+
+
+def _names(value: Any) -> list[str]:
+    return json.loads(value) if isinstance(value, str) else list(value)
+
+
+def make_run(config: RunConfig, until: str = "evaluate") -> Path:
+    work = Work(config, until)
+    sandbox = ScriptedSandbox(reply=lambda job: outcome(job, work))
+    parts = Parts(work.source, work.prompts, sampler=open_sampler(config, work.source), sandbox=sandbox)
+    begun = [instance for instance in work.instances if VERDICTS[instance.instance_id] != "missing"]
+    with work.open_run() as run:
+        pipeline = Pipeline(run, parts, settings(config), work.progress, until)
+        anyio.run(pipeline.run, begun)
+        assert pipeline.failures == {}
+        write_derived(run)
+    return run.folder
+
+
+@pytest.fixture(scope="module")
+def run_folder(mirrors: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(configuration(mirrors, tmp_path_factory.mktemp("results")))
+
+
+@pytest.fixture(scope="module")
+def date(run_folder: Path) -> str:
+    """Of the run, as YYYY-MM-DD."""
+    return Run(run_folder).manifest.created_at[:10]
+
+
+@pytest.fixture
+def variant(run_folder: Path, tmp_path: Path) -> Any:
+    """A function that copies the run with changes of its manifest."""
+
+    def copy(**changes: Any) -> Path:
+        folder = Path(shutil.copytree(run_folder, tmp_path / "variant"))
+        manifest = orjson.loads((folder / "run.json").read_bytes())
+        manifest["config"] |= changes.pop("config", {})
+        (folder / "run.json").write_bytes(orjson.dumps(manifest | changes))
+        return folder
+
+    return copy
+
+
+def export(name: str, run: Path, destination: Path, details: dict[str, Any] | None = None) -> list[Path]:
+    written: list[Path] = load("exporter", name, EXPORTERS)().export(run, destination, details or {})
+    return written
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()
+    }
+
+
+def read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_the_run_under_test_has_every_kind_of_verdict(run_folder: Path) -> None:
+    report = read(run_folder / "report.json")
+    assert {row["instance_id"]: row["verdict"] for row in report["instances"]} == VERDICTS
+    assert set(VERDICTS.values()) == set(report["verdicts"])
+    assert report["recorded"] is True
+
+
+# -- what every exporter owes
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_an_export_lies_below_its_destination_and_names_what_to_look_at(
+    name: str, run_folder: Path, tmp_path: Path
+) -> None:
+    before = tree(run_folder)
+    destination = tmp_path / "new" / "folder"
+    written = export(name, run_folder, destination)
+    assert written
+    for path in written:
+        assert path.exists()
+        assert path.is_relative_to(destination)
+    assert {path.name for path in tmp_path.iterdir()} == {"new"}
+    assert tree(run_folder) == before
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_the_same_run_exports_to_the_same_bytes_also_over_an_earlier_export(
+    name: str, run_folder: Path, tmp_path: Path
+) -> None:
+    export(name, run_folder, tmp_path / "one", DETAILS)
+    export(name, run_folder, tmp_path / "two", DETAILS)
+    first = tree(tmp_path / "one")
+    assert first
+    assert tree(tmp_path / "two") == first
+    export(name, run_folder, tmp_path / "two", DETAILS)
+    assert tree(tmp_path / "two") == first
+
+
+def says_recorded(name: str, destination: Path) -> list[bool]:
+    """Each place where a format says whether the answers were recorded."""
+    if name == "swebench":
+        (file,) = destination.rglob("run.json")
+        return [read(file)["recorded"]]
+    if name == "leaderboard":
+        return [read(destination / "leaderboard.json")["warning"] == "answers were recorded, not sampled"]
+    (readme,) = destination.rglob("README.md")
+    return [
+        "**The answers were recorded, not sampled: this is no result of a model.**" in readme.read_text("utf-8"),
+        *(read(file)["recorded"] for file in destination.rglob("trajs/*.json")),
+    ]
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_every_export_says_whether_the_answers_were_recorded(
+    name: str, recorded: bool, variant: Any, tmp_path: Path
+) -> None:
+    destination = tmp_path / "out"
+    export(name, variant(recorded=recorded), destination)
+    assert set(says_recorded(name, destination)) == {recorded}
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_a_run_without_instances_such_as_an_empty_shard_can_be_exported(
+    name: str, variant: Any, tmp_path: Path
+) -> None:
+    folder = variant(instances={})
+    report = build_report(Run(folder))
+    assert (report["total"], report["resolved"], report["solve_rate"]) == (0, 0, 0.0)
+    assert export(name, folder, tmp_path / "out")
+
+
+@pytest.mark.parametrize("value", ["false", "true", 0, None])
+@pytest.mark.parametrize("name", ["leaderboard", "experiments"])
+def test_a_yes_or_no_of_the_submitters_that_is_none_is_refused(
+    name: str, value: object, run_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"submission\.os_model must be true or false, found "):
+        export(name, run_folder, tmp_path / "out", {"os_model": value})
+
+
+# -- swebench
+
+
+@pytest.fixture(scope="module")
+def swebench(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    destination = tmp_path_factory.mktemp("swebench")
+    written = export("swebench", run_folder, destination)
+    assert [path.relative_to(destination).as_posix() for path in written] == [
+        "all_preds.jsonl",
+        f"{SAFE_MODEL}.{RUN_ID}.json",
+        f"logs/run_evaluation/{RUN_ID}/{SAFE_MODEL}",
+    ]
+    return destination
+
+
+def test_the_swebench_layout_is_that_of_the_harness(swebench: Path, run_folder: Path) -> None:
+    logs = f"logs/run_evaluation/{RUN_ID}"
+    found = tree(swebench)
+    assert set(found) == {
+        "all_preds.jsonl",
+        f"{SAFE_MODEL}.{RUN_ID}.json",
+        f"{logs}/run.json",
+        *(f"{logs}/{SAFE_MODEL}/{name}/{file}" for name, files in LOGS.items() for file in files),
+    }
+    for name, files in LOGS.items():
+        for file in files:
+            assert found[f"{logs}/{SAFE_MODEL}/{name}/{file}"] == (run_folder / "logs" / name / file).read_bytes()
+    assert json.loads(found[f"{logs}/run.json"]) == {
+        "dataset": str(SUITE),
+        "split": "test",
+        "task_repo": str(SUITE.resolve()),
+        "created_at": Run(run_folder).manifest.created_at,
+        "recorded": True,
+    }
+
+
+def test_a_report_of_an_instance_has_the_official_fields(swebench: Path) -> None:
+    for name in GRADED:
+        file = swebench / "logs" / "run_evaluation" / RUN_ID / SAFE_MODEL / name / "report.json"
+        (only,) = read(file).items()
+        assert only[0] == name
+        entry = only[1]
+        assert {"patch_is_None", "patch_exists", "patch_successfully_applied", "resolved"} <= set(entry)
+        for field in ("patch_is_None", "patch_exists", "patch_successfully_applied", "resolved", "infra_failure"):
+            assert type(entry[field]) is bool
+        assert entry["resolved"] is (VERDICTS[name] == "resolved")
+        assert set(entry["tests_status"]) == {"FAIL_TO_PASS", "PASS_TO_PASS", "FAIL_TO_FAIL", "PASS_TO_FAIL"}
+        for state in entry["tests_status"].values():
+            assert set(state) == {"success", "failure"}
+
+
+HARNESS = """
+import json, sys
+from swebench.harness.reporting import make_run_report
+from swebench.harness.utils import get_predictions_from_file
+from swebench.task.repo import load_task_repo
+
+predictions = get_predictions_from_file("all_preds.jsonl", "", "test")
+by_id = {prediction["instance_id"]: prediction for prediction in predictions}
+written = make_run_report(by_id, load_task_repo(sys.argv[1]), sys.argv[2], None, sys.argv[3])
+print(json.dumps({"predictions": predictions, "written": written.name}))
+"""
+
+
+def harness_report(exported: Path, reports: Path) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+    """What swebench itself says of an exported folder: its report, the predictions as it reads them, the name."""
+    done = subprocess.run(
+        [sys.executable, "-c", HARNESS, str(SUITE), RUN_ID, str(reports)],
+        cwd=exported,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = json.loads(done.stdout.splitlines()[-1])
+    return read(reports / said["written"]), said["predictions"], said["written"]
+
+
+def test_swebench_reads_the_predictions_and_makes_the_same_run_report(
+    swebench: Path, run_folder: Path, tmp_path: Path
+) -> None:
+    theirs, predictions, name = harness_report(swebench, tmp_path)
+    ours = read(swebench / name)
+    assert ours == theirs
+    assert {key: ours[key] for key in ours if not key.endswith("_ids")} == {
+        "total_instances": 9,
+        "submitted_instances": 8,
+        "completed_instances": 4,
+        "resolved_instances": 2,
+        "unresolved_instances": 2,
+        "infra_failure_instances": 1,
+        "ambiguous_failure_instances": 2,
+        "empty_patch_instances": 1,
+        "error_instances": 3,
+        "failure_reasons": {
+            "demo__inkwell-3": "missing_module",
+            "demo__ledgerly-1": "tests_timed_out",
+            "demo__waypost-1": "container_unavailable",
+        },
+        "schema_version": 2,
+    }
+    assert ours["resolved_ids"] == ["demo__inkwell-1", "demo__waypost-2"]
+    assert ours["incomplete_ids"] == ["demo__waypost-3"]
+    assert ours["empty_patch_ids"] == ["demo__ledgerly-3"]
+    assert ours["error_ids"] == ["demo__ledgerly-1", "demo__ledgerly-2", "demo__waypost-1"]
+    selections = Run(run_folder).selections
+    assert predictions == [
+        {"instance_id": instance, "model_name_or_path": MODEL, "model_patch": selections.get(instance).patch}
+        for instance in sorted(VERDICTS)
+        if VERDICTS[instance] != "missing"
+    ]
+
+
+def test_the_derived_files_of_the_run_folder_are_the_exported_ones(swebench: Path, run_folder: Path) -> None:
+    for name in ("all_preds.jsonl", f"{SAFE_MODEL}.{RUN_ID}.json"):
+        assert (run_folder / name).read_bytes() == (swebench / name).read_bytes()
+
+
+def test_a_run_that_ended_before_evaluation_has_the_same_report_as_swebench_makes(
+    mirrors: Path, tmp_path: Path
+) -> None:
+    folder = make_run(configuration(mirrors, tmp_path / "results"), until="select")
+    export("swebench", folder, tmp_path / "out")
+    theirs, _, name = harness_report(tmp_path / "out", tmp_path / "reports")
+    assert read(tmp_path / "out" / name) == theirs
+    assert theirs["empty_patch_ids"] == ["demo__ledgerly-3"]
+    assert theirs["error_instances"] == 7
+
+
+# -- leaderboard
+
+
+ROW_KEYS = [
+    "name", "folder", "date", "resolved", "agent", "agent_org", "model_display", "model_org", "reasoning_effort",
+    "model_release_date", "tags", "logo", "os_model", "os_system", "checked", "cost", "instance_cost", "instance_calls",
+    "per_instance_details", "logs", "trajs", "site", "warning", "pins",
+]  # fmt: skip
+"""Of leaderboards.json, in its order, and `pins`, which is ours."""
+
+
+def leaderboard_row(run: Path, destination: Path, details: dict[str, Any]) -> dict[str, Any]:
+    (file,) = export("leaderboard", run, destination, details)
+    assert file == destination / "leaderboard.json"
+    found: dict[str, Any] = read(file)
+    return found
+
+
+def test_the_leaderboard_row_has_the_fields_of_leaderboards_json(run_folder: Path, tmp_path: Path, date: str) -> None:
+    row = leaderboard_row(run_folder, tmp_path, DETAILS)
+    assert list(row) == ROW_KEYS
+    assert row["name"] == "Model 7B + swerl-eval"
+    assert row["folder"] == f"{date.replace('-', '')}_model-7b"
+    assert row["date"] == date
+    assert row["model_display"] == "Model 7B"
+    assert row["tags"] == ["Model: Model 7B", "Org: Org", "System: Attempts - 2+"]
+    assert row["logo"] == ["https://example.org/logo.png"]
+    assert row["site"] == "https://example.org"
+
+
+def test_the_score_has_two_decimals_and_the_denominator_is_every_chosen_instance(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    row = leaderboard_row(run_folder, tmp_path, {})
+    assert row["resolved"] == 22.22
+    assert row["pins"]["denominator"] == 9
+
+
+def test_booleans_of_the_row_are_booleans(run_folder: Path, tmp_path: Path) -> None:
+    row = leaderboard_row(run_folder, tmp_path, {"os_model": True})
+    assert (row["os_model"], row["os_system"], row["checked"]) == (True, True, False)
+    assert {type(row[key]) for key in ("os_model", "os_system", "checked")} == {bool}
+    assert {type(entry["resolved"]) for entry in row["per_instance_details"].values()} == {bool}
+    assert leaderboard_row(run_folder, tmp_path, {})["os_model"] is False
+
+
+def test_each_instance_stands_once_in_the_row_and_the_resolved_ones_make_the_score(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    (file,) = export("leaderboard", run_folder, tmp_path)
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        assert max(Counter(key for key, _ in pairs).values(), default=1) == 1
+        return dict(pairs)
+
+    row = json.loads(file.read_text("utf-8"), object_pairs_hook=once)
+    details = row["per_instance_details"]
+    calls = LOCALIZATION_SAMPLES + SAMPLES
+    assert details == {
+        name: {
+            "resolved": verdict == "resolved",
+            "cost": None,
+            "api_calls": 0 if verdict == "missing" else calls,
+        }
+        for name, verdict in VERDICTS.items()
+    }
+    assert row["resolved"] == round(100 * sum(entry["resolved"] for entry in details.values()) / len(details), 2)
+
+
+def test_the_pins_say_what_the_score_was_measured_with(run_folder: Path, tmp_path: Path) -> None:
+    manifest = Run(run_folder).manifest
+    pins = leaderboard_row(run_folder, tmp_path, {})["pins"]
+    assert pins == {
+        "dataset": str(SUITE),
+        "dataset_sha256": manifest.dataset_fingerprint,
+        "denominator": 9,
+        "versions": manifest.versions,
+        "prompts_sha256": manifest.prompts,
+        "images": dict.fromkeys([*GRADED, "demo__ledgerly-1", "demo__ledgerly-2"], "scripted"),
+    }
+    assert len(pins["dataset_sha256"]) == 64
+    assert pins["versions"]["swebench"].startswith("5.")
+    assert set(pins["prompts_sha256"]) == {"localize", "repair", "thinking_system"}
+
+
+def test_one_sample_is_one_attempt_and_a_choice_among_several_is_two_plus(variant: Any, tmp_path: Path) -> None:
+    row = leaderboard_row(variant(config={"samples": 1}), tmp_path / "out", {"logo": "one.png"})
+    assert row["tags"] == [f"Model: {MODEL}", "System: Attempts - 1"]
+    assert row["logo"] == ["one.png"]
+
+
+# -- experiments
+
+
+@pytest.fixture(scope="module")
+def submission(run_folder: Path, date: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    destination = tmp_path_factory.mktemp("experiments")
+    (folder,) = export("experiments", run_folder, destination, DETAILS)
+    assert folder == destination / "evaluation" / "test" / f"{date.replace('-', '')}_model-7b"
+    return folder
+
+
+def test_the_submission_layout_is_that_of_the_experiments_repository(submission: Path) -> None:
+    carried = {"eval.sh", "patch.diff", "report.json", "test_output.txt"}
+    assert set(tree(submission)) == {
+        "all_preds.jsonl",
+        "metadata.yaml",
+        "README.md",
+        "results/results.json",
+        "results/resolved_by_repo.json",
+        "results/resolved_by_time.json",
+        *(f"trajs/{name}.json" for name in VERDICTS),
+        *(f"logs/{name}/{file}" for name, files in LOGS.items() for file in files if file in carried),
+    }
+
+
+def test_the_split_of_a_submission_is_that_of_the_dataset(variant: Any, tmp_path: Path) -> None:
+    folder = variant(config={"dataset": "SWE-bench/SWE-bench_Verified"})
+    (written,) = export("experiments", folder, tmp_path / "out")
+    assert written.parent == tmp_path / "out" / "evaluation" / "verified"
+
+
+def test_the_metadata_parses_to_the_fields_of_a_submission(submission: Path) -> None:
+    assert yaml.safe_load((submission / "metadata.yaml").read_text("utf-8")) == {
+        "info": {
+            "name": "Model 7B + swerl-eval",
+            "site": "https://example.org",
+            "report": None,
+            "authors": "A. Author",
+            "logo": ["https://example.org/logo.png"],
+        },
+        "tags": {
+            "checked": False,
+            "model": ["Model 7B"],
+            "org": "Org",
+            "os_model": True,
+            "os_system": True,
+            "system": {"attempts": "2+"},
+        },
+        "assets": {"repo": None, "logs": None, "trajs": None},
+    }
+
+
+def test_a_single_attempt_is_a_number_in_the_metadata(variant: Any, tmp_path: Path) -> None:
+    (folder,) = export("experiments", variant(config={"samples": 1}), tmp_path / "out")
+    assert yaml.safe_load((folder / "metadata.yaml").read_text("utf-8"))["tags"]["system"] == {"attempts": 1}
+
+
+def test_the_results_list_each_instance_at_most_once_and_count_all(submission: Path) -> None:
+    assert read(submission / "results" / "results.json") == {
+        "no_generation": ["demo__ledgerly-3", "demo__waypost-3"],
+        "no_logs": ["demo__ledgerly-2", "demo__waypost-1"],
+        "resolved": ["demo__inkwell-1", "demo__waypost-2"],
+    }
+    assert read(submission / "results" / "resolved_by_repo.json") == {
+        "demo/inkwell": {"resolved": 1, "total": 3},
+        "demo/ledgerly": {"resolved": 0, "total": 3},
+        "demo/waypost": {"resolved": 1, "total": 3},
+    }
+    assert read(submission / "results" / "resolved_by_time.json") == {"2025": {"resolved": 2, "total": 9}}
+
+
+def test_a_trajectory_holds_every_rollout_and_the_selection_with_its_reason(submission: Path, run_folder: Path) -> None:
+    run = Run(run_folder)
+    for name in VERDICTS:
+        trajectory = read(submission / "trajs" / f"{name}.json")
+        assert list(trajectory) == ["instance_id", "recorded", "rollouts", "selection"]
+        if VERDICTS[name] == "missing":
+            assert (trajectory["rollouts"], trajectory["selection"]) == ([], None)
+            continue
+        rollouts = {(rollout["stage"], rollout["sample"]): rollout for rollout in trajectory["rollouts"]}
+        assert len(trajectory["rollouts"]) == len(rollouts) == LOCALIZATION_SAMPLES + SAMPLES
+        for (stage, index), rollout in rollouts.items():
+            sample = run.samples.get((name, stage, index))
+            assert rollout["answer"] == sample.completion.text
+            if stage == "repair":
+                candidate = run.candidates.get((name, index))
+                assert rollout["patch"] == candidate.patch
+                assert rollout["rejected"] == (candidate.rejection.value if candidate.rejection else None)
+            else:
+                assert (rollout["patch"], rollout["rejected"]) == (None, None)
+        selection = run.selections.get(name)
+        assert trajectory["selection"] == {"sample": selection.index, "reason": selection.reason}
+
+
+def test_the_readme_of_a_submission_has_the_score_and_the_checklist(submission: Path) -> None:
+    text = (submission / "README.md").read_text("utf-8")
+    assert "2 of 9 instances resolved: 22.2 %" in text
+    assert text.count("- [x] ") == 3
+    assert "- [ ] pass@1" in text  # a choice among eight samples is best@k
+    for item in ("pass@1", "`PASS_TO_PASS`", "`FAIL_TO_PASS`", "hints", "web"):
+        assert item in text

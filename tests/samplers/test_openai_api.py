@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import anyio
+import pytest
+
+from swerl_eval.core.errors import SamplerError, UsageError
+from swerl_eval.core.types import Completion, Message, SampleRequest
+from swerl_eval.ports import SamplerSettings
+from swerl_eval.samplers.openai_api import ATTEMPTS, OpenAISampler
+from tests.fake_server import PROMPT_TOKENS, Answer, Choice, FakeServer, HangUp, Refuse, serving
+
+pytestmark = pytest.mark.anyio
+
+MODEL = "org/model-7b"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+async def sampler(server: FakeServer) -> AsyncIterator[OpenAISampler]:
+    opened = OpenAISampler(MODEL, "key-1", server.base_url, first_pause=0.001)
+    yield opened
+    await opened.aclose()
+
+
+def asking(n: int = 1, seed: int = 100) -> SampleRequest:
+    return SampleRequest(
+        instance_id="a__b-1",
+        stage="repair",
+        messages=(Message("system", "Think."), Message("user", "Fix it.")),
+        indices=tuple(range(n)),
+        seed=seed,
+        temperature=0.7,
+        top_p=0.9,
+        max_tokens=256,
+    )
+
+
+def answered(seed: int, tokens: int) -> Completion:
+    return Completion(f"answer {seed}", "stop", PROMPT_TOKENS, tokens)
+
+
+def ignore(_: int) -> None:
+    """No count is wanted."""
+
+
+def refused(reason: str) -> Completion:
+    return Completion("", "error", error=f"refused: {reason}")
+
+
+async def test_all_answers_are_asked_for_in_one_request_and_come_in_index_order(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    # the server sends number 2 first; of several answers the pieces are counted, since usage counts all together
+    assert await sampler.sample(asking(3), ignore) == [answered(100, 2), answered(101, 2), answered(102, 2)]
+    assert server.bodies == [
+        {
+            "model": MODEL,
+            "messages": [{"role": "system", "content": "Think."}, {"role": "user", "content": "Fix it."}],
+            "n": 3,
+            "temperature": 0.7,
+            "top_p": 0.9,
+            "max_tokens": 256,
+            "seed": 100,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+    ]
+    assert server.requests[0].path == "/v1/chat/completions"
+    assert server.requests[0].headers["authorization"] == "Bearer key-1"
+
+
+async def test_a_single_answer_carries_the_token_count_of_the_server(sampler: OpenAISampler) -> None:
+    assert await sampler.sample(asking(1), ignore) == [answered(100, 4)]
+
+
+async def test_without_usage_the_pieces_are_counted_and_the_prompt_is_not(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Answer(usage=False))
+    assert await sampler.sample(asking(1), ignore) == [Completion("answer 100", "stop", None, 2)]
+
+
+async def test_a_server_that_ignores_n_is_asked_again_with_the_seeds_of_the_missing_answers(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.extend([Answer(at_most=1)] * 3)
+    assert await sampler.sample(asking(3), ignore) == [answered(100, 4), answered(101, 4), answered(102, 4)]
+    assert [(body["n"], body["seed"]) for body in server.bodies] == [(3, 100), (2, 101), (1, 102)]
+
+
+async def test_of_a_server_that_answers_more_than_n_the_first_n_are_taken(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Answer((Choice(("a",)), Choice(("b",)), Choice(("c",)))))
+    assert [completion.text for completion in await sampler.sample(asking(2), ignore)] == ["a", "b"]
+    assert len(server.requests) == 1
+
+
+async def test_on_tokens_is_told_of_each_piece_of_text_and_of_thinking_as_it_comes(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Answer((Choice(("a", "b"), reasoning=("x", "y", "z")), Choice(("c",)))))
+    counts: list[int] = []
+    await sampler.sample(asking(2), counts.append)
+    assert counts == [1] * 6
+
+
+@pytest.mark.parametrize("status", [409, 429, 500, 502, 503])
+async def test_a_passing_failure_is_retried_with_the_same_request(
+    status: int, server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.extend([Refuse(status), Refuse(status)])
+    assert await sampler.sample(asking(2), ignore) == [answered(100, 2), answered(101, 2)]
+    assert len(server.bodies) == 3
+    assert server.bodies[0] == server.bodies[1] == server.bodies[2]
+
+
+async def test_a_rate_limit_that_says_when_to_come_back_is_waited_for(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Refuse(429, "slow down", (("retry-after", "0.4"),)))
+    assert await sampler.sample(asking(), ignore) == [answered(100, 4)]
+    first, second = (request.time for request in server.requests)
+    assert second - first >= 0.4
+
+
+@pytest.mark.parametrize("asked", ["Wed, 21 Oct 2015 07:28:00 GMT", "soon", "-1", "nan"])
+async def test_a_retry_after_that_is_no_number_of_seconds_is_passed_over(
+    asked: str, server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Refuse(503, "busy", (("retry-after", asked),)))
+    with anyio.fail_after(5):
+        assert await sampler.sample(asking(), ignore) == [answered(100, 4)]
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [HangUp(), Answer(drop_after=0), Answer(drop_after=4), Answer(end_after=0), Answer(end_after=4)],
+    ids=["before-a-reply", "before-a-chunk", "in-mid-stream", "ended-empty", "ended-unfinished"],
+)
+async def test_a_lost_connection_is_retried_and_no_text_of_the_lost_stream_stays(
+    lost: Answer | HangUp, server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(lost)
+    assert await sampler.sample(asking(2), ignore) == [answered(100, 2), answered(101, 2)]
+    assert len(server.bodies) == 2
+    assert server.bodies[0] == server.bodies[1]
+
+
+async def test_answers_of_a_server_that_ignores_n_are_kept_while_a_later_one_is_retried(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.extend([Answer(at_most=1), Refuse(500), Answer(at_most=1)])
+    assert await sampler.sample(asking(2), ignore) == [answered(100, 4), answered(101, 4)]
+    assert [body["seed"] for body in server.bodies] == [100, 101, 101]
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+async def test_a_refused_prompt_is_a_recorded_failure_of_all_its_samples_and_is_asked_once(
+    status: int, server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Refuse(status, "maximum context length is 4096 tokens"))
+    first, second = await sampler.sample(asking(2), ignore)
+    assert first == second
+    assert (first.text, first.finish_reason) == ("", "error")
+    assert first.error.startswith(f"refused: {status} ")
+    assert "maximum context length is 4096 tokens" in first.error
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 413])
+async def test_answers_that_came_before_a_refusal_are_kept(
+    status: int, server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.extend([Answer(at_most=1), Refuse(status, "too long")])
+    completions = await sampler.sample(asking(3), ignore)
+    assert completions[0] == answered(100, 4)
+    assert [completion.finish_reason for completion in completions] == ["stop", "error", "error"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(401, "invalid key"), (403, "not for you"), (404, "the model does not exist")]
+)
+async def test_a_refused_key_or_model_ends_the_run_and_says_who_refused_what(
+    status: int, reason: str, server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Refuse(status, reason))
+    with pytest.raises(SamplerError) as caught:
+        await sampler.sample(asking(), ignore)
+    assert str(caught.value).startswith(f"{server.base_url}/ refuses '{MODEL}': {status} ")
+    assert reason in str(caught.value)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Refuse(429, "slow down"), Refuse(500, "broken"), HangUp(), Answer(end_after=0)],
+    ids=["rate-limit", "broken", "hangs-up", "says-nothing"],
+)
+async def test_a_failure_that_does_not_pass_ends_the_run_after_the_last_attempt(
+    failure: Answer | Refuse | HangUp, server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.extend([failure] * ATTEMPTS)
+    with pytest.raises(SamplerError, match=r"127\.0\.0\.1"):
+        await sampler.sample(asking(), ignore)
+    assert len(server.requests) == ATTEMPTS
+
+
+async def test_a_server_that_is_not_there_is_named_with_the_question_whether_it_is_up() -> None:
+    with socket.socket() as held:  # bound and not listening: nobody else can take the port meanwhile
+        held.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{held.getsockname()[1]}/v1"
+        sampler = OpenAISampler(MODEL, "none", address, first_pause=0.001)
+        with pytest.raises(SamplerError) as caught:
+            await sampler.sample(asking(), ignore)
+        await sampler.aclose()
+    assert str(caught.value).startswith(f"{address}/ cannot be reached after {ATTEMPTS} attempts: ")
+    assert str(caught.value).endswith("; is the server up?")
+
+
+async def test_an_error_within_the_stream_ends_the_run_with_its_message(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Answer(error_in_stream="the engine died"))
+    with pytest.raises(SamplerError, match="the engine died"):
+        await sampler.sample(asking(), ignore)
+
+
+async def test_a_filtered_answer_is_a_failure_and_those_beside_it_are_not(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    filtered = Choice(("half an ans",), finish_reason="content_filter")
+    server.script.append(Answer((Choice(("fine",)), filtered)))
+    assert await sampler.sample(asking(2), ignore) == [
+        Completion("fine", "stop", PROMPT_TOKENS, 1),
+        Completion("", "error", PROMPT_TOKENS, None, error="refused: filtered by the server"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+async def test_thinking_that_is_sent_apart_is_kept_apart(name: str, server: FakeServer, sampler: OpenAISampler) -> None:
+    server.script.append(Answer((Choice(("done",), reasoning=("let me ", "see"), reasoning_name=name),)))
+    assert await sampler.sample(asking(), ignore) == [
+        Completion("done", "stop", PROMPT_TOKENS, 6, reasoning="let me see")
+    ]
+
+
+async def test_an_answer_that_was_cut_says_so(server: FakeServer, sampler: OpenAISampler) -> None:
+    server.script.append(Answer((Choice(("and then",), finish_reason="length"),)))
+    assert await sampler.sample(asking(), ignore) == [Completion("and then", "length", PROMPT_TOKENS, 2)]
+
+
+async def test_an_answer_without_text_is_an_answer(server: FakeServer, sampler: OpenAISampler) -> None:
+    server.script.append(Answer((Choice(()),)))
+    assert await sampler.sample(asking(), ignore) == [Completion("", "stop", PROMPT_TOKENS, 0)]
+
+
+async def test_lone_surrogates_in_the_servers_json_reach_the_caller(server: FakeServer, sampler: OpenAISampler) -> None:
+    server.script.append(Answer((Choice(("a\ud83d", "b"), reasoning=("\udc00",)),)))
+    (completion,) = await sampler.sample(asking(), ignore)
+    assert (completion.text, completion.reasoning) == ("a\ud83db", "\udc00")
+
+
+async def test_lone_surrogates_in_a_prompt_are_replaced_since_json_cannot_carry_them(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    request = SampleRequest("a__b-1", "localize", (Message("user", "caf\udce9.py"),), (0,), 1, 0.0, 1.0, 8)
+    assert await sampler.sample(request, ignore) == [answered(1, 4)]
+    assert server.bodies[0]["messages"] == [{"role": "user", "content": "caf?.py"}]
+
+
+async def test_cancelling_closes_the_request_at_the_server(server: FakeServer, sampler: OpenAISampler) -> None:
+    server.script.append(Answer(endless=True))
+    arrived = anyio.Event()
+    async with anyio.create_task_group() as group:
+        group.start_soon(sampler.sample, asking(), lambda _: arrived.set())
+        with anyio.fail_after(5):
+            await arrived.wait()
+        assert not server.disconnected.is_set()
+        group.cancel_scope.cancel()
+    assert await anyio.to_thread.run_sync(server.disconnected.wait, 5.0)
+    assert len(server.requests) == 1
+
+
+async def test_many_requests_at_once_do_not_mix_their_answers_or_their_retries(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    # fewer than one request has attempts, so that none can meet them all
+    server.script.extend([Refuse(429), Answer(drop_after=3), Refuse(500), HangUp(), Answer(end_after=2)])
+    found: dict[int, list[Completion]] = {}
+
+    async def sample(seed: int) -> None:
+        found[seed] = await sampler.sample(asking(2, seed), ignore)
+
+    async with anyio.create_task_group() as group:
+        for seed in range(0, 400, 20):
+            group.start_soon(sample, seed)
+    assert found == {seed: [answered(seed, 2), answered(seed + 1, 2)] for seed in range(0, 400, 20)}
+    assert len(server.requests) == 25
+
+
+def test_without_a_model_opening_names_the_option() -> None:
+    with pytest.raises(UsageError, match="--model"):
+        OpenAISampler.open(SamplerSettings(base_url="http://127.0.0.1:1/v1"))
