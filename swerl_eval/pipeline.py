@@ -21,6 +21,7 @@ from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.evaluate import EvaluateSettings, evaluate
 from swerl_eval.stages.localize import LocalizeSettings, localize
 from swerl_eval.stages.repair import RepairSettings, repair
+from swerl_eval.stages.score import score
 from swerl_eval.stages.select import select
 from swerl_eval.store import Run
 
@@ -105,6 +106,7 @@ class Pipeline:
             selection = self.selected(instance, candidates)
         if "evaluate" in self._stages:
             await self.evaluated(instance, selection)
+            await self.scored(instance)
 
     async def localized(self, instance: Instance) -> Localization:
         """The files that are likely to need the change."""
@@ -187,6 +189,16 @@ class Pipeline:
         self._progress.verdicts[evaluation.verdict.value] += 1
         self._finish(instance, "evaluate", resumed=False)
         return evaluation
+
+    async def scored(self, instance: Instance) -> None:
+        """The reward of every sample, beside its verdict."""
+        keys = [(instance.instance_id, "repair", index) for index in range(self._settings.repair.samples)]
+        missing = [key for key in keys if key in self._run.samples and (key[0], key[2]) not in self._run.rewards]
+        if missing:
+            samples = [sample for key in missing if (sample := self._run.samples.get(key)) is not None]
+            oracle = self._parts.source.oracle(instance.instance_id)
+            snapshot = await anyio.to_thread.run_sync(self._parts.source.snapshot, instance)
+            self._run.rewards.append(*await anyio.to_thread.run_sync(score, oracle, snapshot, samples))
 
     def _finish(self, instance: Instance, stage: str, *, resumed: bool) -> None:
         if not resumed:

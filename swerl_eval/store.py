@@ -23,7 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError, RunConflictError, RunLockedError, UsageError
-from swerl_eval.core.types import Candidate, Evaluation, Localization, Sample, Selection
+from swerl_eval.core.types import Candidate, Evaluation, Localization, Reward, Sample, Selection
 
 SCHEMA_VERSION = 1
 
@@ -168,12 +168,20 @@ class Run:
         self.candidates = Journal(folder / "candidates.jsonl", Candidate, lambda r: (r.instance_id, r.index))
         self.selections = Journal(folder / "selections.jsonl", Selection, lambda r: r.instance_id)
         self.evaluations = Journal(folder / "evaluations.jsonl", Evaluation, lambda r: (r.instance_id, r.patch_sha256))
+        self.rewards = Journal(folder / "rewards.jsonl", Reward, lambda r: (r.instance_id, r.index))
         self._events: Any = None
         self._lock: filelock.FileLock | None = None
 
     @property
     def _journals(self) -> tuple[Journal[Any], ...]:
-        return (self.samples, self.localizations, self.candidates, self.selections, self.evaluations)
+        return (
+            self.samples,
+            self.localizations,
+            self.candidates,
+            self.selections,
+            self.evaluations,
+            self.rewards,
+        )
 
     def evaluation_of(self, instance_id: str) -> Evaluation | None:
         """The verdict on the patch that was selected."""

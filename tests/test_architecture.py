@@ -450,12 +450,14 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 def test_every_imported_package_is_declared_or_comes_with_a_declared_one() -> None:
-    declared = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in requires("swerl-eval") or []}
+    declared = {
+        re.split(r"[^A-Za-z0-9._-]", line)[0].lower().replace("_", "-") for line in requires("swerl-eval") or []
+    }
     distributions = packages_distributions()
     violations = []
     for found in foreign():
         package = COME_WITH.get(top(found.target), top(found.target))
-        names = {name.lower() for name in distributions.get(package, [package])}
+        names = {name.lower().replace("_", "-") for name in distributions.get(package, [package])}
         if not names & declared:
             violations.append(f"{found.where}: {found.target} is not declared in pyproject.toml")
     assert not violations, listed(violations)

@@ -125,6 +125,22 @@ def export(
     export_run(folder, to, output, resolve(options).submission)
 
 
+@app.command()
+def reward(
+    answers: Annotated[Path, typer.Argument(help="jsonl with output, code_context and oracle_new_content.")],
+    oracle: Annotated[
+        Path | None, typer.Option(help="jsonl with instance_id, code_context and oracle_new_content.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: standard output.")] = None,
+    workers: Annotated[int, typer.Option("--workers", "-j", help="Processes.", min=1)] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Demand the last closing fence too.")] = False,
+) -> None:
+    """Compute the SWE-RL reward of recorded answers."""
+    from swerl_eval.cli.reward import reward_answers
+
+    reward_answers(answers, oracle, output, workers, strict=strict)
+
+
 @app.command(name="config")
 @taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
 def config_command(options: dict[str, Any]) -> None:

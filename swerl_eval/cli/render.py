@@ -61,6 +61,14 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
             f"{sampling['instances_with_candidate']} of {report['total']} instances"
             f"{'; rejected: ' + refused if refused else ''}"
         )
+    rewards = report.get("rewards")
+    if rewards is not None:
+        told = rewards["resolved_auc"]
+        auc = f"; it tells resolved from unresolved with AUC {told:.2f}" if told is not None else ""
+        lines.append(
+            f"SWE-RL reward: mean {rewards['mean']:.3f}, {rewards['format_errors']} of {rewards['count']} "
+            f"with a format error{auc}"
+        )
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in report["verdicts"].items() if count)
     lines.append(f"Verdicts: {verdicts}")
     lines.append(

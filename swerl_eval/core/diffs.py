@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pygit2
-from unidiff import PatchSet
+from unidiff import Hunk, PatchSet
+from unidiff.constants import LINE_TYPE_NO_NEWLINE
 from unidiff.errors import UnidiffParseError
 
 from swerl_eval.core.pysource import canonical
@@ -106,6 +107,71 @@ def _unquoted(name: str) -> str:
         return name[1:-1].encode("ascii").decode("unicode_escape").encode("latin-1").decode("utf-8", "surrogateescape")
     except UnicodeError:
         return name
+
+
+def apply_patch(texts: Mapping[str, str], patch: str) -> dict[str, str]:
+    """New texts of the files that a unified diff changes; its hunks must fit, if need be on other lines.
+
+    A removed file becomes empty, a renamed one stands under its new path and the old one becomes empty; binary files
+    are left out. Raises `ValueError` when a hunk does not fit or the diff cannot be read.
+    """
+    changed: dict[str, str] = {}
+    try:
+        files = PatchSet(patch)
+    except (UnidiffParseError, UnboundLocalError, IndexError) as error:
+        message = f"not a readable diff: {error}"
+        raise ValueError(message) from error
+    for file in files:
+        if file.is_binary_file:
+            continue
+        source, target = (name.partition("/")[2] for name in (file.source_file, file.target_file))
+        text = _patched(texts.get(source, ""), file, source)
+        if file.is_rename:
+            changed[source] = ""
+        changed[source if file.is_removed_file else target] = text
+    return changed
+
+
+def _patched(text: str, hunks: Iterable[Hunk], path: str) -> str:
+    lines = text.split("\n")
+    lines = [line + "\n" for line in lines[:-1]] + lines[-1:] * bool(lines[-1])
+    offset = 0
+    for hunk in hunks:
+        before, after = _sides(hunk)
+        # a hunk without old lines stands after the line that it names
+        named = hunk.source_start - 1 + (hunk.source_length == 0)
+        start = _nearest(lines, before, named + offset)
+        if start is None:
+            message = f"{path}: the hunk at line {hunk.source_start} does not fit"
+            raise ValueError(message)
+        lines[start : start + len(before)] = after
+        offset = start - named + len(after) - len(before)
+    return "".join(lines)
+
+
+def _nearest(lines: list[str], wanted: list[str], place: int) -> int | None:
+    """Where some lines stand, nearest to a place: line numbers of some gold patches are off, and git allows that."""
+    for distance in range(len(lines) + 1):
+        for start in (place - distance, place + distance):
+            if 0 <= start <= len(lines) - len(wanted) and lines[start : start + len(wanted)] == wanted:
+                return start
+    return None
+
+
+def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:
+    """A hunk's old and new lines, each with its line end unless the diff says that it has none."""
+    before: list[str] = []
+    after: list[str] = []
+    sides: list[list[str]] = []
+    for line in hunk:
+        if line.line_type == LINE_TYPE_NO_NEWLINE:
+            for side in sides:
+                side[-1] = side[-1].removesuffix("\n")
+            continue
+        sides = [before] * line.is_removed + [after] * line.is_added + [before, after] * line.is_context
+        for side in sides:
+            side.append(line.value)
+    return before, after
 
 
 def differs_in_blanks_only(before: Mapping[str, str], after: Mapping[str, str]) -> bool:

@@ -19,6 +19,14 @@ def wilson(successes: int, total: int, z: float = 1.959963984540054) -> tuple[fl
     return max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half))
 
 
+def auc(positives: Sequence[float], negatives: Sequence[float]) -> float | None:
+    """Chance that a positive's score exceeds a negative's (ties count half); None where one side is empty."""
+    if not positives or not negatives:
+        return None
+    wins = sum((p > n) + (p == n) / 2 for p in positives for n in negatives)
+    return wins / (len(positives) * len(negatives))
+
+
 @dataclass(frozen=True)
 class Recall:
     """How well the chosen files cover the gold patch's files, over the instances that have both."""

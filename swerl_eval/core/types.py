@@ -174,6 +174,19 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Reward:
+    """The SWE-RL reward of one repair sample (`rewards.jsonl`); computed only where the oracle may be seen."""
+
+    instance_id: str
+    index: int
+    """Number of the sample."""
+    value: float
+    """From 0 to 1, or -1 for a wrong format."""
+    error: str = ""
+    """What is wrong with the format."""
+
+
+@dataclass(frozen=True)
 class Selection:
     """The one patch that enters the solve rate (`selections.jsonl`)."""
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from swerl_eval.core.metrics import localization_recall, wilson
+from swerl_eval.core.metrics import auc, localization_recall, wilson
 from swerl_eval.core.types import Evaluation, Verdict
+from swerl_eval.reports.rewards import summarize
 from swerl_eval.store import Run
 
 Report = dict[str, Any]
@@ -40,6 +41,7 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None) -> Report:
         "complete": not verdicts[Verdict.MISSING.value] and not verdicts[Verdict.INFRA_ERROR.value],
         "localization": _localization(run, evaluations),
         "sampling": _sampling(run),
+        "rewards": _rewards(run, evaluations),
         "instances": [_row(run, name, evaluations[name], (failures or {}).get(name)) for name in sorted(evaluations)],
     }
 
@@ -91,6 +93,20 @@ def _sampling(run: Run) -> Report | None:
     }
 
 
+def _rewards(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Report | None:
+    """The SWE-RL reward of all samples, and how well it tells resolved from unresolved ones of those evaluated."""
+    if not len(run.rewards):
+        return None
+    values = {(reward.instance_id, reward.index): reward.value for reward in run.rewards.values()}
+    chosen: dict[bool, list[float]] = {True: [], False: []}
+    for name, evaluation in evaluations.items():
+        selection = run.selections.get(name)
+        value = values.get((name, selection.index)) if selection and selection.index is not None else None
+        if value is not None and evaluation is not None and evaluation.report is not None:
+            chosen[evaluation.resolved].append(value)
+    return {**summarize(values.values()), "resolved_auc": auc(chosen[True], chosen[False])}
+
+
 def _row(run: Run, name: str, evaluation: Evaluation | None, failure: str | None) -> Report:
     selection = run.selections.get(name)
     row: Report = {"instance_id": name, "verdict": _verdict(evaluation).value}
@@ -102,6 +118,9 @@ def _row(run: Run, name: str, evaluation: Evaluation | None, failure: str | None
             "valid": selection.valid,
             "unique": selection.unique,
         }
+        reward = run.rewards.get((name, selection.index))
+        if reward is not None:
+            row["reward"] = reward.value
     localization = run.localizations.get(name)
     if localization is not None:
         row["files"] = [list(files) for files in localization.file_lists]

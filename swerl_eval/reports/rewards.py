@@ -1,0 +1,32 @@
+"""A set of rewards in a few figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+FORMAT_ERROR = -1.0
+BINS = 10
+
+
+def summarize(values: Iterable[float]) -> dict[str, Any]:
+    """Count, means, format errors and a histogram of rewards.
+
+    `mean` is over all values with format errors as -1.0, the mean a trainer sees; `mean_without_errors` over the
+    others; both, and `format_error_rate`, are None where there is nothing to divide by. `histogram` has `errors` and
+    the counts of ten equal `bins` over [0, 1]: a value on an edge counts in the upper one, 1.0 in the last.
+    """
+    rewards = sorted(values)  # so that the means do not depend on the order of arrival
+    scored = [value for value in rewards if value != FORMAT_ERROR]
+    errors = len(rewards) - len(scored)
+    bins = [0] * BINS
+    for value in scored:
+        bins[min(int(value * BINS), BINS - 1)] += 1
+    return {
+        "count": len(rewards),
+        "mean": sum(rewards) / len(rewards) if rewards else None,
+        "mean_without_errors": sum(scored) / len(scored) if scored else None,
+        "format_errors": errors,
+        "format_error_rate": errors / len(rewards) if rewards else None,
+        "histogram": {"errors": errors, "bins": bins},
+    }
