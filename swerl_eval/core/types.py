@@ -30,6 +30,22 @@ class Rejection(str, Enum):
     """The diff would hold bytes that no predictions file can carry."""
 
 
+class Outcome(str, Enum):
+    """What a reproduction script said, by its own output."""
+
+    REPRODUCED = "reproduced"
+    """Printed `Issue reproduced` and neither of the other phrases."""
+    RESOLVED = "resolved"
+    """Printed `Issue resolved` and neither of the other phrases."""
+    OTHER = "other"
+    """Printed `Other issues` and neither of the other phrases."""
+    UNCLEAR = "unclear"
+    """Printed none of the phrases, or several."""
+    TIMED_OUT = "timed_out"
+    NOT_RUN = "not_run"
+    """The container ended before its turn."""
+
+
 class Verdict(str, Enum):
     """What the evaluation of one patch came to."""
 
@@ -184,6 +200,62 @@ class Reward:
     """From 0 to 1, or -1 for a wrong format."""
     error: str = ""
     """What is wrong with the format."""
+
+
+@dataclass(frozen=True)
+class ReproductionTest:
+    """A generated script and what it did on the original code (`reproductions.jsonl`), keyed by instance and index."""
+
+    instance_id: str
+    index: int
+    """Number of the sample."""
+    script: str
+    """Python source; empty when the answer holds none."""
+    normal_form: str
+    """SHA-256 of the form that votes are counted by."""
+    outcome: Outcome
+    """On the original code."""
+    votes: int = 0
+    """Kept scripts of the same normal form, itself included; 0 when it is not kept."""
+    rank: int | None = None
+    """Place among the kept ones, by votes, ties to the earliest sample; None for one that is not run on candidates."""
+
+
+@dataclass(frozen=True)
+class RegressionTests:
+    """The repository's own tests that pass on the original code (`regressions.jsonl`), found without any answer."""
+
+    instance_id: str
+    files: tuple[str, ...]
+    """Test files that were run, in order; those beyond the time budget are left out."""
+    passing: tuple[str, ...]
+    """Tests that candidates have to keep."""
+    excluded: tuple[str, ...] = ()
+    """Passing tests left out since the model says that the fix should change their behaviour."""
+    note: str = ""
+    """Why there are none, or how the choice was cut."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the tests say of one unique candidate (`evidence.jsonl`), keyed by instance and normal form."""
+
+    instance_id: str
+    normal_form: str
+    outcomes: tuple[Outcome, ...] = ()
+    """Of the kept reproduction tests, by rank."""
+    broken: tuple[str, ...] = ()
+    """Regression tests that it breaks."""
+    seconds: float = 0.0
+    """From the container's start to its end."""
+    test_seconds: float = 0.0
+    """Of these, spent in the tests themselves."""
+    error: str = ""
+    """Why the tests could not be run, or not to their end (a candidate that breaks collection, time)."""
+
+    def resolved(self, tests: int | None = None) -> frozenset[int]:
+        """Ranks of the reproduction tests that it turns to `Issue resolved`, of the first `tests`."""
+        return frozenset(rank for rank, outcome in enumerate(self.outcomes[:tests]) if outcome is Outcome.RESOLVED)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from swerl_eval.ports import Snapshot
 from swerl_eval.sources.repositories import Repositories
 from swerl_eval.sources.selection import Choice, Row, choose
 
+_SAFE_ID = re.compile(r"[A-Za-z0-9_][\w.+-]*")
 LITE = "SWE-bench/SWE-bench_Lite"
 """swebench's own table of aliases leaves `lite` out."""
 
@@ -152,6 +154,9 @@ def _check(rows: Sequence[Row], name: str) -> None:
             raise InputError(message)
         if not isinstance(row["instance_id"], str):
             message = f"{name}, row {number}: instance_id must be a text, found {row['instance_id']!r}"
+            raise InputError(message)
+        if not _SAFE_ID.fullmatch(str(row["instance_id"])):
+            message = f"{name}, row {number}: {row['instance_id']!r} cannot name a folder; use letters, digits, . _ + -"
             raise InputError(message)
         if row["instance_id"] in seen:
             message = f"{name}, row {number}: {row['instance_id']} occurs twice"

@@ -91,7 +91,7 @@ def _lists(where: str, found: Any) -> tuple[tuple[str, ...], ...]:
     if not isinstance(found, list) or not all(_is_texts(item) for item in found):
         message = f"{where}: found_files must be a list of paths, or a list of such lists"
         raise InputError(message)
-    return tuple(dict.fromkeys(tuple(item) for item in found if item))
+    return tuple(dict.fromkeys(tuple(path.removeprefix("./") for path in item) for item in found if item))
 
 
 def _is_texts(value: Any) -> bool:

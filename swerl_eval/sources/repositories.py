@@ -81,6 +81,8 @@ class Repositories:
         self._mirrors = mirrors
         self._read_image = read_image
         self._clone_url = clone_url
+        self._not_cloned: dict[str, str] = {}
+        """Why a repository could not be cloned: said at once for its other instances."""
 
     def snapshot(self, instance: Instance) -> Snapshot:
         """The contents at the base commit. Raises `SourceError` saying what was tried."""
@@ -91,7 +93,7 @@ class Repositories:
                 return found
             if folder.exists():
                 tried.append(f"{folder} lacks the commit")
-        for obtain in (self._from_image, self._cloned):
+        for obtain in (self._cloned, self._from_image):
             try:
                 folder = obtain(instance)
             except SourceError as error:
@@ -120,9 +122,13 @@ class Repositories:
 
     def _cloned(self, instance: Instance) -> Path:
         url = self._clone_url.format(repo=instance.repo)
+        if url in self._not_cloned:
+            raise SourceError(self._not_cloned[url])
 
         def clone(target: Path) -> None:
-            command = ["git", "clone", "--quiet", "--bare", "--", url, str(target)]
+            # a line that carries nothing for a minute, or asks for a password, is no way to a repository
+            slow = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60", "-c", "core.askPass=true")
+            command = ["git", *slow, "clone", "--quiet", "--bare", "--", url, str(target)]
             try:
                 done = subprocess.run(
                     command,
@@ -139,7 +145,11 @@ class Repositories:
                 message = f"cannot clone {url}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
                 raise SourceError(message)
 
-        return self._made_once(self._clone_folder(instance.repo), clone)
+        try:
+            return self._made_once(self._clone_folder(instance.repo), clone)
+        except SourceError as error:
+            self._not_cloned[url] = str(error)
+            raise
 
     def _from_image(self, instance: Instance) -> Path:
         if self._read_image is None:
