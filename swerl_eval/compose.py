@@ -19,6 +19,7 @@ import swerl_eval
 from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import InterruptedRunError, PreflightError, SourceError, SwerlEvalError
+from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import Instance, Limits, Verdict
 from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
 from swerl_eval.ports import Sampler, SamplerSettings, Sandbox
@@ -36,7 +37,9 @@ from swerl_eval.sources.repositories import Repositories
 from swerl_eval.sources.selection import Choice
 from swerl_eval.stages.evaluate import EvaluateSettings
 from swerl_eval.stages.localize import LocalizeSettings
+from swerl_eval.stages.regress import RegressSettings
 from swerl_eval.stages.repair import RepairSettings
+from swerl_eval.stages.reproduce import ReproduceSettings
 from swerl_eval.store import Run, RunManifest, open_run
 
 MIN_FREE_BYTES = 2 * 2**30
@@ -73,6 +76,9 @@ class Work:
         self.prompts = load_prompts(config.prompts)
         # opened here so that a wrong name or a missing file is said before a run folder is made
         self._sampler = None if predictions is not None else open_sampler(config, self.source)
+        self._test_sampler = None
+        if self._sampler is not None and config.test_model:
+            self._test_sampler = open_sampler(config.model_copy(update={"model": config.test_model}), self.source)
         self.progress = Progress()
         instances = self.source.instances()
         self.instances = [i for i in instances if predictions is None or i.instance_id in predictions.patches]
@@ -95,6 +101,8 @@ class Work:
 
     def _finished(self, run: Run, instance_id: str) -> bool:
         if self.until == "evaluate":
+            if self.config.evaluate == "all":
+                return False  # the pipeline knows which candidates are left
             evaluation = run.evaluation_of(instance_id)
             return evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR
         if self.until == "localize":
@@ -111,7 +119,7 @@ class Work:
                 await self._open(parts, run)
             await pipeline.run(self.instances)
         finally:
-            for part in (parts.sampler, parts.sandbox):
+            for part in (parts.sampler, parts.test_sampler, parts.sandbox):
                 if part is not None:
                     with anyio.CancelScope(shield=True):
                         await part.aclose()
@@ -132,6 +140,7 @@ class Work:
             self.source,
             self.prompts,
             self._sampler,
+            self._test_sampler,
             given_files=lists,
             files_origin=origin,
             given_patches=patches,
@@ -140,7 +149,7 @@ class Work:
     async def _open(self, parts: Parts, run: Run) -> None:
         """Open what the pending work needs; cheap checks first, so that nothing is paid for in vain."""
         check_disk([self.config.run_folder])
-        if self.until == "evaluate":
+        if self.until == "evaluate" or (self.until == "select" and settings(self.config).testing):
             parts.sandbox = await anyio.to_thread.run_sync(open_sandbox, self.config, run.folder)
             images = sorted({instance.image for instance in self.pending(run)})
             await anyio.to_thread.run_sync(parts.sandbox.check, images)
@@ -246,7 +255,13 @@ def settings(config: RunConfig) -> Settings:
     return Settings(
         localize=LocalizeSettings(config.localization_samples, config.max_files, config.thinking),
         repair=RepairSettings(config.samples, config.max_input_tokens, config.thinking),
+        reproduce=ReproduceSettings(
+            config.test_samples or 2 * config.tests, config.tests, config.max_input_tokens, config.thinking
+        ),
+        regress=RegressSettings(config.regression == "on", config.regression_files, config.thinking),
+        test_limits=TestLimits(config.script_timeout, config.regression_seconds, config.regression_seconds),
         evaluate=EvaluateSettings(config.timeout, limits),
+        evaluate_all=config.evaluate == "all",
         temperature=config.temperature,
         top_p=config.top_p,
         max_tokens=config.max_tokens,

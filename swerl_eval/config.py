@@ -67,6 +67,14 @@ class RunConfig(BaseModel):
     max_files: int = Field(default=5, ge=1)
     max_input_tokens: int = Field(default=60_000, ge=1)
     """Budget for the files in a repair prompt."""
+    tests: int = Field(default=0, ge=0)
+    """Reproduction tests used on candidates, the top ones by votes; 0: none."""
+    test_samples: int = Field(default=0, ge=0)
+    """Reproduction tests generated; 0: twice as many as are used."""
+    test_model: str = ""
+    """Model that writes tests, with the same sampler; empty: the one that repairs."""
+    regression: str = Field(default="off", pattern="^(on|off)$")
+    """Whether candidates are run against the repository's own tests that pass on the original code."""
     thinking: bool = True
     """Send the system prompt that asks for <think> and <solution>."""
     prompts: str = ""
@@ -79,6 +87,14 @@ class RunConfig(BaseModel):
     sandbox: str = "docker"
     timeout: float = Field(default=1800, gt=0)
     """Seconds for one evaluation, as `swebench eval` has it."""
+    evaluate: str = Field(default="selected", pattern="^(selected|all)$")
+    """`all`: a verdict on every unique candidate too."""
+    script_timeout: float = Field(default=60, gt=0, allow_inf_nan=False)
+    """Seconds for one reproduction test."""
+    regression_files: int = Field(default=5, ge=1)
+    """Test files for regression tests, at most."""
+    regression_seconds: float = Field(default=600, gt=0, allow_inf_nan=False)
+    """Seconds for all of them on the original code."""
     memory: str = "8g"
     """Per container; `none` for no limit."""
     cpus: float = Field(default=2.0, ge=0)

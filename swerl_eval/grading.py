@@ -7,11 +7,13 @@ ways in which a run can end before there is a log to grade.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from swerl_eval.core.types import Oracle, Verdict
+from swerl_eval.core.types import Oracle, TestPlan, Verdict
 
 REQUIRED_COLUMNS = (
     "instance_id",
@@ -31,11 +33,51 @@ REQUIRED_COLUMNS = (
 """What swebench 5 needs of a row. Rows of older dataset revisions lack the last four."""
 
 HARNESS_VERSION = version("swebench")
+START_MARKER = ">>>>> Start Test Output"
+"""What every eval script prints before its test command."""
 
 
 def eval_script(oracle: Oracle) -> str:
     """The script that the official harness would run for this row, exit code marker included."""
     return str(_spec(oracle).eval_script)
+
+
+_NOISE = re.compile(r"#!|set -|git (status|show)\b|git .*\bdiff\b|git config .*safe\.directory|: '|$")
+_EDITABLE_INSTALL = re.compile(r"\bpip install\b.*\s-e\b")
+_NAMED_TEST = re.compile(r"[A-Za-z_][\w./\[\]-]*")
+
+
+def test_plan(row: Mapping[str, Any]) -> TestPlan:
+    """How the eval script sets up and calls the tests; the test patch and the tests that it names are left out.
+
+    An editable install is left out too: the image has it, and it follows the files.
+    """
+    lines = str(row["eval_script"]).split("\n")
+    start = next((n for n, line in enumerate(lines) if START_MARKER in line), len(lines))
+    reset = next((n for n, line in enumerate(lines[:start]) if line.startswith("git checkout ")), start)
+    setup = [line for line in lines[:reset] if not _NOISE.match(line) and not _EDITABLE_INSTALL.search(line)]
+    words = lines[start + 1].split() if start + 1 < len(lines) else []
+    while len(words) > 1 and _NAMED_TEST.fullmatch(words[-1]):
+        words.pop()
+    return TestPlan(
+        instance_id=str(row["instance_id"]),
+        repo=str(row["repo"]),
+        version=str(row.get("version") or ""),
+        setup=tuple(setup),
+        command=" ".join(words),
+        log_parser=str(row["log_parser"]),
+    )
+
+
+def parse_tests(plan: TestPlan, output: str) -> dict[str, str]:
+    """Status by test name (PASSED, FAILED, ERROR, SKIPPED, XFAIL), read by swebench's parser."""
+    quiet_swebench()
+    from swebench.harness.log_parsers import PARSER_REGISTRY
+    from swebench.types import TestSpec
+
+    spec = TestSpec(plan.instance_id, "", [], plan.repo, plan.version, [], [], plan.log_parser)
+    found: dict[str, str] = PARSER_REGISTRY[plan.log_parser](output, spec)
+    return found
 
 
 def image_assets(oracle: Oracle) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The method, as the paper's figure: localize, repair, select, evaluate.
+"""The method, as the paper's figure: localize, repair, reproduce, regress, examine, select, evaluate.
 
 Each step first looks into the run folder and does only what is not there. Instances run concurrently; limiters bound
 the requests and the containers in flight, so the model works on one instance while tests run for another.
@@ -9,23 +9,41 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 
-from swerl_eval.core.errors import SourceError
-from swerl_eval.core.types import Candidate, Evaluation, Instance, Localization, Selection, Verdict
+from swerl_eval.core.diffs import sha256
+from swerl_eval.core.errors import SandboxError, SourceError
+from swerl_eval.core.examination import TestLimits
+from swerl_eval.core.types import (
+    Candidate,
+    Evaluation,
+    Evidence,
+    Instance,
+    Localization,
+    RegressionTests,
+    ReproductionTest,
+    Selection,
+    Verdict,
+)
 from swerl_eval.ports import Sampler, Sandbox, Source
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import Prompts
 from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.evaluate import EvaluateSettings, evaluate
+from swerl_eval.stages.examine import Examiner, Subject
 from swerl_eval.stages.localize import LocalizeSettings, localize
+from swerl_eval.stages.regress import RegressSettings, regress, test_files
 from swerl_eval.stages.repair import RepairSettings, repair
+from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, reproduce
 from swerl_eval.stages.score import score
 from swerl_eval.stages.select import select
 from swerl_eval.store import Run
 
-STAGES = ("localize", "repair", "select", "evaluate")
+STAGES = ("localize", "repair", "reproduce", "regress", "examine", "select", "evaluate")
+TESTING = frozenset({"reproduce", "regress", "examine"})
+"""Stages that do nothing in a plain vote."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,12 @@ class Settings:
 
     localize: LocalizeSettings
     repair: RepairSettings
+    reproduce: ReproduceSettings
+    regress: RegressSettings
+    test_limits: TestLimits
     evaluate: EvaluateSettings
+    evaluate_all: bool
+    """Also a verdict on every unique candidate."""
     temperature: float
     top_p: float
     max_tokens: int
@@ -44,6 +67,11 @@ class Settings:
     workers: int
     """Containers in flight."""
 
+    @property
+    def testing(self) -> bool:
+        """Whether candidates are chosen by tests at all."""
+        return self.reproduce.keep > 0 or self.regress.enabled
+
 
 @dataclass
 class Parts:
@@ -52,6 +80,8 @@ class Parts:
     source: Source
     prompts: Prompts
     sampler: Sampler | None = None
+    test_sampler: Sampler | None = None
+    """The model that writes tests, where it is another."""
     sandbox: Sandbox | None = None
     given_files: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     """File lists that stand in for localization, by instance id."""
@@ -89,7 +119,7 @@ class Pipeline:
     async def _solve_one(self, instance: Instance, in_flight: anyio.CapacityLimiter) -> None:
         try:
             await self.solve(instance)
-        except SourceError as error:
+        except (SourceError, SandboxError) as error:
             self.failures[instance.instance_id] = str(error)
         finally:
             in_flight.release_on_behalf_of(instance.instance_id)
@@ -102,10 +132,15 @@ class Pipeline:
         localization = await self.localized(instance)
         if "repair" in self._stages:
             candidates = await self.repaired(instance, localization)
+        if "examine" in self._stages:
+            tests = await self.reproduced(instance, candidates)
+            regression = await self.regressed(instance, candidates)
+            evidence = await self.examined(instance, candidates, tests, regression)
         if "select" in self._stages:
-            selection = self.selected(instance, candidates)
+            selection = self.selected(instance, candidates, evidence)
         if "evaluate" in self._stages:
             await self.evaluated(instance, selection)
+            await self.evaluated_all(instance, candidates)
             await self.scored(instance)
 
     async def localized(self, instance: Instance) -> Localization:
@@ -141,10 +176,67 @@ class Pipeline:
         self._finish(instance, "repair", resumed=resumed)
         return candidates
 
-    def selected(self, instance: Instance, candidates: list[Candidate]) -> Selection:
+    async def reproduced(self, instance: Instance, candidates: list[Candidate]) -> list[ReproductionTest]:
+        """Scripts that tell whether the issue is still there, with what they do on the original code."""
+        settings = self._settings.reproduce
+        keys = [(instance.instance_id, index) for index in range(settings.samples if settings.keep else 0)]
+        tests = [test for key in keys if (test := self._run.reproductions.get(key)) is not None]
+        resumed = len(tests) == len(keys)
+        if not resumed and _unique(candidates):
+            self._run.event(instance.instance_id, "reproduce", "start")
+            subject = await self._subject(instance)
+            drawing = self._drawing(for_tests=True)
+            guide = await guide_file(subject, drawing, self._parts.prompts, settings)
+            tests = await reproduce(subject, guide, drawing, self._parts.prompts, settings, self._examiner())
+            self._run.reproductions.append(*tests)
+        self._finish(instance, "reproduce", resumed=resumed)
+        return tests
+
+    async def regressed(self, instance: Instance, candidates: list[Candidate]) -> RegressionTests:
+        """The repository's own tests that a fix has to keep."""
+        stored = self._run.regressions.get(instance.instance_id)
+        tests = stored or RegressionTests(instance.instance_id, (), ())
+        if stored is None and self._settings.regress.enabled and _unique(candidates):
+            self._run.event(instance.instance_id, "regress", "start")
+            subject = await self._subject(instance)
+            drawing, prompts = self._drawing(for_tests=True), self._parts.prompts
+            guide = None
+            if self._settings.reproduce.keep:
+                guide = await guide_file(subject, drawing, prompts, self._settings.reproduce)
+            files = test_files(subject.snapshot.paths(), candidates, guide, self._settings.regress.max_files)
+            tests = await regress(subject, files, drawing, prompts, self._settings.regress, self._examiner())
+            self._run.regressions.append(tests)
+        self._finish(instance, "regress", resumed=stored is not None)
+        return tests
+
+    async def examined(
+        self,
+        instance: Instance,
+        candidates: list[Candidate],
+        tests: list[ReproductionTest],
+        regression: RegressionTests,
+    ) -> list[Evidence]:
+        """What the tests say of every unique candidate."""
+        unique = _unique(candidates) if regression.files or any(test.rank is not None for test in tests) else {}
+        missing = [each for form, each in unique.items() if (instance.instance_id, form) not in self._run.evidence]
+        if missing:
+            self._run.event(instance.instance_id, "examine", "start")
+            subject, examiner = await self._subject(instance), self._examiner()
+
+            async def examine_one(candidate: Candidate) -> None:
+                self._run.evidence.append(await examiner.examine(subject, candidate, tests, regression))
+
+            async with anyio.create_task_group() as group:
+                for candidate in missing:
+                    group.start_soon(examine_one, candidate)
+        self._finish(instance, "examine", resumed=not missing)
+        stored = [self._run.evidence.get((instance.instance_id, form)) for form in unique]
+        return [evidence for evidence in stored if evidence is not None]
+
+    def selected(self, instance: Instance, candidates: list[Candidate], evidence: list[Evidence]) -> Selection:
         """The one patch that counts."""
         stored = self._run.selections.get(instance.instance_id)
-        selection = stored or select(instance.instance_id, candidates)
+        selection = stored or select(instance.instance_id, candidates, evidence)
         if stored is None:
             self._run.selections.append(selection)
         self._finish(instance, "select", resumed=stored is not None)
@@ -167,27 +259,33 @@ class Pipeline:
             self._progress.verdicts[stored.verdict.value] += 1
             self._finish(instance, "evaluate", resumed=True)
             return stored
-        if self._parts.sandbox is None:
-            message = "a pipeline that evaluates needs a sandbox"
-            raise RuntimeError(message)
+        self._run.event(instance.instance_id, "evaluate", "start")
+        evaluation = await self._verdict(instance, selection.patch, self._run.logs(instance.instance_id))
+        self._progress.verdicts[evaluation.verdict.value] += 1
+        self._finish(instance, "evaluate", resumed=False)
+        return evaluation
+
+    async def evaluated_all(self, instance: Instance, candidates: list[Candidate]) -> None:
+        """A verdict on every unique candidate, for pass@k and the scaling table."""
+        if not self._settings.evaluate_all:
+            return
+        async with anyio.create_task_group() as group:
+            for candidate in _unique(candidates).values():
+                digest = sha256(candidate.patch)
+                stored = self._run.evaluations.get((instance.instance_id, digest))
+                if stored is None or stored.verdict is Verdict.INFRA_ERROR:
+                    logs = self._run.logs(instance.instance_id) / "candidates" / digest[:12]
+                    group.start_soon(self._verdict, instance, candidate.patch, logs)
+
+    async def _verdict(self, instance: Instance, patch: str, logs: Path) -> Evaluation:
         oracle = self._parts.source.oracle(instance.instance_id)
         async with self._containers:
-            self._run.event(instance.instance_id, "evaluate", "start")
             self._progress.containers += 1
             try:
-                evaluation = await evaluate(
-                    instance,
-                    oracle,
-                    selection.patch,
-                    self._parts.sandbox,
-                    self._settings.evaluate,
-                    self._run.logs(instance.instance_id),
-                )
+                evaluation = await evaluate(instance, oracle, patch, self._sandbox, self._settings.evaluate, logs)
             finally:
                 self._progress.containers -= 1
         self._run.evaluations.append(evaluation)
-        self._progress.verdicts[evaluation.verdict.value] += 1
-        self._finish(instance, "evaluate", resumed=False)
         return evaluation
 
     async def scored(self, instance: Instance) -> None:
@@ -205,13 +303,37 @@ class Pipeline:
             self._run.event(instance.instance_id, stage, "end")
         self._progress.finish(stage, resumed=resumed)
 
-    def _drawing(self) -> Drawing:
-        if self._parts.sampler is None:
+    @property
+    def _sandbox(self) -> Sandbox:
+        if self._parts.sandbox is None:
+            message = "a pipeline that runs tests needs a sandbox"
+            raise RuntimeError(message)
+        return self._parts.sandbox
+
+    async def _subject(self, instance: Instance) -> Subject:
+        source = self._parts.source
+        snapshot = await anyio.to_thread.run_sync(source.snapshot, instance)
+        return Subject(instance, snapshot, source.test_plan(instance.instance_id))
+
+    def _examiner(self) -> Examiner:
+        return Examiner(
+            self._sandbox,
+            self._containers,
+            self._settings.evaluate.limits,
+            self._settings.test_limits,
+            self._run.folder / "logs",
+            self._progress,
+        )
+
+    def _drawing(self, *, for_tests: bool = False) -> Drawing:
+        sampler = self._parts.test_sampler if for_tests else None
+        sampler = sampler or self._parts.sampler
+        if sampler is None:
             message = "a pipeline that samples needs a sampler"
             raise RuntimeError(message)
         settings = self._settings
         return Drawing(
-            sampler=self._parts.sampler,
+            sampler=sampler,
             journal=self._run.samples,
             in_flight=self._requests,
             progress=self._progress,
@@ -220,3 +342,12 @@ class Pipeline:
             max_tokens=settings.max_tokens,
             seed=settings.seed,
         )
+
+
+def _unique(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
+    """The earliest candidate of each normal form."""
+    unique: dict[str, Candidate] = {}
+    for candidate in sorted(candidates, key=lambda each: each.index):
+        if candidate.rejection is None:
+            unique.setdefault(candidate.normal_form, candidate)
+    return unique

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from swerl_eval.core.types import Completion, Instance, Job, JobResult, Oracle, SampleRequest
+from swerl_eval.core.types import Completion, Instance, Job, JobResult, Oracle, SampleRequest, TestPlan
 
 OnTokens = Callable[[int], None]
 """Told how many output tokens have arrived since the last call."""
@@ -87,6 +87,10 @@ class Source(Protocol):
 
     def oracle(self, instance_id: str) -> Oracle:
         """The answer. Not to be called by a stage that samples or selects."""
+        ...
+
+    def test_plan(self, instance_id: str) -> TestPlan:
+        """How its repository runs tests; holds no answer."""
         ...
 
     def snapshot(self, instance: Instance) -> Snapshot:

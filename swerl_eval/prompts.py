@@ -15,7 +15,14 @@ from swerl_eval.core.errors import UsageError
 LOCALIZE = "localize"
 REPAIR = "repair"
 THINKING_SYSTEM = "thinking_system"
-NAMES = (LOCALIZE, REPAIR, THINKING_SYSTEM)
+GUIDE = "guide"
+REPRODUCE = "reproduce"
+REGRESS = "regress"
+PUBLISHED = (LOCALIZE, REPAIR, THINKING_SYSTEM)
+"""Uses that the method's authors released templates for; a folder of the user's needs these."""
+OWN = (GUIDE, REPRODUCE, REGRESS)
+"""Uses of the stages that were never released; a folder that lacks one takes the bundled one."""
+NAMES = (*PUBLISHED, *OWN)
 SWERL = "swerl"
 
 
@@ -46,12 +53,12 @@ def load_prompts(where: str) -> Prompts:
 
 class _FolderPrompts:
     def __init__(self, folder: Path) -> None:
-        missing = [f"{name}.jinja" for name in NAMES if not (folder / f"{name}.jinja").is_file()]
+        missing = [f"{name}.jinja" for name in PUBLISHED if not (folder / f"{name}.jinja").is_file()]
         if missing:
             message = f"{folder} has no {', '.join(missing)}; a prompts folder needs one template for each use"
             raise UsageError(message)
         self._folder = folder
-        self._texts = {name: (folder / f"{name}.jinja").read_text(encoding="utf-8") for name in NAMES}
+        self._texts = {name: _template(folder, name).read_text(encoding="utf-8") for name in NAMES}
         # Values go in as data: an issue's text is never read as a template, and nothing is escaped since the
         # result is a prompt, not a page.
         environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
@@ -89,10 +96,13 @@ class _SwerlPrompts:
         if spec is None or not spec.submodule_search_locations:
             message = "--prompts swerl needs the package `swerl` (facebookresearch/swe-rl) installed beside this one"
             raise UsageError(message)
+        self._own = _FolderPrompts(bundled_folder())
         root = Path(spec.submodule_search_locations[0])
         self._texts = {name: _text_constant(root / file, key) for name, (file, key) in self._CONSTANTS.items()}
 
     def render(self, name: str, **values: object) -> str:
+        if name in OWN:
+            return self._own.render(name, **values)
         if name == THINKING_SYSTEM:
             return self._texts[name]
         given = {self._VALUES.get(key, key): value for key, value in values.items()}
@@ -103,7 +113,12 @@ class _SwerlPrompts:
             raise UsageError(message) from error
 
     def fingerprints(self) -> dict[str, str]:
-        return {name: sha256(text) for name, text in self._texts.items()}
+        return self._own.fingerprints() | {name: sha256(text) for name, text in self._texts.items()}
+
+
+def _template(folder: Path, name: str) -> Path:
+    own = folder / f"{name}.jinja"
+    return own if own.is_file() or name in PUBLISHED else bundled_folder() / f"{name}.jinja"
 
 
 def _text_constant(file: Path, name: str) -> str:

@@ -23,7 +23,17 @@ from pydantic import TypeAdapter, ValidationError
 
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError, RunConflictError, RunLockedError, UsageError
-from swerl_eval.core.types import Candidate, Evaluation, Localization, Reward, Sample, Selection
+from swerl_eval.core.types import (
+    Candidate,
+    Evaluation,
+    Evidence,
+    Localization,
+    RegressionTests,
+    ReproductionTest,
+    Reward,
+    Sample,
+    Selection,
+)
 
 SCHEMA_VERSION = 1
 
@@ -168,6 +178,11 @@ class Run:
         self.candidates = Journal(folder / "candidates.jsonl", Candidate, lambda r: (r.instance_id, r.index))
         self.selections = Journal(folder / "selections.jsonl", Selection, lambda r: r.instance_id)
         self.evaluations = Journal(folder / "evaluations.jsonl", Evaluation, lambda r: (r.instance_id, r.patch_sha256))
+        self.reproductions = Journal(
+            folder / "reproductions.jsonl", ReproductionTest, lambda r: (r.instance_id, r.index)
+        )
+        self.regressions = Journal(folder / "regressions.jsonl", RegressionTests, lambda r: r.instance_id)
+        self.evidence = Journal(folder / "evidence.jsonl", Evidence, lambda r: (r.instance_id, r.normal_form))
         self.rewards = Journal(folder / "rewards.jsonl", Reward, lambda r: (r.instance_id, r.index))
         self._events: Any = None
         self._lock: filelock.FileLock | None = None
@@ -181,6 +196,9 @@ class Run:
             self.selections,
             self.evaluations,
             self.rewards,
+            self.reproductions,
+            self.regressions,
+            self.evidence,
         )
 
     def evaluation_of(self, instance_id: str) -> Evaluation | None:

@@ -15,12 +15,26 @@ import pytest
 from swerl_eval.core.edits import REPAIR as REPAIR_LENIENCES
 from swerl_eval.core.edits import STRICT, find_blocks
 from swerl_eval.core.errors import UsageError
-from swerl_eval.prompts import LOCALIZE, NAMES, REPAIR, THINKING_SYSTEM, bundled_folder, load_prompts
+from swerl_eval.prompts import (
+    GUIDE,
+    LOCALIZE,
+    NAMES,
+    OWN,
+    REGRESS,
+    REPAIR,
+    REPRODUCE,
+    THINKING_SYSTEM,
+    bundled_folder,
+    load_prompts,
+)
 
 ROOT = Path(__file__).parent.parent
 VALUES = {
     LOCALIZE: {"problem_statement": "It is broken.", "tree": "pkg/\n    a.py", "limit": 4},
     REPAIR: {"problem_statement": "It is broken.", "files": "### pkg/a.py\nx = 1\n"},
+    GUIDE: {"problem_statement": "It is broken.", "tree": "tests/\n    test_a.py"},
+    REPRODUCE: {"problem_statement": "It is broken.", "guide": "tests/test_a.py", "text": "def test_a(): ..."},
+    REGRESS: {"problem_statement": "It is broken.", "tests": "tests/test_a.py::test_a"},
     THINKING_SYSTEM: {},
 }
 
@@ -81,7 +95,7 @@ def test_a_folder_of_the_users_own_is_rendered_and_fingerprinted(folder: Path) -
     assert prompts.render(REPAIR, problem_statement="a", files="b") == "Issue: a / b"
     assert prompts.fingerprints() == {
         REPAIR: hashlib.sha256(text.encode()).hexdigest(),
-        **{name: load_prompts("").fingerprints()[name] for name in (LOCALIZE, THINKING_SYSTEM)},
+        **{name: load_prompts("").fingerprints()[name] for name in (LOCALIZE, THINKING_SYSTEM, *OWN)},
     }
 
 
@@ -155,6 +169,7 @@ def test_the_fingerprints_of_an_installed_swerl_are_those_of_its_texts() -> None
         LOCALIZE: hashlib.sha256(b"Issue {problem_statement}\nTree {structure}\nAt most {n}").hexdigest(),
         REPAIR: hashlib.sha256(b"Fix this:\n{problem_statement}\nin\n{content}\nno more").hexdigest(),
         THINKING_SYSTEM: hashlib.sha256(b"Think with {braces}.").hexdigest(),
+        **{name: load_prompts("").fingerprints()[name] for name in OWN},  # never released, so our own
     }
 
 
@@ -210,7 +225,7 @@ def test_the_wheel_carries_the_prompts_and_uses_them(wheel: Path, tmp_path: Path
         "from swerl_eval import prompts\nprint(prompts.bundled_folder(), len(prompts.load_prompts('').fingerprints()))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{carried} 3\n"
+    assert done.stdout == f"{carried} {len(NAMES)}\n"
 
 
 def test_the_wheel_carries_the_demo_and_the_type_marker_and_nothing_from_outside_the_package(wheel: Path) -> None:

@@ -17,7 +17,15 @@ from swerl_eval.progress import Progress
 
 PLAIN_SECONDS = 30.0
 """Between plain lines: a CI log of a night stays readable."""
-_STAGE_WORDS = {"localize": "localized", "repair": "repaired", "select": "selected", "evaluate": "evaluated"}
+_STAGE_WORDS = {
+    "localize": "localized",
+    "repair": "repaired",
+    "reproduce": "reproduced",
+    "regress": "regressed",
+    "examine": "examined",
+    "select": "selected",
+    "evaluate": "evaluated",
+}
 
 
 class Display:

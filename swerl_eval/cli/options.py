@@ -40,6 +40,10 @@ SHARED: dict[str, Any] = {
     "answers": _option(str, _MODEL, "Recorded answers, for --sampler replay."),
     "samples": _option(int, _MODEL, "Repair samples an instance."),
     "localization": _option(str, _MODEL, "model, oracle, or a loc.jsonl."),
+    "tests": _option(int, _MODEL, "Reproduction tests used on candidates; 0 for none."),
+    "regression": _option(str, _MODEL, "on or off: candidates have to keep the repository's passing tests."),
+    "test_model": _option(str, _MODEL, "Model that writes tests; default: the one that repairs."),
+    "evaluate": _option(str, _HOW, "selected, or all: a verdict on every unique candidate too."),
     "prompts": _option(str, _MODEL, "Folder of templates, or swerl."),
     "temperature": _option(float, _MODEL, "Of sampling."),
     "max_tokens": _option(int, _MODEL, "Output tokens of one answer."),
@@ -59,10 +63,10 @@ SHARED: dict[str, Any] = {
 }
 CHOICE = ("dataset", "split", "instances", "repo", "difficulty", "limit", "shard")
 SAMPLING = (
-    "repositories", "sampler", "model", "base_url", "answers", "samples", "localization", "prompts", "temperature",
-    "max_tokens", "seed",
+    "repositories", "sampler", "model", "base_url", "answers", "samples", "localization", "tests", "regression",
+    "test_model", "prompts", "temperature", "max_tokens", "seed",
 )  # fmt: skip
-SANDBOX = ("workers", "timeout", "network")
+SANDBOX = ("workers", "timeout", "network", "evaluate")
 PLACE = ("results", "run_id", "config", "overrides")
 
 Command = Callable[..., None]

@@ -17,11 +17,12 @@ RECORDED = "The answers were RECORDED, not sampled from a model: this shows the 
 def print_run(console: Console, report: dict[str, Any]) -> None:
     """The result table: instances, funnel, solve rate."""
     table = Table(title=Text(report["run_id"]), title_justify="left")
-    for column in ("instance", "verdict", "votes", "fixed", "kept"):
+    by_tests = any("plain_vote" in row for row in report["instances"])
+    for column in ("instance", "verdict", *(["plain vote"] if by_tests else []), "votes", "fixed", "kept"):
         table.add_column(column, no_wrap=True)
     table.add_column("note", overflow="fold")
     for row in report["instances"][:MOST_ROWS]:
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, by_tests=by_tests))
     console.print(table)
     if len(report["instances"]) > MOST_ROWS:
         console.print(Text(f"… and {len(report['instances']) - MOST_ROWS} more instances in report.json"))
@@ -29,11 +30,13 @@ def print_run(console: Console, report: dict[str, Any]) -> None:
         console.print(Text(line))
 
 
-def _cells(row: dict[str, Any]) -> list[Text]:
+def _cells(row: dict[str, Any], *, by_tests: bool) -> list[Text]:
     tests = row.get("tests", {})
+    vote = row.get("plain_vote", {}).get("verdict", "")
     return [
         Text(row["instance_id"]),
         Text(row["verdict"], style=_STYLES.get(row["verdict"], "")),
+        *([Text(vote, style=_STYLES.get(vote, ""))] if by_tests else []),
         Text(f"{row['votes']} of {row['valid']}" if row.get("votes") else ""),
         Text(tests.get("FAIL_TO_PASS", "")),
         Text(tests.get("PASS_TO_PASS", "")),
@@ -60,6 +63,13 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
             f"Samples: {sampling['samples']}, of these {sampling['valid']} valid ({sampling['unique']} unique) for "
             f"{sampling['instances_with_candidate']} of {report['total']} instances"
             f"{'; rejected: ' + refused if refused else ''}"
+        )
+    tests = report.get("testing")
+    if tests is not None:
+        lines.append(
+            f"Tests: {tests['scripts_used']} of {tests['scripts']} reproduction tests used, "
+            f"{tests['regression_tests']} regression tests; {tests['candidates_run']} unique candidates run, "
+            f"{tests['runs']} test runs, {tests['runs_saved']} saved"
         )
     rewards = report.get("rewards")
     if rewards is not None:

@@ -14,17 +14,12 @@ from rich.text import Text
 
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.render import RECORDED, print_run
-from swerl_eval.compose import (
-    Outcome,
-    Work,
-    gold_predictions,
-    open_source,
-)
+from swerl_eval.compose import Outcome, Work, gold_predictions, open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
-from swerl_eval.pipeline import STAGES
+from swerl_eval.pipeline import STAGES, TESTING
 from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
 from swerl_eval.reports.derived import write_derived
@@ -36,12 +31,18 @@ from swerl_eval.store import Run
 def carry_out(config: RunConfig, until: str, predictions: Predictions | None = None) -> int:
     """Carry a run out to a stage, with a display, and print what came of it. Returns the exit code."""
     work = Work(config, until, predictions)
-    stages = STAGES[-1:] if predictions is not None else STAGES[: STAGES.index(until) + 1]
+    stages = shown_stages(config, until) if predictions is None else STAGES[-1:]
     with work.open_run() as run, Display(work.progress, stages, run.folder.name):
         if run.manifest.recorded:
             sys.stderr.write(RECORDED + "\n")
         outcome = work.carry_out(run)
     return _conclude(outcome, until, work)
+
+
+def shown_stages(config: RunConfig, until: str) -> tuple[str, ...]:
+    """The stages that a run goes through; a plain vote has none that test."""
+    stages = STAGES[: STAGES.index(until) + 1]
+    return tuple(stage for stage in stages if settings(config).testing or stage not in TESTING)
 
 
 def evaluate_predictions(config: RunConfig, predictions: str) -> int:

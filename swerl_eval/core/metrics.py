@@ -65,3 +65,15 @@ def localization_recall(
         mean_coverage=sum(sum(values) / len(values) for values in shares.values()) / count,
         best_coverage=sum(max(values) for values in shares.values()) / count,
     )
+
+
+def pass_at_k(samples: int, correct: int, k: int) -> float:
+    """Chance that k of the samples, drawn without replacement, hold a correct one: 1 - C(n - c, k) / C(n, k).
+
+    The unbiased estimate of Codex (arXiv 2107.03374, section 2.1), as a product, so that no huge number is made.
+    """
+    if not 0 <= correct <= samples or not 0 < k <= samples:
+        message = f"pass@{k} of {samples} samples, {correct} of them correct, means nothing"
+        raise ValueError(message)
+    few, many = sorted((correct, k))  # c and k may change places: C(n - c, k) / C(n, k) = C(n - k, c) / C(n, c)
+    return 1.0 - math.prod((samples - many - i) / (samples - i) for i in range(few))

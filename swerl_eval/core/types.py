@@ -93,6 +93,23 @@ class Oracle:
 
 
 @dataclass(frozen=True)
+class TestPlan:
+    """How an instance's repository runs tests, without a word on which ones: no answer can be read from it."""
+
+    __test__ = False  # pytest takes classes named Test… for tests
+
+    instance_id: str
+    repo: str
+    version: str
+    setup: tuple[str, ...]
+    """Shell lines that make the environment ready."""
+    command: str
+    """The test command without the tests; they are appended."""
+    log_parser: str
+    """swebench's name of the parser of its output."""
+
+
+@dataclass(frozen=True)
 class Message:
     """One chat message."""
 

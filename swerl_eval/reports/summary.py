@@ -12,6 +12,7 @@ from typing import Any
 
 from swerl_eval.core.metrics import auc, localization_recall, wilson
 from swerl_eval.core.types import Evaluation, Verdict
+from swerl_eval.reports import testing
 from swerl_eval.reports.rewards import summarize
 from swerl_eval.store import Run
 
@@ -25,6 +26,7 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None) -> Report:
     total = len(run.manifest.instance_ids)
     resolved = verdicts[Verdict.RESOLVED.value]
     low, high = wilson(resolved, total)
+    votes = testing.plain_vote(run) if len(run.evidence) else {}
     return {
         "schema_version": 1,
         "run_id": run.manifest.run_id,
@@ -42,7 +44,11 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None) -> Report:
         "localization": _localization(run, evaluations),
         "sampling": _sampling(run),
         "rewards": _rewards(run, evaluations),
-        "instances": [_row(run, name, evaluations[name], (failures or {}).get(name)) for name in sorted(evaluations)],
+        "testing": testing.figures(run),
+        "instances": [
+            _row(run, name, evaluations[name], (failures or {}).get(name)) | _vote(votes.get(name))
+            for name in sorted(evaluations)
+        ],
     }
 
 
@@ -105,6 +111,11 @@ def _rewards(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Report |
         if value is not None and evaluation is not None and evaluation.report is not None:
             chosen[evaluation.resolved].append(value)
     return {**summarize(values.values()), "resolved_auc": auc(chosen[True], chosen[False])}
+
+
+def _vote(vote: Report | None) -> Report:
+    """What the plain vote would have chosen, where tests did the choosing."""
+    return {"plain_vote": vote} if vote is not None else {}
 
 
 def _row(run: Run, name: str, evaluation: Evaluation | None, failure: str | None) -> Report:

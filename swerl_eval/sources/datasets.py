@@ -12,8 +12,8 @@ import jsonlines
 import orjson
 
 from swerl_eval.core.errors import InputError, SourceError, UsageError
-from swerl_eval.core.types import Instance, Oracle
-from swerl_eval.grading import REQUIRED_COLUMNS, quiet_swebench
+from swerl_eval.core.types import Instance, Oracle, TestPlan
+from swerl_eval.grading import REQUIRED_COLUMNS, quiet_swebench, test_plan
 from swerl_eval.ports import Snapshot
 from swerl_eval.sources.repositories import Repositories
 from swerl_eval.sources.selection import Choice, Row, choose
@@ -40,6 +40,10 @@ class DatasetSource:
         """The answer to one of them."""
         row = self._rows[instance_id]
         return Oracle(instance_id, str(row["patch"]), str(row["test_patch"]), dict(row))
+
+    def test_plan(self, instance_id: str) -> TestPlan:
+        """How its repository runs tests."""
+        return test_plan(self._rows[instance_id])
 
     def snapshot(self, instance: Instance) -> Snapshot:
         """The repository at the base commit."""

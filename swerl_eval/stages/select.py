@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swerl_eval.core.ranking import majority
-from swerl_eval.core.types import Candidate, Selection
+from swerl_eval.core import ranking
+from swerl_eval.core.types import Candidate, Evidence, Selection
 
 
-def select(instance_id: str, candidates: Sequence[Candidate]) -> Selection:
+def select(instance_id: str, candidates: Sequence[Candidate], evidence: Sequence[Evidence]) -> Selection:
     """The chosen patch and the reason. Without test evidence that is the majority of normal forms."""
-    return majority(instance_id, candidates)
+    return ranking.choose(instance_id, candidates, {each.normal_form: each for each in evidence})

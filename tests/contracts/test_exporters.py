@@ -25,6 +25,7 @@ from swerl_eval.core.errors import SandboxError, UsageError
 from swerl_eval.core.types import Job
 from swerl_eval.demo.setup import LOCALIZATION_SAMPLES, SAMPLES, SUITE, demo_settings
 from swerl_eval.pipeline import Parts, Pipeline
+from swerl_eval.prompts import NAMES
 from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
 from swerl_eval.reports.derived import write_derived
@@ -441,7 +442,7 @@ def test_the_pins_say_what_the_score_was_measured_with(run_folder: Path, tmp_pat
     }
     assert len(pins["dataset_sha256"]) == 64
     assert pins["versions"]["swebench"].startswith("5.")
-    assert set(pins["prompts_sha256"]) == {"localize", "repair", "thinking_system"}
+    assert set(pins["prompts_sha256"]) == set(NAMES)
 
 
 def test_one_sample_is_one_attempt_and_a_choice_among_several_is_two_plus(variant: Any, tmp_path: Path) -> None:

@@ -1,0 +1,191 @@
+"""Stages 3 to 5, their runs: tests in a container, on the original code and on every unique candidate.
+
+Nothing here has a network: scripts are a model's. One container start for each candidate.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from swerl_eval.core import examination
+from swerl_eval.core.examination import Section, TestLimits
+from swerl_eval.core.scripts import PATCH_FILE
+from swerl_eval.core.types import (
+    Candidate,
+    Evidence,
+    Instance,
+    Job,
+    JobResult,
+    Limits,
+    Outcome,
+    RegressionTests,
+    ReproductionTest,
+    TestPlan,
+)
+from swerl_eval.grading import parse_tests
+from swerl_eval.ports import Sandbox, Snapshot
+from swerl_eval.progress import Progress
+
+PASSING = frozenset({"PASSED", "XFAIL"})
+KEPT = PASSING | {"SKIPPED"}
+"""A test that is skipped after a change is no regression, as in the official grading."""
+LOG_BYTES = 256 * 2**20
+SETUP_SECONDS = 120.0
+"""Beside the tests' own limits, for one job."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What tests are made for and run on."""
+
+    instance: Instance
+    snapshot: Snapshot
+    plan: TestPlan
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a job gave: its sections, or None when it did not get as far as the tests."""
+
+    sections: list[Section] | None
+    result: JobResult
+    tail: str
+    """The end of the output, for messages."""
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """Runs tests in the sandbox."""
+
+    sandbox: Sandbox
+    in_flight: anyio.CapacityLimiter
+    limits: Limits
+    test_limits: TestLimits
+    logs: Path
+    """Folder for output; an instance's is removed when it has been read."""
+    progress: Progress
+
+    async def run_scripts(self, subject: Subject, scripts: Mapping[int, str]) -> dict[int, Outcome]:
+        """What each script does on the original code.
+
+        One that changes the repository is `UNCLEAR`, and those after it are run again in a fresh container.
+        """
+        outcomes = dict.fromkeys(scripts, Outcome.NOT_RUN)
+        waiting = sorted(scripts)
+        while waiting:
+            chosen = {number: scripts[number] for number in waiting}
+            ran = await self._run(subject, chosen, test_files=(), patch="")
+            finished = {section.name: section for section in ran.sections or []}
+            done = 0
+            for number in waiting:
+                section = finished.get(f"script {number}")
+                if section is None:
+                    break
+                outcomes[number] = Outcome.UNCLEAR if section.changed_repository else examination.outcome_of(section)
+                done += 1
+            # the one that ended the job (a container killed for memory, say) is left behind as not run
+            waiting = (
+                waiting[max(done, 1) :] if done < len(waiting) and not _stopped_on_purpose(ran) else waiting[done:]
+            )
+        return outcomes
+
+    async def passing_tests(self, subject: Subject, files: Sequence[str]) -> dict[str, list[str]]:
+        """Of each test file that ended in time: its tests that pass on the original code."""
+        ran = await self._run(subject, {}, test_files=files, patch="")
+        passing: dict[str, list[str]] = {}
+        spent = 0.0
+        for number, section in enumerate(ran.sections or []):
+            spent += section.seconds
+            if spent > self.test_limits.total_seconds:
+                break
+            if section.exit_code != examination.KILLED:
+                statuses = parse_tests(subject.plan, section.output)
+                passing[files[number]] = [name for name, status in statuses.items() if status in PASSING]
+        return passing
+
+    async def examine(
+        self,
+        subject: Subject,
+        candidate: Candidate,
+        tests: Sequence[ReproductionTest],
+        regression: RegressionTests,
+    ) -> Evidence:
+        """Run one candidate against the ranked reproduction tests and the regression tests, in one container.
+
+        Raises `SandboxError` when the machine fails; what the candidate or a script does is in the evidence.
+        """
+        ranked = sorted((test for test in tests if test.rank is not None), key=lambda test: test.rank or 0)
+        scripts = {number: test.script for number, test in enumerate(ranked)}
+        ran = await self._run(subject, scripts, test_files=regression.files, patch=candidate.patch)
+        sections = {section.name: section for section in ran.sections or []}
+        statuses: dict[str, str] = {}
+        for number in range(len(regression.files)):
+            section = sections.get(f"tests {number}")
+            statuses |= parse_tests(subject.plan, section.output) if section else {}
+        outcomes = [
+            examination.outcome_of(sections[name]) if (name := f"script {number}") in sections else Outcome.NOT_RUN
+            for number in scripts
+        ]
+        missing = len(regression.files) + len(scripts) - len(sections)
+        return Evidence(
+            subject.instance.instance_id,
+            candidate.normal_form,
+            outcomes=tuple(outcomes),
+            broken=tuple(name for name in regression.passing if statuses.get(name) not in KEPT),
+            seconds=round(ran.result.seconds, 3),
+            test_seconds=round(sum(section.seconds for section in sections.values()), 3),
+            error=f"{missing} of the tests did not run: {_why(ran)}" if missing else "",
+        )
+
+    async def _run(self, subject: Subject, scripts: Mapping[int, str], test_files: Sequence[str], patch: str) -> Ran:
+        instance = subject.instance
+        token = secrets.token_hex(16)
+        log = self.logs / instance.instance_id / f"{secrets.token_hex(4)}.tests"
+        files = {f"{examination.SCRIPTS}/{number}.py": source.encode() for number, source in scripts.items()}
+        files |= {examination.TOKEN_FILE: f"{token}\n".encode()}
+        if patch:
+            files[PATCH_FILE] = patch.encode()
+        limits = self.test_limits
+        job = Job(
+            name=f"{instance.instance_id.lower()}.tests",
+            image=instance.image,
+            script=examination.script(
+                subject.plan, patch=bool(patch), test_files=test_files, scripts=sorted(scripts), limits=limits
+            ),
+            files=tuple(files.items()),
+            limits=dataclasses.replace(self.limits, network="none"),
+            timeout=SETUP_SECONDS + limits.script_seconds * len(scripts) + limits.file_seconds * len(test_files),
+            log=str(log),
+            max_log_bytes=LOG_BYTES,
+        )
+        async with self.in_flight:
+            self.progress.containers += 1
+            try:
+                result = await self.sandbox.run(job)
+            finally:
+                self.progress.containers -= 1
+        output = await anyio.Path(log).read_bytes()
+        log.unlink()
+        text = output.decode("utf-8", "replace")
+        return Ran(examination.read_sections(text, token), result, text[-500:].replace(token, ""))
+
+
+def _stopped_on_purpose(ran: Ran) -> bool:
+    return any(section.changed_repository for section in ran.sections or [])
+
+
+def _why(ran: Ran) -> str:
+    if ran.result.out_of_memory:
+        return "the container ran out of memory"
+    if ran.result.timed_out:
+        return "the container's time was up"
+    if _stopped_on_purpose(ran):
+        return "a script changed the repository"
+    last = ran.tail.strip().splitlines()
+    return f"exit code {ran.result.exit_code}{', ' + last[-1][:200] if last else ''}"

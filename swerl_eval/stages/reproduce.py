@@ -1,0 +1,125 @@
+"""Stage 3: scripts that tell whether the issue is still there (SWE-RL, section 2.2; never released by its authors).
+
+The model names one existing test file as a guide and writes M scripts. Each runs on the original code; those that
+reproduce the issue there are kept, vote by their normal form, and the top K are used on candidates.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from swerl_eval.core.context import is_test_path, parse_paths, tree_text
+from swerl_eval.core.diffs import sha256
+from swerl_eval.core.edits import solution_of
+from swerl_eval.core.pysource import canonical, parse
+from swerl_eval.core.types import Outcome, ReproductionTest, Sample
+from swerl_eval.prompts import GUIDE, REPRODUCE, Prompts
+from swerl_eval.stages.draw import Drawing, Prompt, draw
+from swerl_eval.stages.examine import Examiner, Subject
+from swerl_eval.stages.localize import chat
+
+GUIDE_STAGE = "guide"
+STAGE = "reproduce"
+_FENCED = re.compile(r"```(?:python|py)?[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ReproduceSettings:
+    """How reproduction tests are asked for and chosen."""
+
+    samples: int
+    """Scripts generated (M)."""
+    keep: int
+    """Scripts used on candidates (K); 0 turns the stage off."""
+    max_input_tokens: int
+    thinking: bool
+
+
+async def guide_file(subject: Subject, drawing: Drawing, prompts: Prompts, settings: ReproduceSettings) -> str | None:
+    """The existing test file that the model names as the closest one, if it exists and fits the prompt."""
+    instance, snapshot = subject.instance, subject.snapshot
+    tests = [path for path in snapshot.paths() if path.endswith(".py") and is_test_path(path)]
+    if not tests:
+        return None
+    question = prompts.render(GUIDE, problem_statement=instance.problem_statement, tree=tree_text(tests))
+    greedy = dataclasses.replace(drawing, temperature=0.0)
+    samples = await draw(
+        greedy, instance.instance_id, GUIDE_STAGE, [Prompt(chat(question, prompts, thinking=settings.thinking))]
+    )
+    found, _ = parse_paths(solution_of(samples[0].completion.text), frozenset(tests), 1)
+    if not found or drawing.sampler.count_tokens(snapshot.read(found[0]) or "") > settings.max_input_tokens:
+        return None
+    return found[0]
+
+
+async def reproduce(
+    subject: Subject,
+    guide: str | None,
+    drawing: Drawing,
+    prompts: Prompts,
+    settings: ReproduceSettings,
+    examiner: Examiner,
+) -> list[ReproductionTest]:
+    """All scripts, each with what it did on the original code; the kept ones ranked."""
+    instance, snapshot = subject.instance, subject.snapshot
+    text = (snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
+    question = prompts.render(REPRODUCE, problem_statement=instance.problem_statement, guide=guide or "", text=text)
+    prompt = Prompt(chat(question, prompts, thinking=settings.thinking), (guide,) if guide else ())
+    samples = await draw(drawing, instance.instance_id, STAGE, [prompt] * settings.samples)
+    tests = [read_script(sample) for sample in samples]
+    # one run for each normal form: equal scripts do the same
+    first = {test.normal_form: test for test in reversed(tests) if test.script}
+    outcomes = await examiner.run_scripts(subject, {test.index: test.script for test in first.values()})
+    seen = [
+        dataclasses.replace(test, outcome=outcomes[first[test.normal_form].index]) if test.script else test
+        for test in tests
+    ]
+    return rank(seen, settings.keep)
+
+
+def read_script(sample: Sample) -> ReproductionTest:
+    """The script of an answer; none when there is no fenced block, or when it does not parse."""
+    blocks = _FENCED.findall(solution_of(sample.completion.text))
+    script = max(blocks, key=len, default="") + "\n"
+    if not script.strip() or parse(script) is None:
+        return ReproductionTest(sample.instance_id, sample.index, "", "", Outcome.UNCLEAR)
+    return ReproductionTest(sample.instance_id, sample.index, script, sha256(normal_form(script)), Outcome.NOT_RUN)
+
+
+def normal_form(script: str) -> str:
+    """Without comments and docstrings, and with functions that only differ in name named alike."""
+    tree = parse(canonical(script))
+    if tree is None:
+        return script
+    names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    renamed = {name: f"function_{number}" for number, name in enumerate(names)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and node.name in renamed:
+            node.name = renamed[node.name]
+        elif isinstance(node, ast.Name) and node.id in renamed:
+            node.id = renamed[node.id]
+    return ast.unparse(tree)
+
+
+def rank(tests: Sequence[ReproductionTest], keep: int) -> list[ReproductionTest]:
+    """The same tests; of those that reproduce the issue, the first of each of the top normal forms has a rank."""
+    kept = [test for test in tests if test.outcome is Outcome.REPRODUCED]
+    votes = Counter(test.normal_form for test in kept)
+    first: dict[str, int] = {}
+    for test in kept:
+        first.setdefault(test.normal_form, test.index)
+    order = sorted(first, key=lambda form: (-votes[form], first[form]))[:keep]
+    ranks = {first[form]: place for place, form in enumerate(order)}
+    return [
+        dataclasses.replace(
+            test,
+            votes=votes[test.normal_form] if test.outcome is Outcome.REPRODUCED else 0,
+            rank=ranks.get(test.index),
+        )
+        for test in tests
+    ]
