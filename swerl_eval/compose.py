@@ -140,7 +140,7 @@ class Work:
             self.source,
             self.prompts,
             self._sampler,
-            self._test_sampler,
+            test_sampler=self._test_sampler,
             given_files=lists,
             files_origin=origin,
             given_patches=patches,

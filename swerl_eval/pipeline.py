@@ -80,9 +80,9 @@ class Parts:
     source: Source
     prompts: Prompts
     sampler: Sampler | None = None
+    sandbox: Sandbox | None = None
     test_sampler: Sampler | None = None
     """The model that writes tests, where it is another."""
-    sandbox: Sandbox | None = None
     given_files: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     """File lists that stand in for localization, by instance id."""
     files_origin: str = "model"

@@ -15,6 +15,9 @@ from swerl_eval.core.errors import EngineUnavailableError
 hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.load_profile("suite")
 
+PLAIN_VOTE = {"tests": 0, "test_samples": 0, "regression": "off", "evaluate": "selected"}
+"""What turns the demo's selection by tests off."""
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -58,9 +61,8 @@ def demo_images() -> Iterator[None]:
 
 @pytest.fixture
 def demo_config(mirrors: Path, tmp_path: Path) -> RunConfig:
-    """The bundled suite with recorded answers, into a folder of the test's own."""
+    """The bundled suite with recorded answers and the plain vote, into a folder of the test's own."""
     from swerl_eval.demo.setup import demo_settings
 
-    return RunConfig(
-        **{**demo_settings(), "repositories": str(mirrors), "results": str(tmp_path / "results"), "workers": 2}
-    )
+    own = {"repositories": str(mirrors), "results": str(tmp_path / "results"), "workers": 2}
+    return RunConfig(**{**demo_settings(), **PLAIN_VOTE, **own})

@@ -67,10 +67,29 @@ def repair(options: dict[str, Any]) -> None:
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *PLACE)
-def select(options: dict[str, Any]) -> None:
-    """Choose one patch for each instance (and do first what the run has not)."""
-    _work("select", options)
+@taking(*CHOICE, *[name for name in SAMPLING if name not in {"samples", "tests"}], "workers", *PLACE)
+def select(
+    options: dict[str, Any],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Print the scaling table of this finished run instead.")
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option(help="Repair samples an instance; with RUN several, such as 20,80,all.")
+    ] = None,
+    tests: Annotated[str | None, typer.Option(help="Reproduction tests; with RUN several, such as 0,5,all.")] = None,
+) -> None:
+    """Choose one patch for each instance (and do first what the run has not).
+
+    With RUN: what other numbers of samples and tests would have given, from its stored evidence and verdicts.
+    """
+    if folder is not None:
+        from swerl_eval.cli.scaling import print_scaling
+
+        regression = options.get("regression", "on") != "off"
+        print_scaling(folder, samples or "all", tests or "0,all", regression=regression)
+    else:
+        given = {"samples": samples, "tests": tests}
+        _work("select", options | {name: value for name, value in given.items() if value is not None})
 
 
 @app.command()

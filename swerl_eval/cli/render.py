@@ -20,10 +20,12 @@ def print_run(console: Console, report: dict[str, Any]) -> None:
     by_tests = any("plain_vote" in row for row in report["instances"])
     for column in ("instance", "verdict", *(["plain vote"] if by_tests else []), "votes", "fixed", "kept"):
         table.add_column(column, no_wrap=True)
-    table.add_column("note", overflow="fold")
     for row in report["instances"][:MOST_ROWS]:
         table.add_row(*_cells(row, by_tests=by_tests))
     console.print(table)
+    for row in report["instances"][:MOST_ROWS]:
+        if row.get("reason"):
+            console.print(Text(f"{row['instance_id']}: {row['reason']}"))
     if len(report["instances"]) > MOST_ROWS:
         console.print(Text(f"… and {len(report['instances']) - MOST_ROWS} more instances in report.json"))
     for line in summary_lines(report):
@@ -40,7 +42,6 @@ def _cells(row: dict[str, Any], *, by_tests: bool) -> list[Text]:
         Text(f"{row['votes']} of {row['valid']}" if row.get("votes") else ""),
         Text(tests.get("FAIL_TO_PASS", "")),
         Text(tests.get("PASS_TO_PASS", "")),
-        Text(row.get("reason", "")),
     ]
 
 

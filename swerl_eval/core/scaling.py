@@ -82,7 +82,7 @@ def scaling(
     for instance_id, judged in instances.items():
         instance = _Instance(instance_id, judged, tests, regression=regression)
         rng = random.Random(f"{seed} {instance_id}")
-        shuffles = [instance.shuffle(rng) for _ in range(max(each.subsets for each in cells.values()))]
+        shuffles = [instance.shuffle(rng) for _ in range(max((each.subsets for each in cells.values()), default=0))]
         for each in cells.values():
             each.add(instance, shuffles)
     return [row for count in samples for row in cells[count].rows(len(instances))]
@@ -159,22 +159,22 @@ class _Cells:
                 subsets=self.subsets,
                 solve_rate=self._first[tests] / instances,
                 pass_at_k=self._pass / instances,
-                pass_interval=_interval([count / instances for count in self._found]),
+                pass_interval=_interval(self._found, instances),
                 best_at_k=sum(solved) / len(solved) / instances,
-                best_interval=_interval([count / instances for count in solved]),
+                best_interval=_interval(solved, instances),
             )
             for tests, solved in self._best.items()
         ]
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """The middle 95 % of some values."""
-    ordered = sorted(values)
+def _interval(counts: Sequence[int], instances: int) -> tuple[float, float]:
+    """The middle 95 % of some counts, as fractions."""
+    ordered = sorted(counts)
     tail = (1 - LEVEL) / 2
-    return _quantile(ordered, tail), _quantile(ordered, 1 - tail)
+    return _quantile(ordered, tail) / instances, _quantile(ordered, 1 - tail) / instances
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
+def _quantile(ordered: Sequence[int], share: float) -> float:
     """The value below which a share of them lies, on the straight line between neighbours."""
     place = share * (len(ordered) - 1)
     below = int(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -25,8 +26,10 @@ PACKAGES = HERE / "packages"
 BASE_IMAGE = "swerl-eval/demo-base:latest"
 PARENT_IMAGE = "debian:bookworm-slim"
 DEBIAN_PACKAGES = "git,patch,procps,python3,python3-pytest"
-SAMPLES, LOCALIZATION_SAMPLES = 8, 2
+SAMPLES, LOCALIZATION_SAMPLES, TEST_SAMPLES = 8, 2, 6
 """How many answers are recorded for each instance."""
+TESTS = 3
+"""Reproduction tests that candidates are run against."""
 
 
 def demo_settings() -> dict[str, Any]:
@@ -39,6 +42,12 @@ def demo_settings() -> dict[str, Any]:
         "samples": SAMPLES,
         "localization_samples": LOCALIZATION_SAMPLES,
         "repositories": str(mirrors),
+        "tests": TESTS,
+        "test_samples": TEST_SAMPLES,
+        "regression": "on",
+        "evaluate": "all",  # so that the table can show what the plain vote would have given
+        "script_timeout": 5.0,
+        "workers": os.cpu_count() or 2,
         "run_id": "demo",
         "timeout": 120.0,
     }

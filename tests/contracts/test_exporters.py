@@ -73,7 +73,8 @@ def configuration(mirrors: Path, results: Path) -> RunConfig:
         "results": str(results),
         "sandbox": "swerl_eval.sandboxes.scripted:ScriptedSandbox",
     }
-    return RunConfig(**{**demo_settings(), **own})
+    vote = {"tests": 0, "test_samples": 0, "regression": "off", "evaluate": "selected"}
+    return RunConfig(**{**demo_settings(), **vote, **own})
 
 
 def outcome(job: Job, work: Work) -> Reply:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swerl_eval.core.metrics import Recall, localization_recall, wilson
+from swerl_eval.core.metrics import Recall, localization_recall, pass_at_k, wilson
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,37 @@ def test_instances_that_either_side_lacks_are_left_out():
 def test_where_nothing_can_be_compared_there_is_no_recall():
     assert localization_recall({}, {"i": ["a"]}) is None
     assert localization_recall({"i": [["a"]]}, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "correct", "k", "chance"),
+    [
+        (1, 0, 1, 0.0),
+        (1, 1, 1, 1.0),
+        (10, 3, 1, 0.3),
+        (5, 2, 2, 0.7),  # 1 - C(3, 2) / C(5, 2) = 1 - 3 / 10
+        (10, 3, 2, 1 - 21 / 45),
+        (10, 3, 7, 1 - 1 / 120),
+        (10, 3, 8, 1.0),  # only seven are wrong
+        (10, 10, 1, 1.0),
+        (10, 0, 10, 0.0),
+        (200, 1, 100, 0.5),
+    ],
+)
+def test_pass_at_k_is_the_chance_of_a_correct_sample_among_k(samples: int, correct: int, k: int, chance: float):
+    assert pass_at_k(samples, correct, k) == pytest.approx(chance, abs=1e-15)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+def test_pass_at_k_is_the_ratio_of_binomials(drawn: tuple[int, int, int]):
+    samples, correct, k = drawn
+    exact = 1 - Fraction(math.comb(samples - correct, k), math.comb(samples, k))
+    assert pass_at_k(samples, correct, k) == pytest.approx(float(exact), abs=1e-12)
+    assert pass_at_k(samples, correct, 1) == pytest.approx(correct / samples, abs=1e-12)
+
+
+@pytest.mark.parametrize(("samples", "correct", "k"), [(5, 2, 6), (5, 2, 0), (5, 6, 2), (5, -1, 2), (0, 0, 1)])
+def test_pass_at_k_of_more_than_there_is_means_nothing(samples: int, correct: int, k: int):
+    with pytest.raises(ValueError, match=f"pass@{k} of {samples} samples"):
+        pass_at_k(samples, correct, k)

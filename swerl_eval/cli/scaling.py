@@ -1,0 +1,86 @@
+"""`swerl-eval select RUN`: other numbers of samples and tests over a run's stored evidence, at no further cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from swerl_eval.cli.render import RECORDED
+from swerl_eval.core.diffs import sha256
+from swerl_eval.core.errors import UsageError
+from swerl_eval.core.scaling import Judged, ScalingRow, scaling
+from swerl_eval.core.types import Candidate, Evidence, Verdict
+from swerl_eval.store import Run
+
+ALL = "all"
+
+
+def print_scaling(folder: Path, samples: str, tests: str, *, regression: bool) -> None:
+    """The scaling table of a run whose unique candidates all have a verdict (`--evaluate all`)."""
+    run = Run(folder)
+    judged = judge(run)
+    most = max((len(each.candidates) for each in judged.values()), default=0)
+    counts = [most if count is None else count for count in _numbers("--samples", samples)]
+    rows = scaling(judged, counts, _numbers("--tests", tests), regression=regression)
+    console = Console()
+    table = Table(title=Text(f"{run.manifest.run_id}: {len(judged)} instances"), title_justify="left")
+    for column in ("samples", "tests", "solve rate", "best@k (95 % of subsets)", "pass@k (95 % of subsets)"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+    if run.manifest.recorded:
+        console.print(Text(RECORDED))
+    kind = "with" if regression else "without"
+    console.print(Text(f"k is the number of samples; chosen {kind} the run's regression tests"))
+
+
+def _cells(row: ScalingRow) -> list[str]:
+    def interval(low: float, high: float) -> str:
+        return f"({100 * low:.1f} to {100 * high:.1f})"
+
+    return [
+        str(row.samples),
+        ALL if row.tests is None else str(row.tests),
+        f"{100 * row.solve_rate:.1f} %",
+        f"{100 * row.best_at_k:.1f} % {interval(*row.best_interval)}",
+        f"{100 * row.pass_at_k:.1f} % {interval(*row.pass_interval)}",
+    ]
+
+
+def judge(run: Run) -> dict[str, Judged]:
+    """Each instance's candidates, evidence and verdicts, as far as the run has them."""
+    candidates: dict[str, list[Candidate]] = {name: [] for name in run.manifest.instance_ids}
+    for candidate in run.candidates.values():
+        candidates[candidate.instance_id].append(candidate)
+    evidence: dict[str, dict[str, Evidence]] = {name: {} for name in run.manifest.instance_ids}
+    for each in run.evidence.values():
+        evidence[each.instance_id][each.normal_form] = each
+    return {
+        name: Judged(found, evidence[name], _verdicts(run, name, found)) for name, found in candidates.items() if found
+    }
+
+
+def _verdicts(run: Run, name: str, candidates: list[Candidate]) -> dict[str, bool]:
+    verdicts: dict[str, bool] = {}
+    for candidate in sorted(candidates, key=lambda each: each.index):
+        if candidate.rejection is None and candidate.normal_form not in verdicts:
+            evaluation = run.evaluations.get((name, sha256(candidate.patch)))
+            if evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR:
+                verdicts[candidate.normal_form] = evaluation.resolved
+    return verdicts
+
+
+def _numbers(option: str, text: str) -> list[int | None]:
+    """`0,5,all` as numbers, None for all."""
+    numbers: list[int | None] = []
+    for part in text.split(","):
+        word = part.strip()
+        if word != ALL and not word.isdigit():
+            message = f"{option} {text}: expected numbers with commas between, such as 20,80,160, or all"
+            raise UsageError(message)
+        numbers.append(None if word == ALL else int(word))
+    return numbers
