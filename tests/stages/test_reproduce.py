@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from swerl_eval.core.types import Completion, Outcome, ReproductionTest, Sample
+from swerl_eval.stages.reproduce import normal_form, rank, read_script
+
+SCRIPT = "def check():\n    print('Issue reproduced')\n\n\ncheck()\n"
+
+
+def sample(text: str) -> Sample:
+    return Sample("i", "reproduce", 3, Completion(text), (), "0", 0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        SCRIPT.replace("check", "test_the_issue"),
+        "# why\n" + SCRIPT,
+        SCRIPT.replace("check():\n", 'check():\n    """What it does."""\n'),
+        SCRIPT.replace("'", '"').replace("\n\n\n", "\n"),
+    ],
+)
+def test_names_of_functions_comments_docstrings_and_layout_do_not_count(other: str) -> None:
+    assert normal_form(other) == normal_form(SCRIPT)
+
+
+def test_what_a_script_does_counts() -> None:
+    assert normal_form(SCRIPT.replace("reproduced", "resolved")) != normal_form(SCRIPT)
+    assert normal_form(SCRIPT.replace("check()\n", "pass\n")) != normal_form(SCRIPT)
+
+
+def test_a_script_is_the_longest_fenced_block_of_the_solution() -> None:
+    answer = (
+        f"<think>```python\ndraft = 1\n```</think><solution>\nso:\n```\nx\n```\n```python\n{SCRIPT}```\n</solution>"
+    )
+    read = read_script(sample(answer))
+    assert read.script == SCRIPT.rstrip("\n") + "\n"
+    assert (read.index, read.outcome, read.rank) == (3, Outcome.NOT_RUN, None)
+
+
+@pytest.mark.parametrize(
+    "answer", ["no block", "```python\ndef broken(:\n```", "```python\n```", "<think>```python\nx=1\n```"]
+)
+def test_an_answer_without_a_script_that_parses_has_none(answer: str) -> None:
+    read = read_script(sample(answer))
+    assert (read.script, read.outcome) == ("", Outcome.UNCLEAR)
+
+
+def seen(index: int, form: str, outcome: Outcome = Outcome.REPRODUCED) -> ReproductionTest:
+    return ReproductionTest("i", index, "x", form, outcome)
+
+
+def test_only_scripts_that_reproduce_the_issue_vote_and_the_top_ones_are_ranked_ties_to_the_earliest() -> None:
+    tests = [
+        seen(0, "never", Outcome.RESOLVED),
+        seen(1, "b"),
+        seen(2, "a"),
+        seen(3, "c"),
+        seen(4, "a"),
+        seen(5, "c"),
+        seen(6, "d"),
+        seen(7, "never", Outcome.TIMED_OUT),
+    ]
+    ranked = rank(tests, 3)
+    # a and c have two votes each, a came first; b and d have one each, b came first
+    assert {test.index: test.rank for test in ranked} == {0: None, 1: 2, 2: 0, 3: 1, 4: None, 5: None, 6: None, 7: None}
+    assert [test.votes for test in ranked] == [0, 1, 2, 2, 2, 2, 1, 0]
+
+
+def test_nothing_is_ranked_when_none_is_to_be_kept() -> None:
+    assert [test.rank for test in rank([seen(0, "a")], 0)] == [None]
