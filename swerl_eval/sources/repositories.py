@@ -183,6 +183,8 @@ class Repositories:
 
 def _extract_git_folder(stream: io.BufferedReader, target: Path) -> None:
     with tarfile.open(fileobj=stream, mode="r|") as archive:
+        # from 3.10.12 on; nothing but plain files is extracted in any case
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)
         for member in archive:
             # only what git stores, never a hook or a link that leads elsewhere
             inside = member.name.partition("/")[2]

@@ -19,7 +19,9 @@ from swerl_eval.sandboxes.engine import connect
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
-RESOLVED = ["demo__inkwell-1", "demo__ledgerly-1", "demo__ledgerly-2", "demo__waypost-1", "demo__waypost-3"]
+BY_VOTE = {"demo__inkwell-1", "demo__ledgerly-1", "demo__ledgerly-2", "demo__waypost-1", "demo__waypost-3"}
+BY_TESTS = BY_VOTE | {"demo__inkwell-2", "demo__waypost-2"}
+"""What the recorded answers come to (swerl_eval/demo/README.md)."""
 KILLS = 10
 
 
@@ -44,12 +46,26 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_demo_ends_with_its_table_and_says_that_answers_are_recorded(finished: Path) -> None:
     output = (finished / "stdout").read_text()
-    assert "Solve rate: 5/9 = 55.6 %" in output
+    assert "Solve rate: 7/9 = 77.8 %" in output
     assert output.rstrip().endswith(f"Report: {finished}/demo/report.json")
     assert RECORDED in " ".join(output.split())
     assert RECORDED in (finished / "stderr").read_text()
     rows = json.loads(report(finished))["instances"]
-    assert [row["instance_id"] for row in rows if row["verdict"] == "resolved"] == RESOLVED
+    assert {row["instance_id"] for row in rows if row["verdict"] == "resolved"} == BY_TESTS
+    assert {row["instance_id"] for row in rows if row["plain_vote"]["verdict"] == "resolved"} == BY_VOTE
+
+
+def test_the_scaling_table_tells_the_vote_from_the_choice_by_tests(finished: Path) -> None:
+    def rates(*options: str) -> list[str]:
+        command = [PROGRAM, "select", str(finished / "demo"), "--samples", "8", *options]
+        environment = {**os.environ, "COLUMNS": "160"}
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert RECORDED in done.stdout
+        return [line.split("│")[3].strip() for line in done.stdout.splitlines() if line.startswith("│")]
+
+    assert rates("--tests", "0,1,3") == ["66.7 %", "77.8 %", "77.8 %"]
+    assert rates("--tests", "0", "--regression", "off") == ["55.6 %"]
+    assert rates("--tests", "3", "--regression", "off") == ["66.7 %"]
 
 
 def test_killed_ten_times_at_random_moments_the_demo_ends_with_the_same_report(finished: Path, tmp_path: Path) -> None:
