@@ -201,11 +201,18 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
+def presets() -> dict[str, Path]:
+    """The published settings that come with the package, by name."""
+    return {file.stem: file for file in sorted((Path(__file__).parent / "presets").glob("*.toml"))}
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        file = presets().get(str(file), file)
     try:
         values: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        message = f"cannot read the configuration {file}: {error.strerror}"
+        message = f"cannot read the configuration {file}: {error.strerror}; presets are {', '.join(presets())}"
         raise InputError(message) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         message = f"{file} is not valid TOML: {error}"

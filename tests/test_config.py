@@ -168,7 +168,10 @@ def test_what_is_no_size_is_quoted_in_the_error(text: str) -> None:
 def test_a_file_that_is_not_there_or_no_toml_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         load_config(tmp_path / "nowhere.toml")
-    assert str(caught.value) == f"cannot read the configuration {tmp_path / 'nowhere.toml'}: No such file or directory"
+    assert str(caught.value) == (
+        f"cannot read the configuration {tmp_path / 'nowhere.toml'}: No such file or directory; "
+        "presets are greedy-oracle, majority-20, swe-rl-500"
+    )
     file = written(tmp_path, "samples = \n")
     with pytest.raises(InputError) as caught:
         load_config(file)
@@ -304,3 +307,14 @@ def test_tables_within_tables_and_odd_keys_are_read_back_too(table: dict[str, An
 def test_a_configuration_cannot_be_changed_after_it_was_checked() -> None:
     with pytest.raises(ValueError, match="frozen"):
         RunConfig().samples = 0
+
+
+@pytest.mark.parametrize("name", ["greedy-oracle", "majority-20", "swe-rl-500"])
+def test_a_preset_is_a_configuration_by_name(name: str) -> None:
+    config = load_config(Path(name))
+    assert config.dataset == "verified"
+    assert (config.samples, config.temperature, config.tests) == {
+        "greedy-oracle": (1, 0.0, 0),
+        "majority-20": (20, 0.6, 0),
+        "swe-rl-500": (500, 1.0, 30),
+    }[name]

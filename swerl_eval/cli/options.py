@@ -55,7 +55,12 @@ SHARED: dict[str, Any] = {
     "run_id": _option(str, _WHERE, "Name of the run; default: made from the settings."),
     "config": Annotated[
         Path | None,
-        typer.Option("--config", "-f", help="TOML file with settings.", rich_help_panel=_WHERE),
+        typer.Option(
+            "--config",
+            "-f",
+            help="TOML file with settings, or greedy-oracle, majority-20, swe-rl-500.",
+            rich_help_panel=_WHERE,
+        ),
     ],
     "overrides": _option(
         list[str], _WHERE, "Any setting, over the file's; repeatable.", "--set", "-c", metavar="KEY=VALUE"

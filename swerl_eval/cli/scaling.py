@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from rich.console import Console
@@ -52,26 +53,23 @@ def _cells(row: ScalingRow) -> list[str]:
 
 
 def judge(run: Run) -> dict[str, Judged]:
-    """Each instance's candidates, evidence and verdicts, as far as the run has them."""
-    candidates: dict[str, list[Candidate]] = {name: [] for name in run.manifest.instance_ids}
-    for candidate in run.candidates.values():
-        candidates[candidate.instance_id].append(candidate)
+    """Each instance's candidates, evidence and verdicts, as far as the run has them.
+
+    Without the patches' texts, which would be most of the memory of a run of 500 x 500 samples.
+    """
     evidence: dict[str, dict[str, Evidence]] = {name: {} for name in run.manifest.instance_ids}
     for each in run.evidence.values():
         evidence[each.instance_id][each.normal_form] = each
-    return {
-        name: Judged(found, evidence[name], _verdicts(run, name, found)) for name, found in candidates.items() if found
-    }
-
-
-def _verdicts(run: Run, name: str, candidates: list[Candidate]) -> dict[str, bool]:
-    verdicts: dict[str, bool] = {}
-    for candidate in sorted(candidates, key=lambda each: each.index):
-        if candidate.rejection is None and candidate.normal_form not in verdicts:
-            evaluation = run.evaluations.get((name, sha256(candidate.patch)))
-            if evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR:
-                verdicts[candidate.normal_form] = evaluation.resolved
-    return verdicts
+    candidates: dict[str, list[Candidate]] = {}
+    verdicts: dict[str, dict[str, bool]] = {}
+    for candidate in run.candidates.values():  # stored in the order of an instance's samples
+        name = candidate.instance_id
+        candidates.setdefault(name, []).append(dataclasses.replace(candidate, patch=""))
+        known = verdicts.setdefault(name, {})
+        evaluation = run.evaluations.get((name, sha256(candidate.patch))) if candidate.rejection is None else None
+        if evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR:
+            known.setdefault(candidate.normal_form, evaluation.resolved)
+    return {name: Judged(found, evidence[name], verdicts[name]) for name, found in candidates.items()}
 
 
 def _numbers(option: str, text: str) -> list[int | None]:

@@ -24,6 +24,7 @@ from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
 from swerl_eval.reports.derived import write_derived
 from swerl_eval.reports.summary import build_report
+from swerl_eval.reports.testing import seconds_per_candidate
 from swerl_eval.sources.handed_in import Predictions, read_predictions
 from swerl_eval.store import Run
 
@@ -67,6 +68,7 @@ def _conclude(outcome: Outcome, until: str, work: Work) -> int:
     console = Console()
     if until == "evaluate":
         print_run(console, orjson.loads((outcome.folder / "report.json").read_bytes()))
+        _print_test_seconds(console, Run(outcome.folder))
     else:
         console.print(Text(_stage_line(outcome.folder, until, work)))
     for name, reason in {**outcome.failures, **outcome.infra_errors}.items():
@@ -91,6 +93,14 @@ def _stage_line(folder: Path, until: str, work: Work) -> str:
     return f"{report['samples']} samples, {report['valid']} valid, {report['unique']} unique{picked}."
 
 
+def _print_test_seconds(console: Console, run: Run) -> None:
+    """What the tests cost. Times differ from run to run, so they are not in the report."""
+    seconds = seconds_per_candidate(run)
+    if seconds is not None:
+        total, outside = seconds
+        console.print(Text(f"Test containers: {total:.2f} s a candidate, {outside:.2f} s of it outside of the tests"))
+
+
 def print_report(folder: Path, form: str) -> None:
     """A run's report, made anew from its records."""
     if form not in {"table", "json"}:
@@ -101,6 +111,7 @@ def print_report(folder: Path, form: str) -> None:
         sys.stdout.write(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         print_run(Console(), report)
+        _print_test_seconds(Console(), Run(folder))
 
 
 def export_run(folder: Path, to: str, output: Path | None, details: dict[str, Any]) -> None:
