@@ -1,10 +1,11 @@
 """How long it takes to choose among stored candidates by stored evidence, and the memory it takes.
 
-    python benchmarks/selection.py [--instances 500] [--samples 500] [--tests 30] [--output results/selection.md]
+    python benchmarks/selection.py [--instances 500] [--samples 500] [--tests 30] [--run RUN] [--output FILE]
 
 Candidates and evidence are made up, from a seed, and written as the journals of a run. Then a fresh process reads them
 and chooses a patch for each instance; another one does so with the rules written down plainly, sample by sample, and
-has to choose the same; a third makes the ablation table. No model, no container.
+has to choose the same; a third makes the ablation table. No model, no container. With `--run`, what the containers of
+a finished run took beside its tests is added.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from _machine import machine, peak_memory, versions
 from swerl_eval.core.ranking import choose
 from swerl_eval.core.scaling import Judged, scaling
 from swerl_eval.core.types import Candidate, Evidence, Outcome, Rejection, Selection
-from swerl_eval.store import Journal
+from swerl_eval.store import Journal, Run
 
 SEED = 7
 UNIQUE = (20, 60)
@@ -204,7 +205,7 @@ def measured(folder: Path, work: str) -> dict[str, Any]:
     return {**json.loads(done.stdout), "whole": time.perf_counter() - start}
 
 
-def table(size: Size, output: Path | None) -> Iterator[str]:
+def table(size: Size, output: Path | None, run: Path | None) -> Iterator[str]:
     """The lines of the report, each as soon as it is measured."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -213,7 +214,7 @@ def table(size: Size, output: Path | None) -> Iterator[str]:
         unique = sum(1 for _ in (folder / "evidence.jsonl").open("rb"))
         yield "# Selection from stored evidence"
         yield ""
-        yield f"Made by `{command(size, output)}`;"
+        yield f"Made by `{command(size, output, run)}`;"
         yield f"{versions('swerl-eval', 'pydantic', 'orjson')}; {machine()}; seed {SEED}."
         yield f"{size.instances} instances x {size.samples} samples, {unique:,} unique candidates with {size.tests}"
         yield f"reproduction tests each; journals of {candidates:,.0f} MB and {evidence:,.0f} MB, made up."
@@ -235,15 +236,33 @@ def table(size: Size, output: Path | None) -> Iterator[str]:
         yield f"Written plainly, choosing takes {slow['work'] / ours['work']:,.0f} times as long."
 
 
+def containers(run: Path) -> Iterator[str]:
+    """What the container of a candidate costs beside its tests, from a stored run."""
+    opened = Run(run)
+    outside = sorted(evidence.seconds - evidence.test_seconds for evidence in opened.evidence.values())
+    inside = sorted(evidence.test_seconds for evidence in opened.evidence.values())
+    yield ""
+    yield "## Containers"
+    yield ""
+    yield f"One container for each of the {len(outside)} unique candidates of a run of `swerl-eval demo`. Seconds from the"
+    yield "container's start to its end, and what of it is not spent in a test. Goal: under 0.6 s outside of the tests."
+    yield ""
+    yield "| | median | highest |"
+    yield "|---|---|---|"
+    for name, values in (("in tests", inside), ("outside of the tests", outside)):
+        yield f"| {name} | {values[len(values) // 2]:.2f} s | {values[-1]:.2f} s |"
+
+
 def row(name: str, figures: Mapping[str, float]) -> str:
     """One line of the table."""
     seconds = " | ".join(f"{figures[key]:.3g} s" for key in ("read", "work", "whole"))
     return f"| {name} | {seconds} | {figures['peak'] / 1e6:,.0f} MB |"
 
 
-def command(size: Size, output: Path | None) -> str:
+def command(size: Size, output: Path | None, run: Path | None) -> str:
     """What makes this table again, without any folder of this machine."""
     options = "".join(f" --{name} {value}" for name, value in vars(size).items() if value != getattr(FULL, name))
+    options += f" --run results/{run.name}" if run else ""
     return f"python benchmarks/selection.py{options}" + (f" --output results/{output.name}" if output else "")
 
 
@@ -256,6 +275,7 @@ def main() -> None:
     for name, value in vars(FULL).items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--output", type=Path, help="file to write the table to")
+    parser.add_argument("--run", type=Path, help="a finished run by tests, such as that of `swerl-eval demo`")
     parser.add_argument("--child", nargs=2, metavar=("FOLDER", "WORK"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -263,7 +283,9 @@ def main() -> None:
         print(json.dumps(child(Path(folder), work)))
         return
     lines = []
-    for line in table(Size(arguments.instances, arguments.samples, arguments.tests), arguments.output):
+    size = Size(arguments.instances, arguments.samples, arguments.tests)
+    stored = containers(arguments.run) if arguments.run else ()
+    for line in chain(table(size, arguments.output, arguments.run), stored):
         print(line, flush=True)
         lines.append(line.rstrip())
     if arguments.output:

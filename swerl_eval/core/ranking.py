@@ -198,6 +198,6 @@ def _plural(count: int, noun: str) -> str:
 
 def _why_none(candidates: Sequence[Candidate]) -> str:
     if not candidates:
-        return "no candidate: no sample was drawn"
+        return "no candidate: no sample was drawn, since there was no file to show"
     kinds = Counter(candidate.rejection.value for candidate in candidates if candidate.rejection is not None)
     return "no candidate: " + ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())

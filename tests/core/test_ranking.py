@@ -54,7 +54,9 @@ def test_the_form_with_the_most_votes_wins_by_its_earliest_sample(forms: str, se
 
 
 def test_without_a_sample_there_is_no_candidate():
-    assert majority("i", []) == Selection("i", None, "", "no candidate: no sample was drawn")
+    assert majority("i", []) == Selection(
+        "i", None, "", "no candidate: no sample was drawn, since there was no file to show"
+    )
 
 
 def test_without_a_valid_candidate_the_reasons_are_counted():
