@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
-import platform
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow.parquet
+from _machine import machine, versions
 
 from swerl_eval.core.linediff import unified_hunks
 from swerl_eval.core.reward import calculate_reward_unidiff, get_filelevel_diff
@@ -201,13 +199,11 @@ def table(arguments: argparse.Namespace) -> Iterator[str]:
     rng = random.Random(SEED)
     predicted = [mutated(patch, rng) for patch in gold]
     options = " --full" if arguments.full else ""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = ", ".join(f"{name} {version(name)}" for name in ("swerl-eval", "numpy", "unidiff"))
     yield "# The reward against plain difflib"
     yield ""
     yield f"Made by `python benchmarks/reward.py {arguments.dataset.name}{options} --output results/reward.md`,"
-    yield f"in one process; {platform.python_implementation()} {platform.python_version()}, {packages};"
-    yield f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB; seed {SEED}."
+    yield f"in one process; {versions('swerl-eval', 'numpy', 'unidiff')};"
+    yield f"{machine()}; seed {SEED}."
     yield "Wherever difflib ran, the values are equal in every bit. A whole reward includes the parsing of both diffs."
     yield ""
     yield "| pair | letters | difflib | swerl-eval | times faster |"

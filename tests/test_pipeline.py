@@ -7,10 +7,11 @@ import anyio
 import orjson
 import pytest
 
+from swerl_eval import compose
 from swerl_eval.compose import Work, open_sampler, settings
 from swerl_eval.config import RunConfig
-from swerl_eval.core.errors import SandboxError, SourceError
-from swerl_eval.core.types import Instance, Job, JobResult, SampleRequest
+from swerl_eval.core.errors import PreflightError, SandboxError, SourceError
+from swerl_eval.core.types import Instance, Job, JobResult, Outcome, SampleRequest
 from swerl_eval.pipeline import Parts, Pipeline
 from swerl_eval.ports import Sampler, Snapshot
 from swerl_eval.progress import Progress
@@ -228,3 +229,31 @@ def test_given_file_lists_stand_in_for_localization(demo_config: RunConfig, tmp_
     assert found is not None
     assert found.file_lists == (("inkwell/slugs.py",),)
     assert found.origin == str(lists)
+
+
+@pytest.mark.anyio
+async def test_another_model_may_write_the_tests(demo_config: RunConfig) -> None:
+    config = demo_config.model_copy(update={"tests": 1, "test_samples": 6, "instances": ("demo__inkwell-1",)})
+    work = Work(config)
+    repairs, tests = (Counting(open_sampler(config, work.source)) for _ in range(2))
+    sandbox = ScriptedSandbox(reply=passing)
+    with work.open_run() as run:
+        parts = Parts(work.source, work.prompts, repairs, sandbox, tests)
+        await Pipeline(run, parts, settings(config), Progress()).run(work.instances)
+        outcomes = {test.outcome for test in run.reproductions.values() if test.script}
+    assert {request.stage for request in repairs.requests} == {"localize", "repair"}
+    assert {request.stage for request in tests.requests} == {"guide", "reproduce"}
+    assert outcomes == {Outcome.NOT_RUN}  # this sandbox runs nothing
+    scripts = [job for job in sandbox.jobs if job.name.endswith(".tests")]
+    assert scripts
+    assert {job.limits.network for job in scripts} == {"none"}
+
+
+def test_a_disk_that_is_nearly_full_is_said_before_any_work(
+    monkeypatch: pytest.MonkeyPatch, demo_config: RunConfig
+) -> None:
+    monkeypatch.setattr(compose, "MIN_FREE_BYTES", 2**60)
+    work = Work(demo_config)
+    with work.open_run() as run, pytest.raises(PreflightError, match=r"GiB are free on the disk of .*images prune"):
+        work.carry_out(run)
+    assert not (demo_config.run_folder / "samples.jsonl").read_bytes()

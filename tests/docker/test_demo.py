@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from swerl_eval.cli.render import RECORDED
+from swerl_eval.demo.setup import SUITE
 from swerl_eval.sandboxes.docker import OWNER_LABEL
 from swerl_eval.sandboxes.engine import connect
 
@@ -23,6 +25,7 @@ BY_VOTE = {"demo__inkwell-1", "demo__ledgerly-1", "demo__ledgerly-2", "demo__way
 BY_TESTS = BY_VOTE | {"demo__inkwell-2", "demo__waypost-2"}
 """What the recorded answers come to (swerl_eval/demo/README.md)."""
 KILLS = 10
+IMAGE = "swebench/sweb.eval.x86_64.demo_1776_inkwell-9:latest"
 
 
 def demo(folder: Path, *options: str) -> list[str]:
@@ -117,3 +120,41 @@ def test_without_an_engine_the_remedy_is_said(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "apt-get install docker.io" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_images_of_a_task_repository_are_built_checked_and_removed(tmp_path: Path) -> None:
+    suite = tmp_path / "suite"
+    shutil.copytree(SUITE, suite)
+    (suite / "tasks/demo__inkwell-1").rename(suite / "tasks/demo__inkwell-9")
+    task = suite / "tasks/demo__inkwell-9/task.yaml"
+    task.write_text(task.read_text().replace("inkwell-1", "inkwell-9"))
+    chosen = ["--dataset", str(suite), "-i", "demo__inkwell-9"]
+
+    def images(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "COLUMNS": "200"}
+        return subprocess.run(
+            [PROGRAM, "images", *arguments], capture_output=True, text=True, check=False, env=environment
+        )
+
+    missing = images("check", *chosen)
+    assert missing.returncode == 1
+    assert "1 missing: `swerl-eval images pull`" in missing.stdout
+    assert images("build", str(suite), "-i", "demo__inkwell-9").stdout == f"built {IMAGE}\n"
+    assert images("check", *chosen).returncode == 0
+    removed = images("prune", *chosen, "--yes")
+    assert (removed.returncode, removed.stdout) == (0, "removed 1 images\n")
+    assert images("check", *chosen).returncode == 1
+
+
+def test_validate_passes_sound_instances_and_names_the_others(tmp_path: Path) -> None:
+    suite = tmp_path / "suite"
+    shutil.copytree(SUITE, suite)
+    # a gold patch that solves something else
+    shutil.copyfile(suite / "tasks/demo__inkwell-3/gold.patch", suite / "tasks/demo__inkwell-1/gold.patch")
+    command = [PROGRAM, "validate", "--dataset", str(suite), "-i", "demo__inkwell-1,demo__ledgerly-1", "-j", "2"]
+    done = subprocess.run([*command, "--results", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "1 of 2 instances are valid." in done.stdout
+    offenders = [line for line in done.stdout.splitlines() if line.startswith("│")]
+    assert any("demo__inkwell-1" in line and "unresolved" in line for line in offenders)
+    assert not any("ledgerly" in line for line in offenders)
