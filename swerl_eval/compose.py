@@ -18,7 +18,7 @@ from anyio.abc import TaskStatus
 import swerl_eval
 from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
-from swerl_eval.core.errors import InterruptedRunError, PreflightError, SourceError, SwerlEvalError
+from swerl_eval.core.errors import InterruptedRunError, PreflightError, SourceError, cause_of
 from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import Instance, Limits, Verdict
 from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
@@ -197,18 +197,11 @@ async def interruptible(work: Callable[..., Awaitable[Result]], *arguments: Any)
             failure = error
         group.cancel_scope.cancel()
     if failure is not None:
-        raise _single(failure)
+        raise cause_of(failure)
     if not result:
         message = "interrupted; the same command finishes the run"
         raise InterruptedRunError(message)
     return result[0]
-
-
-def _single(error: Exception) -> Exception:
-    """The error of ours within groups of errors, or the first there is: a user is told one thing, the cause."""
-    members: tuple[Exception, ...] = getattr(error, "exceptions", ())
-    found = [_single(member) for member in members]
-    return next((member for member in found if isinstance(member, SwerlEvalError)), found[0]) if found else error
 
 
 def open_source(config: RunConfig) -> DatasetSource:

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 
 from swerl_eval.core.diffs import sha256
-from swerl_eval.core.errors import SandboxError, SourceError
+from swerl_eval.core.errors import SandboxError, SourceError, cause_of
 from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import (
     Candidate,
@@ -119,8 +119,11 @@ class Pipeline:
     async def _solve_one(self, instance: Instance, in_flight: anyio.CapacityLimiter) -> None:
         try:
             await self.solve(instance)
-        except (SourceError, SandboxError) as error:
-            self.failures[instance.instance_id] = str(error)
+        except Exception as error:
+            cause = cause_of(error)
+            if not isinstance(cause, SourceError | SandboxError):
+                raise
+            self.failures[instance.instance_id] = str(cause)
         finally:
             in_flight.release_on_behalf_of(instance.instance_id)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from swerl_eval import compose
 from swerl_eval.compose import Work, open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import PreflightError, SandboxError, SourceError
+from swerl_eval.core.examination import TOKEN_FILE
+from swerl_eval.core.scripts import PATCH_FILE
 from swerl_eval.core.types import Instance, Job, JobResult, Outcome, SampleRequest
 from swerl_eval.pipeline import Parts, Pipeline
 from swerl_eval.ports import Sampler, Snapshot
@@ -257,3 +260,40 @@ def test_a_disk_that_is_nearly_full_is_said_before_any_work(
     with work.open_run() as run, pytest.raises(PreflightError, match=r"GiB are free on the disk of .*images prune"):
         work.carry_out(run)
     assert not (demo_config.run_folder / "samples.jsonl").read_bytes()
+
+
+@pytest.mark.anyio
+async def test_a_machine_that_fails_while_candidates_are_tested_chooses_nothing_for_that_instance(
+    demo_config: RunConfig,
+) -> None:
+    """No patch is chosen on half of the evidence; a resume runs what is missing."""
+    config = demo_config.model_copy(update={"regression": "on"})
+    ready = re.compile(rb"[0-9a-f]{32}")
+
+    def tested(job: Job) -> Reply:
+        if not job.name.endswith(".tests"):
+            return passing(job)
+        token = next(content for path, content in job.files if path == TOKEN_FILE)
+        assert ready.match(token)
+        mark = token.strip().decode()
+        names = re.findall(r"run '(tests \d+)'", job.script)
+        parts = [f"{mark} BEGIN {n}\nPASSED t.py::a\n\n{mark} END {n} 0 1.0 2.0 same\n" for n in names]
+        return Reply(f"{mark} READY\n{''.join(parts)}".encode())
+
+    class Failing(ScriptedSandbox):
+        async def run(self, job: Job) -> JobResult:
+            if job.name == "demo__waypost-1.tests" and any(path == PATCH_FILE for path, _ in job.files):
+                message = "the engine went away"
+                raise SandboxError(message)
+            return await super().run(job)
+
+    with Work(config).open_run() as run:
+        pipeline = await carry_out(config, Failing(reply=tested), run)
+        assert pipeline.failures == {"demo__waypost-1": "the engine went away"}
+        assert "demo__waypost-1" not in run.selections
+        assert len(run.selections) == 8
+    again = ScriptedSandbox(reply=tested)
+    with Work(config).open_run() as run:
+        assert (await carry_out(config, again, run)).failures == {}
+        assert len(run.selections) == 9
+    assert {job.name.removesuffix(".tests") for job in again.jobs} == {"demo__waypost-1"}

@@ -71,3 +71,10 @@ class EngineUnavailableError(SandboxError):
 
 class ImageMissingError(SandboxError):
     """The image is neither local nor to be pulled."""
+
+
+def cause_of(error: Exception) -> Exception:
+    """The error of ours within groups of errors, or the first there is: the rest was only cancelled."""
+    members: tuple[Exception, ...] = getattr(error, "exceptions", ())
+    found = [cause_of(member) for member in members]
+    return next((member for member in found if isinstance(member, SwerlEvalError)), found[0]) if found else error
