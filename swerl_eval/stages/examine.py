@@ -81,6 +81,8 @@ class Examiner:
         while waiting:
             chosen = {number: scripts[number] for number in waiting}
             ran = await self._run(subject, chosen, test_files=(), patch="")
+            if ran.sections is None:
+                break  # not even the set-up came to its end
             finished = {section.name: section for section in ran.sections or []}
             done = 0
             for number in waiting:
@@ -160,7 +162,7 @@ class Examiner:
             ),
             files=tuple(files.items()),
             limits=dataclasses.replace(self.limits, network="none"),
-            timeout=SETUP_SECONDS + limits.script_seconds * len(scripts) + limits.file_seconds * len(test_files),
+            timeout=SETUP_SECONDS + limits.script_seconds * len(scripts) + _budget(limits, test_files, patch),
             log=str(log),
             max_log_bytes=LOG_BYTES,
         )
@@ -174,6 +176,11 @@ class Examiner:
         log.unlink()
         text = output.decode("utf-8", "replace")
         return Ran(examination.read_sections(text, token), result, text[-500:].replace(token, ""))
+
+
+def _budget(limits: TestLimits, test_files: Sequence[str], patch: str) -> float:
+    """Seconds for all test files: the original code's budget, and twice that for a candidate, which may be slower."""
+    return limits.total_seconds * (2 if patch else 1) if test_files else 0.0
 
 
 def _stopped_on_purpose(ran: Ran) -> bool:
