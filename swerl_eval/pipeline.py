@@ -34,7 +34,7 @@ from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.evaluate import EvaluateSettings, evaluate
 from swerl_eval.stages.examine import Examiner, Subject
 from swerl_eval.stages.localize import LocalizeSettings, localize
-from swerl_eval.stages.regress import RegressSettings, regress, test_files
+from swerl_eval.stages.regress import RegressSettings, files_to_run, regress
 from swerl_eval.stages.repair import RepairSettings, repair
 from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, reproduce
 from swerl_eval.stages.score import score
@@ -206,7 +206,7 @@ class Pipeline:
             guide = None
             if self._settings.reproduce.keep:
                 guide = await guide_file(subject, drawing, prompts, self._settings.reproduce)
-            files = test_files(subject.snapshot.paths(), candidates, guide, self._settings.regress.max_files)
+            files = files_to_run(subject.snapshot.paths(), candidates, guide, self._settings.regress.max_files)
             tests = await regress(subject, files, drawing, prompts, self._settings.regress, self._examiner())
             self._run.regressions.append(tests)
         self._finish(instance, "regress", resumed=stored is not None)

@@ -81,7 +81,7 @@ def script(
         'printf "%s READY\\n" "$token"',
     ]
     for number, file in enumerate(test_files):
-        command = shlex.quote(f"{plan.command} {shlex.quote(test_label(plan, file))}")
+        command = shlex.quote(f"{plan.command} {shlex.quote(runner_label(plan, file))}")
         lines.append(f"run 'tests {number}' {limits.file_seconds:g} {TEST_OUTPUT} bash -c {command}")
     for number in scripts:
         lines.append(
@@ -109,14 +109,12 @@ run() {{
 }}"""
 
 
-def test_label(plan: TestPlan, file: str) -> str:
+def runner_label(plan: TestPlan, file: str) -> str:
     """A test file as the repository's runner names it: a path, or Django's dotted label."""
     if "runtests.py" in plan.command:
         return file.removeprefix("tests/").removesuffix(".py").replace("/", ".")
     return file
 
-
-test_label.__test__ = False  # type: ignore[attr-defined]  # pytest takes functions named test_… for tests
 
 _END = re.compile(r"END (\w+ \d+) (-?\d+) ([\d.,]+) ([\d.,]+) (same|changed)")
 

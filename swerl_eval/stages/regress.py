@@ -73,7 +73,7 @@ async def _excluded(
     return frozenset(answered.intersection(names))
 
 
-def test_files(paths: Iterable[str], candidates: Sequence[Candidate], guide: str | None, most: int) -> list[str]:
+def files_to_run(paths: Iterable[str], candidates: Sequence[Candidate], guide: str | None, most: int) -> list[str]:
     """At most `most` test files: the guide, then those that belong to the modules edited most often.
 
     A test belongs to a module when its name holds the module's (`test_units.py` and `units.py`), those nearest in the
@@ -88,9 +88,6 @@ def test_files(paths: Iterable[str], candidates: Sequence[Candidate], guide: str
                 :most
             ]
     return list(dict.fromkeys(chosen))[:most]
-
-
-test_files.__test__ = False  # type: ignore[attr-defined]  # pytest takes functions named test_… for tests
 
 
 def _is_run(path: str) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from swerl_eval.core.diffs import unified_diff
 from swerl_eval.core.types import Candidate
 from swerl_eval.grading import test_plan as plan_of
-from swerl_eval.stages.regress import test_files as chosen_files
+from swerl_eval.stages.regress import files_to_run
 
 TREE = [
     "pkg/units/system.py",
@@ -24,7 +24,7 @@ def edits(*paths: str) -> list[Candidate]:
 
 
 def test_tests_named_after_the_edited_module_come_nearest_first() -> None:
-    assert chosen_files(TREE, edits("pkg/units/system.py"), None, 9) == [
+    assert files_to_run(TREE, edits("pkg/units/system.py"), None, 9) == [
         "pkg/units/tests/test_system.py",
         "pkg/tests/test_system.py",
         "tests/system/tests.py",
@@ -32,27 +32,27 @@ def test_tests_named_after_the_edited_module_come_nearest_first() -> None:
 
 
 def test_the_guide_comes_before_them_if_it_is_a_test_that_exists() -> None:
-    assert chosen_files(TREE, edits("pkg/units/system.py"), "tests/test_all.py", 2) == [
+    assert files_to_run(TREE, edits("pkg/units/system.py"), "tests/test_all.py", 2) == [
         "tests/test_all.py",
         "pkg/units/tests/test_system.py",
     ]
-    assert chosen_files(TREE, edits("pkg/units/system.py"), "tests/none.py", 1) == ["pkg/units/tests/test_system.py"]
+    assert files_to_run(TREE, edits("pkg/units/system.py"), "tests/none.py", 1) == ["pkg/units/tests/test_system.py"]
 
 
 def test_the_module_that_most_candidates_edit_comes_first() -> None:
     candidates = edits("pkg/units/other.py", "pkg/units/system.py", "pkg/units/system.py")
-    assert chosen_files(TREE, candidates, None, 1) == ["pkg/units/tests/test_system.py"]
+    assert files_to_run(TREE, candidates, None, 1) == ["pkg/units/tests/test_system.py"]
 
 
 def test_where_no_test_has_the_name_those_of_the_nearest_folder_are_taken() -> None:
-    assert chosen_files(TREE, edits("pkg/units/prefixes.py"), None, 9) == [
+    assert files_to_run(TREE, edits("pkg/units/prefixes.py"), None, 9) == [
         "pkg/units/tests/test_other.py",
         "pkg/units/tests/test_system.py",
     ]
 
 
 def test_a_candidate_without_a_python_file_points_to_no_test() -> None:
-    assert chosen_files(TREE, edits("pkg/data.json"), None, 9) == []
+    assert files_to_run(TREE, edits("pkg/data.json"), None, 9) == []
 
 
 EVAL = """#!/bin/bash
