@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,6 @@ REQUIRED_COLUMNS = (
 )
 """What swebench 5 needs of a row. Rows of older dataset revisions lack the last four."""
 
-HARNESS_VERSION = version("swebench")
 START_MARKER = ">>>>> Start Test Output"
 """What every eval script prints before its test command."""
 

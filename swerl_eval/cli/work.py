@@ -22,7 +22,6 @@ from swerl_eval.core.metrics import localization_recall
 from swerl_eval.pipeline import STAGES, TESTING
 from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
-from swerl_eval.reports.derived import write_derived
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.testing import seconds_per_candidate
 from swerl_eval.sources.handed_in import Predictions, read_predictions
@@ -117,17 +116,8 @@ def print_report(folder: Path, form: str) -> None:
 def export_run(folder: Path, to: str, output: Path | None, details: dict[str, Any]) -> None:
     """Write a run in another format and say where."""
     destination = output or folder / "export" / to.replace(":", ".")
-    write_derived_if_free(folder)
     for written in load("exporter", to, EXPORTERS)().export(folder, destination, details):
         sys.stdout.write(f"{written}\n")
-
-
-def write_derived_if_free(folder: Path) -> None:
-    """Bring the derived files up to date; a folder that cannot be written is exported all the same."""
-    try:
-        write_derived(Run(folder))
-    except PermissionError:
-        return
 
 
 def print_config(config: RunConfig) -> None:
