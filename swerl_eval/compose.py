@@ -22,7 +22,7 @@ from swerl_eval.core.errors import InterruptedRunError, PreflightError, SourceEr
 from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import Instance, Limits, Verdict
 from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
-from swerl_eval.ports import Sampler, SamplerSettings, Sandbox
+from swerl_eval.ports import Sampler, SamplerSettings, Sandbox, SandboxSettings
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.registry import load
@@ -35,11 +35,11 @@ from swerl_eval.sources.datasets import DatasetSource, load_rows, open_dataset
 from swerl_eval.sources.handed_in import Predictions, read_file_lists
 from swerl_eval.sources.repositories import Repositories
 from swerl_eval.sources.selection import Choice
-from swerl_eval.stages.evaluate import EvaluateSettings
 from swerl_eval.stages.localize import LocalizeSettings
 from swerl_eval.stages.regress import RegressSettings
 from swerl_eval.stages.repair import RepairSettings
 from swerl_eval.stages.reproduce import ReproduceSettings
+from swerl_eval.stages.trial import EvaluateSettings
 from swerl_eval.store import Run, RunManifest, open_run
 
 MIN_FREE_BYTES = 2 * 2**30
@@ -238,13 +238,17 @@ def open_sampler(config: RunConfig, source: DatasetSource) -> Sampler:
 def open_sandbox(config: RunConfig, run_folder: Path) -> Sandbox:
     """The configured sandbox, owned by the run folder so that a later process finds what a crash left."""
     owner = hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
-    opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES)(owner, config.workers)
+    opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES).open(
+        SandboxSettings(owner, config.workers, parse_size(config.disk), config.cache_folder())
+    )
     return opened
 
 
 def settings(config: RunConfig) -> Settings:
     """What the stages go by."""
-    limits = Limits(parse_size(config.memory), config.cpus or None, config.pids or None, config.network)
+    limits = Limits(
+        parse_size(config.memory), config.cpus or None, config.pids or None, config.network, parse_size(config.written)
+    )
     return Settings(
         localize=LocalizeSettings(config.localization_samples, config.max_files, config.thinking),
         repair=RepairSettings(config.samples, config.max_input_tokens, config.thinking),
@@ -253,7 +257,7 @@ def settings(config: RunConfig) -> Settings:
         ),
         regress=RegressSettings(config.regression == "on", config.regression_files, config.thinking),
         test_limits=TestLimits(config.script_timeout, config.regression_seconds, config.regression_seconds),
-        evaluate=EvaluateSettings(config.timeout, limits),
+        evaluate=EvaluateSettings(config.timeout, limits, config.strict == "on"),
         evaluate_all=config.evaluate == "all",
         temperature=config.temperature,
         top_p=config.top_p,

@@ -103,12 +103,22 @@ class RunConfig(BaseModel):
     """Per container; 0 for no limit."""
     network: str = Field(default="bridge", pattern="^(bridge|none)$")
     """For evaluation; `bridge` as the official harness (eval scripts may install), or `none`."""
+    written: str = "16g"
+    """What one container may write to disk; `none` for no limit."""
+    strict: str = Field(default="on", pattern="^(on|off)$")
+    """Whether resolved patches are run once more under control, for the strict verdict."""
 
     # -- how fast, and where it goes
     workers: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) * 3 // 4), ge=1)
     """Containers at a time."""
     requests: int = Field(default=64, ge=1)
     """Requests in flight at the sampler."""
+    disk: str = "none"
+    """What images may take in the engine, such as 100GB: unused ones that this tool pulled make room."""
+    reuse: bool = True
+    """Take a verdict from the cache where image, patch, eval script, limits and harness are the same."""
+    quarantine: str = ""
+    """File of `validate --repeat`: flaky instances, left out of a second solve rate."""
     results: str = "results"
     run_id: str = Field(default="", pattern=r"^([^./\\][^/\\]*)?$")
     """Name of the run's folder. Empty: made from the configuration, so that the same command resumes."""
@@ -125,9 +135,9 @@ class RunConfig(BaseModel):
             raise ValueError("a shard is i/n with 1 <= i <= n, such as 1/4")
         return value
 
-    @field_validator("memory")
+    @field_validator("memory", "written", "disk")
     @classmethod
-    def _memory_is_a_size(cls, value: str) -> str:
+    def _is_a_size(cls, value: str) -> str:
         parse_size(value)
         return value
 
@@ -157,7 +167,12 @@ class RunConfig(BaseModel):
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem).strip('-.')}-{digest}"
 
 
-SPEED_ONLY = frozenset({"workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission"})
+SPEED_ONLY = frozenset(
+    {
+        "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
+        "quarantine",
+    }
+)  # fmt: skip
 """Settings that change where and how fast, not what comes out."""
 
 

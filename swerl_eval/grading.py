@@ -40,6 +40,38 @@ def eval_script(oracle: Oracle) -> str:
     return str(_spec(oracle).eval_script)
 
 
+def exit_status_script(oracle: Oracle, before_tests: str = "") -> str:
+    """The official script up to its test command, whose exit status becomes its own.
+
+    `before_tests` is a line of shell that stands right before the test command.
+    """
+    from swebench.harness.constants import TEST_EXIT_CODE, TEST_EXIT_CODE_VAR
+
+    lines = eval_script(oracle).split("\n")
+    start = next((n for n, line in enumerate(lines) if START_MARKER in line), 0)
+    end = next((n for n, line in enumerate(lines) if line.startswith(f'echo "{TEST_EXIT_CODE}')), len(lines))
+    return "\n".join([*lines[:start], before_tests, *lines[start : end + 1], f"exit ${{{TEST_EXIT_CODE_VAR}:-0}}", ""])
+
+
+def runner(oracle: Oracle) -> tuple[str, ...]:
+    """The words of the test command."""
+    lines = str(oracle.row["eval_script"]).split("\n")
+    start = next((n for n, line in enumerate(lines) if START_MARKER in line), len(lines))
+    return tuple(lines[start + 1].split()) if start + 1 < len(lines) else ()
+
+
+def statuses(oracle: Oracle, test_output: Path, *, every: bool = False) -> dict[str, str | None]:
+    """What a log says of each graded test by its official name (None: nothing), or of `every` test that it names."""
+    from swebench.harness.grading import _resolve_case, get_logs_eval
+
+    spec = _spec(oracle)
+    found: dict[str, str | None] = get_logs_eval(spec, str(test_output))[0] if test_output.exists() else {}
+    if every:
+        return found
+    keys = {name: _resolve_case(name, found) for name in (*spec.FAIL_TO_PASS, *spec.PASS_TO_PASS)}
+    return {name: None if key is None else found[key] for name, key in keys.items()}
+
+
 _NOISE = re.compile(r"#!|set -|git (status|show)\b|git .*\bdiff\b|git config .*safe\.directory|: '|$")
 _EDITABLE_INSTALL = re.compile(r"\bpip install\b.*\s-e\b")
 _NAMED_TEST = re.compile(r"[A-Za-z_][\w./\[\]-]*")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import anyio
@@ -31,7 +31,7 @@ from swerl_eval.ports import Sampler, Sandbox, Source
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import Prompts
 from swerl_eval.stages.draw import Drawing
-from swerl_eval.stages.evaluate import EvaluateSettings, evaluate
+from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.examine import Examiner, Subject
 from swerl_eval.stages.localize import LocalizeSettings, localize
 from swerl_eval.stages.regress import RegressSettings, files_to_run, regress
@@ -39,6 +39,7 @@ from swerl_eval.stages.repair import RepairSettings, repair
 from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, reproduce
 from swerl_eval.stages.score import score
 from swerl_eval.stages.select import select
+from swerl_eval.stages.trial import EvaluateSettings
 from swerl_eval.store import Run
 
 STAGES = ("localize", "repair", "reproduce", "regress", "examine", "select", "evaluate")
@@ -263,7 +264,8 @@ class Pipeline:
             self._finish(instance, "evaluate", resumed=True)
             return stored
         self._run.event(instance.instance_id, "evaluate", "start")
-        evaluation = await self._verdict(instance, selection.patch, self._run.logs(instance.instance_id))
+        strict = self._settings.evaluate.strict
+        evaluation = await self._verdict(instance, selection.patch, self._run.logs(instance.instance_id), strict=strict)
         self._progress.verdicts[evaluation.verdict.value] += 1
         self._finish(instance, "evaluate", resumed=False)
         return evaluation
@@ -280,12 +282,13 @@ class Pipeline:
                     logs = self._run.logs(instance.instance_id) / "candidates" / digest[:12]
                     group.start_soon(self._verdict, instance, candidate.patch, logs)
 
-    async def _verdict(self, instance: Instance, patch: str, logs: Path) -> Evaluation:
+    async def _verdict(self, instance: Instance, patch: str, logs: Path, *, strict: bool = False) -> Evaluation:
         oracle = self._parts.source.oracle(instance.instance_id)
+        evaluator = Evaluator(self._sandbox, replace(self._settings.evaluate, strict=strict))
         async with self._containers:
             self._progress.containers += 1
             try:
-                evaluation = await evaluate(instance, oracle, patch, self._sandbox, self._settings.evaluate, logs)
+                evaluation = await evaluator.evaluate(instance, oracle, patch, logs)
             finally:
                 self._progress.containers -= 1
         self._run.evaluations.append(evaluation)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from swerl_eval.core.types import Completion, Instance, Job, JobResult, Oracle, SampleRequest, TestPlan
+from swerl_eval.core.types import Completion, Instance, Job, JobResult, Machine, Oracle, SampleRequest, TestPlan
 
 OnTokens = Callable[[int], None]
 """Told how many output tokens have arrived since the last call."""
@@ -98,16 +98,47 @@ class Source(Protocol):
         ...
 
 
-class Sandbox(Protocol):
-    """Runs untrusted code. Opened with an owner, whose leftovers of an earlier crash it removes, and a worker count.
+@dataclass(frozen=True)
+class SandboxSettings:
+    """What a sandbox is opened with; each takes what it needs."""
 
-    Results: a script that fails, runs out of time or memory, floods its output. Errors (`SandboxError`): the engine
-    does not answer, the image is missing, the container was removed by somebody else. Whatever happens, no container
-    of the job is left, also when the call is cancelled.
+    owner: str = ""
+    """Marks what it makes, so that a later process with the same owner removes what a crash left."""
+    workers: int = 1
+    """Jobs at a time, at most."""
+    disk: int | None = None
+    """Bytes that images may take in the engine before unused ones are removed; None: no budget."""
+    cache: Path | None = None
+    """Folder for what is to be remembered from run to run."""
+
+
+class Sandbox(Protocol):
+    """Runs untrusted code. Whoever opens one with an owner removes what a crashed one left.
+
+    Results: a script that fails, runs out of time, memory or disk, floods its output. Errors (`SandboxError`): the
+    engine does not answer, the image is missing, the container was killed or removed by somebody else. Whatever
+    happens, no container of the job is left, also when the call is cancelled.
     """
+
+    @classmethod
+    def open(cls, settings: SandboxSettings) -> Sandbox:
+        """A sandbox for these settings. Raises `EngineUnavailableError` when there is nothing to run jobs on."""
+        ...
+
+    def machine(self) -> Machine:
+        """What jobs run on."""
+        ...
 
     def check(self, images: Sequence[str]) -> None:
         """Raise `SandboxError` when jobs on these images could not be run, before anything is paid for."""
+        ...
+
+    def prefetch(self, images: Sequence[str]) -> None:
+        """Get images ready in this order, in the background, so that jobs do not wait for them. Returns at once."""
+        ...
+
+    async def image_id(self, image: str) -> str:
+        """Content digest of an image; gets it ready first where it is not. Raises `ImageMissingError`."""
         ...
 
     async def run(self, job: Job) -> JobResult:

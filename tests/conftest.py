@@ -45,8 +45,8 @@ def demo_images() -> Iterator[None]:
     No engine is a failure, never a skip: `pytest -m "not docker"` is for who has none.
     """
     from swerl_eval.demo.setup import prepare
-    from swerl_eval.sandboxes.docker import OWNER_LABEL
     from swerl_eval.sandboxes.engine import connect
+    from swerl_eval.sandboxes.leftovers import OWNER_LABEL
 
     try:
         client = connect()

@@ -47,6 +47,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.stages",
         "swerl_eval.store",
     ),
+    # run inside containers, by other Pythons; nobody imports them
+    "swerl_eval.inside": (),
     # trainers call the reward; nothing of a run is within their reach
     "swerl_eval.integrations": ("swerl_eval.core", "swerl_eval.integrations"),
     # the composition root sees everything but who calls it
@@ -93,6 +95,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("swerl_eval.stages.draw", "swerl_eval.store"): "stores each answer at once, so that a kill loses none",
     ("swerl_eval.stages.evaluate", "swerl_eval.grading"): "the official verdict",
     ("swerl_eval.reports.testing", "swerl_eval.store"): "reports are made from the records of a run folder",
+    ("swerl_eval.stages.control", "swerl_eval.grading"): "the official grading, of the control run",
     ("swerl_eval.stages.examine", "swerl_eval.grading"): "swebench's parsers of test output",
     ("swerl_eval.stages.examine", "swerl_eval.progress"): "counts containers",
     ("swerl_eval.stages.localize", "swerl_eval.prompts"): "renders its question",

@@ -12,8 +12,7 @@ from swerl_eval import compose
 from swerl_eval.compose import Work, open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import PreflightError, SandboxError, SourceError
-from swerl_eval.core.examination import TOKEN_FILE
-from swerl_eval.core.scripts import PATCH_FILE
+from swerl_eval.core.scripts import PATCH_FILE, TOKEN_FILE
 from swerl_eval.core.types import Instance, Job, JobResult, Outcome, SampleRequest
 from swerl_eval.pipeline import Parts, Pipeline
 from swerl_eval.ports import Sampler, Snapshot

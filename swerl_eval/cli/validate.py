@@ -18,7 +18,7 @@ from swerl_eval.core.types import Evaluation, Instance, Verdict
 from swerl_eval.ports import Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.sources.datasets import DatasetSource
-from swerl_eval.stages.evaluate import run_tests
+from swerl_eval.stages.evaluate import Evaluator
 
 GOLD, EMPTY = "gold", "empty"
 
@@ -56,12 +56,13 @@ class Validation:
         found: dict[tuple[str, str], Evaluation],
     ) -> None:
         oracle = self.source.oracle(instance.instance_id)
+        evaluator = Evaluator(sandbox, settings(self.config).evaluate)
         patch = oracle.patch if kind == GOLD else ""
         logs = self.folder / "logs" / kind / instance.instance_id
         async with limiter:
             self.progress.containers += 1
             try:
-                evaluation = await run_tests(instance, oracle, patch, sandbox, settings(self.config).evaluate, logs)
+                evaluation = await evaluator.run_tests(instance, oracle, patch, logs)
             finally:
                 self.progress.containers -= 1
         self.progress.verdicts[f"{kind} {evaluation.verdict.value}"] += 1

@@ -1,9 +1,6 @@
 """Running tests in one container: the script that does it, and what is read from its output.
 
-The parts of the output are set apart by lines with a token that is random per job. The shell reads it from a file that
-is gone before any untrusted code runs, and keeps it in a variable that is not exported, so the code under test cannot
-print such a line. (It runs as the same user; code that reads the memory of its parent shell could. No check in the
-same container can rule that out.)
+The parts of the output are set apart by lines with the job's token (`core.scripts`).
 """
 
 from __future__ import annotations
@@ -13,10 +10,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from swerl_eval.core.scripts import PATCH_FILE, WORKDIR
+from swerl_eval.core.scripts import PATCH_FILE, PREAMBLE, WORKDIR
 from swerl_eval.core.types import Outcome, TestPlan
 
-TOKEN_FILE = "/swerl-eval/token"
 SCRIPTS = "/swerl-eval/scripts"
 _OUTPUT = "/swerl-eval/output"
 SCRIPT_OUTPUT = 200_000
@@ -69,8 +65,7 @@ def script(
     running is killed. Every test has its own time limit and a limit on the size of files.
     """
     lines = [
-        "exec 2>&1 </dev/null",
-        f'read -r token < {TOKEN_FILE}; rm -rf {TOKEN_FILE} "$0"',
+        *PREAMBLE,
         f"cd {WORKDIR} || exit 97",
         *([f"git apply --whitespace=nowarn {PATCH_FILE} || exit 96"] if patch else []),
         f"export PYTHONPATH={WORKDIR} PIP_NO_INDEX=1",
@@ -90,7 +85,7 @@ def script(
     return "\n".join([*lines, "exit 0"]) + "\n"
 
 
-# `kill -9 -1` reaches every process but the init process and the calling shell, and needs no fork.
+# `kill -9 -1` reaches every process but the container's first, which is the calling shell, and needs no fork.
 _FUNCTIONS = f"""\
 python=$(type -P python || type -P python3)
 tree() {{ git status --porcelain --untracked-files=no 2>&1; git rev-parse HEAD 2>&1; }}

@@ -1,10 +1,19 @@
-"""The shell that runs inside a container, as text built from data. No model's text ever becomes part of it."""
+"""The shell that runs inside a container, as text built from data. No model's text ever becomes part of it.
+
+Parts of a job's output are told apart by lines with a token that is random per job. The shell reads it from a file
+that is gone before any code of the repository runs, and keeps it in a variable that is not exported, so nothing that
+the tests print can forge such a line. (They run as the same user; code that reads the memory of another process could.
+No check in the same container can rule that out.)
+"""
 
 from __future__ import annotations
+
+from swerl_eval.core.types import Limits
 
 WORKDIR = "/testbed"
 PATCH_FILE = "/tmp/patch.diff"
 EVAL_FILE = "/eval.sh"
+TOKEN_FILE = "/swerl-eval/token"
 
 APPLY_LADDER = (
     "git apply --verbose",
@@ -16,17 +25,45 @@ APPLY_LADDER = (
 
 APPLIED = "APPLIED"
 NOT_APPLIED = "NOT-APPLIED"
+ENDED = "ENDED"
+
+PREAMBLE = (
+    # One pipe for both streams: read from two, their lines were seen to come out of order and inside each other.
+    "exec 2>&1 </dev/null",
+    f'read -r token < {TOKEN_FILE}; rm -rf {TOKEN_FILE} "$0"',
+)
+"""How every job's script begins."""
 
 
-def evaluation(token: str, *, apply_patch: bool) -> str:
+def token_file(token: str) -> tuple[str, bytes]:
+    """The file that the preamble reads."""
+    return TOKEN_FILE, f"{token}\n".encode()
+
+
+def environment(limits: Limits) -> tuple[tuple[str, str], ...]:
+    """What is fixed in every container, so that a score depends on no machine: time zone, hashes, locale, threads.
+
+    `LANG=C` is what a process sees that has no locale at all, as in the official harness; images that set a variable
+    themselves keep theirs.
+    """
+    threads = str(max(1, int(limits.cpus or 1)))
+    pools = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
+    fixed = {"TZ": "UTC", "PYTHONHASHSEED": "0", "LANG": "C"}
+    return tuple({**fixed, **{f"{pool}_NUM_THREADS": threads for pool in pools}}.items())
+
+
+def evaluation(*, apply_patch: bool) -> str:
     """Apply the patch by the official ladder, then run the eval script.
 
-    `token` is random per job. Before any code of the repository runs, one line `<token> APPLIED <command>` or
-    `<token> NOT-APPLIED` is printed; what follows it is the test output, so nothing that the tests print can forge it.
-    Between attempts the tree is reset, as the official harness does.
+    Before any code of the repository runs, one line `<token> APPLIED <time> <command>` or `<token> NOT-APPLIED` is
+    printed; the test output follows, up to the line `<token> ENDED <exit code> <time>`.
     """
-    # One pipe for both streams: read from two, their lines were seen to come out of order and inside each other.
-    lines = ["exec 2>&1", f"cd {WORKDIR} || exit 97", "applied=''"]
+    return _text([*PREAMBLE, *apply_lines(apply_patch=apply_patch), *run_lines(EVAL_FILE, ENDED), "exit 0"])
+
+
+def apply_lines(*, apply_patch: bool) -> list[str]:
+    """The official ladder, and the line that says how it ended. Between attempts the tree is reset, as officially."""
+    lines = [f"cd {WORKDIR} || exit 97", "applied=''"]
     if apply_patch:
         for number, command in enumerate(APPLY_LADDER):
             reset = "git checkout -- . ; git clean -fd ; " if number else ""
@@ -36,10 +73,18 @@ def evaluation(token: str, *, apply_patch: bool) -> str:
         )
     else:
         lines.append("applied='nothing to apply'")
-    lines += [
-        f"""if [ -z "$applied" ]; then echo "{token} {NOT_APPLIED}"; exit 96; fi""",
-        f"""echo "{token} {APPLIED} $applied\"""",
+    return [
+        *lines,
+        f"""if [ -z "$applied" ]; then echo "$token {NOT_APPLIED}"; exit 96; fi""",
+        f"""echo "$token {APPLIED} ${{EPOCHREALTIME:-0}} $applied\"""",
         'cd "$OLDPWD"',
-        f"exec /bin/bash {EVAL_FILE}",
     ]
+
+
+def run_lines(file: str, word: str) -> list[str]:
+    """Run a script of its own, and say on a line of its own how it ended."""
+    return [f"/bin/bash {file}", f'printf "\\n%s {word} %s %s\\n" "$token" $? "${{EPOCHREALTIME:-0}}"']
+
+
+def _text(lines: list[str]) -> str:
     return "\n".join(lines) + "\n"

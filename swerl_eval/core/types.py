@@ -301,6 +301,8 @@ class Limits:
     pids: int | None = None
     network: str = "bridge"
     """Docker network mode: `bridge`, or `none`."""
+    disk: int | None = None
+    """Bytes that it may write."""
 
 
 @dataclass(frozen=True)
@@ -311,7 +313,8 @@ class Job:
     """For the eyes of whoever lists containers."""
     image: str
     script: str
-    """Bash. Built by `core.scripts`, never from a model's text."""
+    """Bash. Built by `core.scripts`, never from a model's text. It must not end with exit code 137: that is how a
+    container ends that somebody else has killed."""
     files: tuple[tuple[str, bytes], ...]
     """Absolute path and content, put in place before the start."""
     limits: Limits
@@ -319,6 +322,8 @@ class Job:
     """Seconds for the whole script; then the container is killed."""
     log: str
     """Path of the file that takes the output (both streams, in order)."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables, where the image does not set them itself."""
     max_log_bytes: int = 256 * 2**20
     """Beyond this the middle of the output is left out; its end is always kept."""
 
@@ -336,6 +341,23 @@ class JobResult:
     log_truncated: bool = False
     image_id: str = ""
     """Content digest of the image that was run."""
+    disk_exceeded: bool = False
+    """Killed since it wrote more than its limit."""
+    disk_full: bool = False
+    """The engine's disk had no room left when it ended, whoever filled it."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What ran the containers (`machines.jsonl`): another engine can mean another score."""
+
+    engine: str
+    """Name and version."""
+    architecture: str
+    cpus: float
+    memory: int
+    """Bytes."""
+    kernel: str = ""
 
 
 @dataclass(frozen=True)
@@ -350,10 +372,19 @@ class Evaluation:
     reason: str = ""
     """Why an infra_error or a failed patch came about."""
     seconds: float = 0.0
+    """From the container's start to its end."""
+    test_seconds: float = 0.0
+    """Of these, the eval script's own."""
     image_id: str = ""
     log_truncated: bool = False
     gold_files: tuple[str, ...] = ()
     """Files that the gold patch edits, so that recall can be told from the run folder alone."""
+    strict: Verdict | None = None
+    """What stands beside the official verdict: RESOLVED only where the control run bears it out; None: not asked."""
+    strict_reason: str = ""
+    """Why the strict verdict is another, or on what it could not be checked."""
+    suspicious: tuple[str, ...] = ()
+    """Where the patch touches what decides the verdict, or its run was caught at it."""
 
     @property
     def resolved(self) -> bool:

@@ -1,21 +1,22 @@
 """Runs a job in a fresh Docker container.
 
-Covered: memory, CPU, process and time limits; no new privileges; network by policy; output streamed to a capped file;
-the container killed and removed whatever happens, and found by its label after a crash of this process. Not covered:
-a kernel or engine exploit (the kernel is shared), disk filled inside the container (the engine's storage driver sets
-that limit), and what the network policy `bridge` lets out.
+Covered: limits on memory, CPU, processes, time, and what is written to disk (looked at every few seconds, so a fast
+writer gets some gigabytes further); no new privileges; network by policy; output streamed to a capped file; the
+container killed and removed whatever happens, and found by its labels after a crash of this process. The job's shell
+is the container's first process, which nothing inside can kill: a container that ends with 137 was ended from outside.
+Not covered: a kernel or engine exploit (the kernel is shared), and what the network policy `bridge` lets out.
 """
 
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,41 +27,66 @@ import docker.errors
 import docker.types
 
 from swerl_eval.core.errors import ImageMissingError, SandboxError
-from swerl_eval.core.types import Job, JobResult, Limits
+from swerl_eval.core.types import Job, JobResult, Limits, Machine
+from swerl_eval.ports import SandboxSettings
 from swerl_eval.sandboxes.engine import connect, translated
-from swerl_eval.sandboxes.images import Images
+from swerl_eval.sandboxes.images import Image, Images
+from swerl_eval.sandboxes.leftovers import OWNER_LABEL, is_leftover, labels
+from swerl_eval.sandboxes.output import CappedLog, LogReader
 
 SCRIPT = "/swerl-eval-job.sh"
-OWNER_LABEL = "swerl-eval.owner"
 END_GRACE = 20.0
 """Seconds to wait for the rest of the output after a container was killed."""
-TAIL_BYTES = 2**20
-"""How much of the end of an overlong output is kept: the verdict's markers stand there."""
+KILLED = 137
+DISK_CHECK_SECONDS = 3.0
+"""Between two looks at what a container has written. The engine walks its files for it."""
+DISK_RESERVE = 64 * 2**20
+"""Less than this free on the engine's disk is full."""
 
 
 class DockerSandbox:
-    """Docker containers on the engine that the environment names (a `ports.Sandbox`).
+    """Docker containers on the engine that the environment names (a `ports.Sandbox`)."""
 
-    `owner` marks the containers; whoever opens a sandbox with the same owner removes what a crashed one left.
-    """
-
-    def __init__(self, owner: str, workers: int) -> None:
+    def __init__(self, settings: SandboxSettings) -> None:
+        workers = settings.workers
         self._client = connect(pool=4 * workers + 8)
-        self._owner = owner
+        self._owner = settings.owner
         self._images = Images(self._client)
         self._threads = anyio.CapacityLimiter(workers + 4)
         self._removers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="remove")
+        self._unremoved: set[str] = set()
         with translated("asking the Docker engine for its size"):
-            self._cpus = float(self._client.info()["NCPU"])
+            info = self._client.info()
+        self._cpus = float(info["NCPU"])
+        self._machine = Machine(
+            engine=f"Docker {info['ServerVersion']}",
+            architecture=str(info["Architecture"]),
+            cpus=self._cpus,
+            memory=int(info["MemTotal"]),
+            kernel=str(info["KernelVersion"]),
+        )
+        local = self._client.api.base_url == "http+docker://localhost"  # a socket of this machine
+        root = Path(str(info["DockerRootDir"]))
+        self._root = root if local and root.exists() else None
         self.remove_leftovers()
 
+    @classmethod
+    def open(cls, settings: SandboxSettings) -> DockerSandbox:
+        """Connect to the engine, and remove what a crash left."""
+        return cls(settings)
+
+    def machine(self) -> Machine:
+        """The engine, and the machine it runs on."""
+        return self._machine
+
     def remove_leftovers(self) -> int:
-        """Remove containers that an earlier process with this owner left; returns how many."""
+        """Remove containers that a crashed process left; returns how many."""
         with translated("removing leftover containers"):
-            found = self._client.api.containers(all=True, filters={"label": f"{OWNER_LABEL}={self._owner}"})
-        for container in found:
-            self._remove(container["Id"])
-        return len(found)
+            found = self._client.api.containers(all=True, filters={"label": OWNER_LABEL})
+        left = [each["Id"] for each in found if is_leftover(each["Labels"], self._owner)]
+        for container in left:
+            self._remove(container)
+        return len(left)
 
     def check(self, images: Sequence[str]) -> None:
         """Raise `ImageMissingError` when images that are not here cannot be pulled, judged by the first."""
@@ -72,6 +98,13 @@ class DockerSandbox:
                 "or check the registry and the network"
             )
             raise ImageMissingError(message)
+
+    def prefetch(self, images: Sequence[str]) -> None:
+        """Pull these, one after the other, while jobs run."""
+
+    async def image_id(self, image: str) -> str:
+        """Content digest of an image; pulled first where it is not here."""
+        return (await anyio.to_thread.run_sync(self._images.ensure, image, limiter=self._threads)).digest
 
     async def run(self, job: Job) -> JobResult:
         """Run one job. Cancelling kills and removes the container before the cancellation goes on."""
@@ -94,31 +127,42 @@ class DockerSandbox:
             raise
 
     async def aclose(self) -> None:
-        """Wait for the removals under way."""
+        """Wait for the removals under way; those that failed before are tried once more."""
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._removers.shutdown)
+            for container in list(self._unremoved):
+                await anyio.to_thread.run_sync(self._remove, container)
         self._client.close()
 
     def _run(self, job: Job, stop: threading.Event) -> JobResult:
-        self._images.ensure(job.image)
+        image = self._images.ensure(job.image)
         if stop.is_set():
             message = f"{job.name} was cancelled before its container was made"
             raise SandboxError(message)
-        with translated(f"creating a container of {job.image}"):
-            container: str = self._client.api.create_container(
-                job.image,
-                command=[SCRIPT],
-                entrypoint=["/bin/bash"],
-                user="root",
-                name=f"swerl-eval.{job.name}.{uuid.uuid4().hex[:8]}",
-                labels={OWNER_LABEL: self._owner},
-                host_config=self._host_config(job.limits),
-            )["Id"]
+        container = self._create(job, image)
         try:
             return self._run_in(container, job, stop)
         finally:
             # The result does not wait for the removal, which takes as long as a short job.
             self._removers.submit(self._remove, container)
+
+    def _create(self, job: Job, image: Image) -> str:
+        try:
+            with translated(f"creating a container of {job.image}"):
+                container: str = self._client.api.create_container(
+                    job.image,
+                    command=[SCRIPT],
+                    entrypoint=["/bin/bash"],
+                    user="root",
+                    name=f"swerl-eval.{job.name}.{uuid.uuid4().hex[:8]}",
+                    labels=labels(self._owner),
+                    environment={name: value for name, value in job.environment if name not in image.environment},
+                    host_config=self._host_config(job.limits),
+                )["Id"]
+        except ImageMissingError:
+            self._images.forget(job.image)  # it was there a moment ago: the next try looks, and pulls it
+            raise
+        return container
 
     def _host_config(self, limits: Limits) -> dict[str, Any]:
         options: dict[str, Any] = {}
@@ -128,10 +172,10 @@ class DockerSandbox:
             options["nano_cpus"] = int(min(limits.cpus, self._cpus) * 1e9)
         if limits.pids:
             options["pids_limit"] = limits.pids
+        if limits.disk:
+            options["ulimits"] = [docker.types.Ulimit(name="fsize", soft=limits.disk, hard=limits.disk)]
         config: dict[str, Any] = self._client.api.create_host_config(
             network_mode=limits.network,
-            # reaps orphans and passes signals on, so that nothing outlives the script
-            init=True,
             security_opt=["no-new-privileges:true"],
             # the output is read from the attached stream; the engine must not store it a second time
             log_config=docker.types.LogConfig(type="none"),
@@ -144,14 +188,13 @@ class DockerSandbox:
         with translated(f"starting a container of {job.image}"):
             api.put_archive(container, "/", _archive([*job.files, (SCRIPT, job.script.encode())]))
             output = api.attach(container, stream=True, logs=False)
-            reader = _LogReader(output, CappedLog(Path(job.log), job.max_log_bytes), stop)
+            reader = LogReader(output, CappedLog(Path(job.log), job.max_log_bytes), stop)
             started = time.monotonic()
             api.start(container)
         reader.start()
-        reader.ended_or_stopped.wait(timeout=job.timeout)
-        timed_out = not reader.ended_or_stopped.is_set()
+        killed_for = self._wait(container, job, reader)
         seconds = time.monotonic() - started
-        if timed_out or stop.is_set():
+        if killed_for or stop.is_set():
             self._kill(container)
         reader.join(timeout=END_GRACE)
         if reader.is_alive():
@@ -162,19 +205,38 @@ class DockerSandbox:
                 raise reader.error
         with translated(f"asking how {job.name} ended"):
             api.wait(container, timeout=END_GRACE)
-            details = api.inspect_container(container)
-        if details["State"]["Status"] == "removing":
-            message = f"the container of {job.name} was removed by somebody else"
+            state = api.inspect_container(container)
+        exit_code, out_of_memory = int(state["State"]["ExitCode"]), bool(state["State"]["OOMKilled"])
+        if state["State"]["Status"] == "removing" or (exit_code == KILLED and not killed_for and not out_of_memory):
+            message = f"the container of {job.name} was killed or removed by somebody else"
             raise SandboxError(message)
         return JobResult(
-            exit_code=int(details["State"]["ExitCode"]),
-            timed_out=timed_out,
-            out_of_memory=bool(details["State"]["OOMKilled"]),
+            exit_code=exit_code,
+            timed_out=killed_for == "time",
+            out_of_memory=out_of_memory,
             seconds=seconds,
             log=job.log,
             log_truncated=reader.log.truncated,
-            image_id=str(details["Image"]),
+            image_id=str(state["Image"]),
+            disk_exceeded=killed_for == "disk",
+            disk_full=self._root is not None and shutil.disk_usage(self._root).free < DISK_RESERVE,
         )
+
+    def _wait(self, container: str, job: Job, reader: LogReader) -> str:
+        """Wait for the end of a container, or for its limit: `time`, `disk`, or nothing."""
+        deadline = time.monotonic() + job.timeout
+        while (left := deadline - time.monotonic()) > 0:
+            if reader.ended_or_stopped.wait(min(left, DISK_CHECK_SECONDS)):
+                return ""
+            if job.limits.disk and self._written(container) > job.limits.disk:
+                return "disk"
+        return "time"
+
+    def _written(self, container: str) -> int:
+        """Bytes that a container has written."""
+        with translated("asking what a container has written"):
+            found = self._client.api.containers(all=True, size=True, filters={"id": container})
+        return int(found[0].get("SizeRw") or 0) if found else 0
 
     def _kill(self, container: str) -> None:
         with translated("killing a container"):
@@ -186,90 +248,14 @@ class DockerSandbox:
 
     def _remove(self, container: str) -> None:
         try:
-            self._client.api.remove_container(container, force=True, v=True)
-        except docker.errors.APIError as error:
-            if error.status_code not in {404, 409}:  # already gone, removal under way
-                raise
-
-
-class _LogReader(threading.Thread):
-    """Copies a container's output to its log until the container ends."""
-
-    def __init__(self, output: Iterator[bytes], log: CappedLog, stop: threading.Event) -> None:
-        super().__init__(name="container-output", daemon=True)
-        self._output = output
-        self.log = log
-        self.error: Exception | None = None
-        self.ended_or_stopped = _EitherEvent(stop)
-
-    def run(self) -> None:
-        try:
-            with self.log as log:
-                for chunk in self._output:
-                    log.write(chunk)
-        except Exception as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
-            self.error = error
-        finally:
-            self.ended_or_stopped.set()
-
-
-class _EitherEvent:
-    """Set when the output has ended, or when somebody asked to stop."""
-
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._ended = threading.Event()
-
-    def set(self) -> None:
-        self._ended.set()
-
-    def is_set(self) -> bool:
-        return self._ended.is_set() or self._stop.is_set()
-
-    def wait(self, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        while not self.is_set() and (left := deadline - time.monotonic()) > 0:
-            self._ended.wait(min(left, 0.2))
-
-
-@dataclass
-class CappedLog:
-    """A log file of bounded size that keeps the beginning and the end of what was written."""
-
-    path: Path
-    max_bytes: int
-    truncated: bool = False
-    _written: int = 0
-    _tail: bytearray = field(default_factory=bytearray)
-    _dropped: int = 0
-
-    def __enter__(self) -> CappedLog:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("wb")
-        return self
-
-    def write(self, chunk: bytes) -> None:
-        """Take the next bytes."""
-        room = self.max_bytes - TAIL_BYTES - self._written
-        if room > 0:
-            self._file.write(chunk[:room])
-            self._written += min(room, len(chunk))
-            chunk = chunk[room:]
-        if chunk:
-            self._tail += chunk
-            excess = len(self._tail) - TAIL_BYTES
-            if excess > TAIL_BYTES:  # trimmed seldom, so that each byte moves once
-                del self._tail[:excess]
-                self._dropped += excess
-
-    def __exit__(self, *_: object) -> None:
-        excess = max(0, len(self._tail) - TAIL_BYTES)
-        self._dropped += excess
-        if self._dropped:
-            self.truncated = True
-            self._file.write(b"\n[swerl-eval: %d bytes of output left out here]\n" % self._dropped)
-        self._file.write(self._tail[excess:])
-        self._file.close()
+            with translated("removing a container"):
+                self._client.api.remove_container(container, force=True, v=True)
+        except SandboxError as error:
+            cause = error.__cause__
+            if not isinstance(cause, docker.errors.APIError) or cause.status_code not in {404, 409}:
+                self._unremoved.add(container)  # the engine is away: tried again at the end
+                return
+        self._unremoved.discard(container)  # or already gone, or its removal under way
 
 
 def _archive(files: list[tuple[str, bytes]]) -> bytes:

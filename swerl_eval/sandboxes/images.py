@@ -6,6 +6,7 @@ import io
 import tarfile
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +29,37 @@ def _worth_retrying(error: BaseException) -> bool:
     return isinstance(error, SandboxError) and any(sign in text for sign in signs)
 
 
+@dataclass(frozen=True)
+class Image:
+    """An image that is here."""
+
+    name: str
+    digest: str
+    """Content digest (`sha256:…`)."""
+    environment: frozenset[str]
+    """Names of the variables that it sets."""
+
+
 class Images:
     """The engine's images. Thread safe; pulls are bounded apart from whatever runs."""
 
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
         self._pulls = threading.Semaphore(PULLS_AT_A_TIME)
-        self._present: set[str] = set()
+        self._found: dict[str, Image] = {}
 
     def present(self, image: str) -> bool:
         """Whether the engine has it now."""
+        return self._look(image) is not None
+
+    def _look(self, name: str) -> Image | None:
         try:
-            with translated(f"looking for the image {image}"):
-                self._client.api.inspect_image(image)
+            with translated(f"looking for the image {name}"):
+                details = self._client.api.inspect_image(name)
         except ImageMissingError:
-            return False
-        return True
+            return None
+        variables = (details.get("Config") or {}).get("Env") or []
+        return Image(name, str(details["Id"]), frozenset(each.partition("=")[0] for each in variables))
 
     def in_registry(self, image: str) -> bool:
         """Whether the image's registry answers and has it; asks for its manifest only."""
@@ -54,12 +70,14 @@ class Images:
             return False
         return True
 
-    def ensure(self, image: str) -> None:
+    def ensure(self, image: str) -> Image:
         """Pull an image unless it is here. Raises `ImageMissingError` with the remedy."""
-        if image in self._present:
-            return
+        found = self._found.get(image)
+        if found is not None:
+            return found
         with self._pulls:
-            if not self.present(image):
+            found = self._look(image)
+            if found is None:
                 try:
                     self._pull(image)
                 except SandboxError as error:
@@ -68,7 +86,16 @@ class Images:
                         "`swerl-eval images build`, load it with `docker load`, or check the registry's address"
                     )
                     raise ImageMissingError(message) from error
-        self._present.add(image)
+                found = self._look(image)
+        if found is None:
+            message = f"the image {image} was removed by somebody else right after it was pulled"
+            raise ImageMissingError(message)
+        self._found[image] = found
+        return found
+
+    def forget(self, image: str) -> None:
+        """Look again the next time: an image that was here is not."""
+        self._found.pop(image, None)
 
     @tenacity.retry(
         retry=tenacity.retry_if_exception(_worth_retrying),
@@ -125,7 +152,7 @@ class Images:
         """Remove an image's name, and its layers where nothing else needs them."""
         with translated(f"removing the image {image}"):
             self._client.api.remove_image(image)
-        self._present.discard(image)
+        self.forget(image)
 
     def git_folder(self, image: str) -> Iterator[bytes]:
         """The image's /testbed/.git as a tar stream, read without running anything."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
-from swerl_eval.core.scripts import APPLIED, APPLY_LADDER, NOT_APPLIED
-from swerl_eval.core.types import Job, JobResult
+from swerl_eval.core.scripts import APPLIED, APPLY_LADDER, ENDED, NOT_APPLIED, TOKEN_FILE
+from swerl_eval.core.types import Job, JobResult, Machine
+from swerl_eval.ports import SandboxSettings
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,30 @@ class Reply:
 class ScriptedSandbox:
     """Answers every job by a function (a `ports.Sandbox`); keeps the jobs for whoever wants to look."""
 
-    def __init__(self, owner: str = "", workers: int = 1, reply: Callable[[Job], Reply] | None = None) -> None:
-        del owner, workers  # what real sandboxes need
+    def __init__(self, reply: Callable[[Job], Reply] | None = None) -> None:
         self._reply = reply or (lambda job: evaluation_reply(job, b""))
         self.jobs: list[Job] = []
 
+    @classmethod
+    def open(cls, settings: SandboxSettings) -> ScriptedSandbox:
+        """Needs nothing of the settings."""
+        del settings
+        return cls()
+
+    def machine(self) -> Machine:
+        """No machine at all."""
+        return Machine("scripted", "none", 1.0, 0)
+
     def check(self, images: Sequence[str]) -> None:
         """Needs no image."""
+
+    def prefetch(self, images: Sequence[str]) -> None:
+        """Needs no image."""
+
+    async def image_id(self, image: str) -> str:
+        """Every image is the same."""
+        del image
+        return "scripted"
 
     async def run(self, job: Job) -> JobResult:
         """Write the told output to the job's log."""
@@ -54,8 +71,8 @@ class ScriptedSandbox:
 
 def evaluation_reply(job: Job, test_output: bytes, *, applied: bool = True, timed_out: bool = False) -> Reply:
     """The reply of an evaluation job whose tests print `test_output`, or whose patch does not apply."""
-    token = re.search(rf'echo "(\S+) {NOT_APPLIED}"', job.script)
-    name = token[1] if token else ""
+    token = next((content.decode().strip() for path, content in job.files if path == TOKEN_FILE), "")
     if not applied:
-        return Reply(f"error: patch failed\n{name} {NOT_APPLIED}\n".encode(), exit_code=96)
-    return Reply(f"{name} {APPLIED} {APPLY_LADDER[0]}\n".encode() + test_output, timed_out=timed_out)
+        return Reply(f"error: patch failed\n{token} {NOT_APPLIED}\n".encode(), exit_code=96)
+    begun = f"{token} {APPLIED} 1.0 {APPLY_LADDER[0]}\n".encode()
+    return Reply(begun + test_output + f"\n{token} {ENDED} 0 2.0\n".encode(), timed_out=timed_out)

@@ -15,7 +15,7 @@ import anyio
 
 from swerl_eval.core import examination
 from swerl_eval.core.examination import Section, TestLimits
-from swerl_eval.core.scripts import PATCH_FILE
+from swerl_eval.core.scripts import PATCH_FILE, environment, token_file
 from swerl_eval.core.types import (
     Candidate,
     Evidence,
@@ -150,7 +150,6 @@ class Examiner:
         token = secrets.token_hex(16)
         log = self.logs / instance.instance_id / f"{secrets.token_hex(4)}.tests"
         files = {f"{examination.SCRIPTS}/{number}.py": source.encode() for number, source in scripts.items()}
-        files |= {examination.TOKEN_FILE: f"{token}\n".encode()}
         if patch:
             files[PATCH_FILE] = patch.encode()
         limits = self.test_limits
@@ -160,7 +159,8 @@ class Examiner:
             script=examination.script(
                 subject.plan, patch=bool(patch), test_files=test_files, scripts=sorted(scripts), limits=limits
             ),
-            files=tuple(files.items()),
+            files=(token_file(token), *files.items()),
+            environment=environment(self.limits),
             limits=dataclasses.replace(self.limits, network="none"),
             timeout=SETUP_SECONDS + limits.script_seconds * len(scripts) + _budget(limits, test_files, patch),
             log=str(log),

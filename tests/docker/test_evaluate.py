@@ -16,11 +16,12 @@ from swerl_eval.compose import Work, open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.scripts import APPLY_LADDER
 from swerl_eval.core.types import Evaluation, Oracle, Verdict
+from swerl_eval.ports import SandboxSettings
 from swerl_eval.reports.swebench_layout import SwebenchExporter
 from swerl_eval.sandboxes.docker import DockerSandbox
 from swerl_eval.sources.datasets import DatasetSource, load_rows
 from swerl_eval.sources.handed_in import Predictions
-from swerl_eval.stages.evaluate import evaluate
+from swerl_eval.stages.evaluate import Evaluator
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
 NAME = "demo__ledgerly-2"
@@ -28,7 +29,7 @@ NAME = "demo__ledgerly-2"
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[DockerSandbox]:
-    opened = DockerSandbox("tests-of-evaluate", workers=2)
+    opened = DockerSandbox.open(SandboxSettings("tests-of-evaluate", workers=2))
     yield opened
     await opened.aclose()
 
@@ -43,7 +44,7 @@ async def verdict_on(
 ) -> Evaluation:
     instance = next(i for i in source.instances() if i.instance_id == NAME)
     how = settings(RunConfig(timeout=60)).evaluate
-    return await evaluate(instance, oracle or source.oracle(NAME), patch, sandbox, how, logs)
+    return await Evaluator(sandbox, how).evaluate(instance, oracle or source.oracle(NAME), patch, logs)
 
 
 def with_eval_script(oracle: Oracle, script: str) -> Oracle:
@@ -98,7 +99,7 @@ async def test_tests_that_never_end_are_a_timeout_with_the_official_notice(
     slow = with_eval_script(source.oracle(NAME), "#!/bin/bash\n: '>>>>> Start Test Output'\nsleep 600\n")
     instance = next(i for i in source.instances() if i.instance_id == NAME)
     how = replace(settings(RunConfig()).evaluate, timeout=3.0)
-    evaluation = await evaluate(instance, slow, slow.patch, sandbox, how, tmp_path)
+    evaluation = await Evaluator(sandbox, how).evaluate(instance, slow, slow.patch, tmp_path)
     assert evaluation.verdict is Verdict.TIMED_OUT
     assert (tmp_path / "test_output.txt").read_text().endswith("\n\nTimeout error: 3 seconds exceeded.")
     assert not (tmp_path / "report.json").exists()

@@ -16,6 +16,7 @@ from swerl_eval.core import examination
 from swerl_eval.core.diffs import unified_diff
 from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import Candidate, Outcome, RegressionTests, ReproductionTest
+from swerl_eval.ports import SandboxSettings
 from swerl_eval.progress import Progress
 from swerl_eval.sandboxes.docker import DockerSandbox
 from swerl_eval.stages.examine import Examiner, Subject
@@ -67,7 +68,7 @@ SCRIPTS = {
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[DockerSandbox]:
-    opened = DockerSandbox("tests-of-examine", workers=2)
+    opened = DockerSandbox.open(SandboxSettings("tests-of-examine", workers=2))
     yield opened
     await opened.aclose()
 

@@ -14,8 +14,11 @@ import pytest
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
 from swerl_eval.core.types import Job, Limits
 from swerl_eval.demo.setup import BASE_IMAGE
-from swerl_eval.sandboxes.docker import OWNER_LABEL, TAIL_BYTES, DockerSandbox
+from swerl_eval.ports import SandboxSettings
+from swerl_eval.sandboxes.docker import DockerSandbox
 from swerl_eval.sandboxes.engine import connect
+from swerl_eval.sandboxes.leftovers import OWNER_LABEL
+from swerl_eval.sandboxes.output import TAIL_BYTES
 
 pytestmark = [pytest.mark.docker, pytest.mark.anyio, pytest.mark.usefixtures("demo_images")]
 OWNER = "tests-of-the-sandbox"
@@ -24,7 +27,7 @@ LIMITS = Limits(memory=256 * 2**20, cpus=1.0, pids=128, network="none")
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[DockerSandbox]:
-    opened = DockerSandbox(OWNER, workers=4)
+    opened = DockerSandbox.open(SandboxSettings(OWNER, workers=4))
     yield opened
     await opened.aclose()
     assert containers() == []
@@ -161,7 +164,7 @@ async def test_what_a_crash_left_is_removed_at_the_next_start(tmp_path: Path) ->
         client.api.start(
             client.api.create_container(BASE_IMAGE, command=["sleep", "60"], labels={OWNER_LABEL: owner})["Id"]
         )
-    opened = DockerSandbox(OWNER, workers=1)
+    opened = DockerSandbox.open(SandboxSettings(OWNER))
     assert containers() == []
     others = client.containers.list(all=True, filters={"label": f"{OWNER_LABEL}=somebody-else"})
     assert len(others) == 1
@@ -179,4 +182,4 @@ async def test_jobs_run_side_by_side(sandbox: DockerSandbox, tmp_path: Path) -> 
 async def test_no_engine_is_an_error_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(EngineUnavailableError, match=r"no Docker engine answers .*apt-get install docker.io"):
-        DockerSandbox(OWNER, workers=1)
+        DockerSandbox.open(SandboxSettings(OWNER))
