@@ -6,6 +6,7 @@ ways in which a run can end before there is a log to grade.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -72,6 +73,7 @@ def statuses(oracle: Oracle, test_output: Path, *, every: bool = False) -> dict[
     return {name: None if key is None else found[key] for name, key in keys.items()}
 
 
+_GRADED = ("FAIL_TO_PASS", "PASS_TO_PASS")
 _NOISE = re.compile(r"#!|set -|git (status|show)\b|git .*\bdiff\b|git config .*safe\.directory|: '|$")
 _EDITABLE_INSTALL = re.compile(r"\bpip install\b.*\s-e\b")
 _NAMED_TEST = re.compile(r"[A-Za-z_][\w./\[\]-]*")
@@ -108,6 +110,12 @@ def parse_tests(plan: TestPlan, output: str) -> dict[str, str]:
     spec = TestSpec(plan.instance_id, "", [], plan.repo, plan.version, [], [], plan.log_parser)
     found: dict[str, str] = PARSER_REGISTRY[plan.log_parser](output, spec)
     return found
+
+
+def count_tests(row: Mapping[str, Any]) -> int:
+    """How many tests decide on a row."""
+    lists = (json.loads(found) if isinstance(found := row[key], str) else found for key in _GRADED)
+    return sum(map(len, lists))
 
 
 def image_assets(oracle: Oracle) -> list[dict[str, Any]]:

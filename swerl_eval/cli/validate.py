@@ -19,6 +19,7 @@ from swerl_eval.ports import Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.stages.evaluate import Evaluator
+from swerl_eval.workers import Workers
 
 GOLD, EMPTY = "gold", "empty"
 
@@ -36,12 +37,13 @@ class Validation:
         """Evaluations by instance id and kind of patch."""
         sandbox = open_sandbox(self.config, self.folder)
         found: dict[tuple[str, str], Evaluation] = {}
-        limiter = anyio.CapacityLimiter(self.config.workers)
+        workers = Workers(self.config.workers)
+        workers.fit(sandbox.machine())
         try:
             async with anyio.create_task_group() as group:
                 for instance in self.source.instances():
                     for kind in (GOLD, EMPTY):
-                        group.start_soon(self._one, instance, kind, sandbox, limiter, found)
+                        group.start_soon(self._one, instance, kind, sandbox, workers.limiter, found)
         finally:
             with anyio.CancelScope(shield=True):
                 await sandbox.aclose()

@@ -13,7 +13,7 @@ import orjson
 
 from swerl_eval.core.errors import InputError, SourceError, UsageError
 from swerl_eval.core.types import Instance, Oracle, TestPlan
-from swerl_eval.grading import REQUIRED_COLUMNS, quiet_swebench, test_plan
+from swerl_eval.grading import REQUIRED_COLUMNS, count_tests, quiet_swebench, test_plan
 from swerl_eval.ports import Snapshot
 from swerl_eval.sources.repositories import Repositories
 from swerl_eval.sources.selection import Choice, Row, choose
@@ -40,6 +40,10 @@ class DatasetSource:
         """The answer to one of them."""
         row = self._rows[instance_id]
         return Oracle(instance_id, str(row["patch"]), str(row["test_patch"]), dict(row))
+
+    def count_tests(self, instance_id: str) -> int:
+        """How many tests decide on it."""
+        return count_tests(self._rows[instance_id])
 
     def test_plan(self, instance_id: str) -> TestPlan:
         """How its repository runs tests."""
