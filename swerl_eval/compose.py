@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import shutil
 import signal
@@ -151,8 +152,9 @@ class Work:
         check_disk([self.config.run_folder])
         if self.until == "evaluate" or (self.until == "select" and settings(self.config).testing):
             parts.sandbox = await anyio.to_thread.run_sync(open_sandbox, self.config, run.folder)
-            images = sorted({instance.image for instance in self.pending(run)})
+            images = list(dict.fromkeys(instance.image for instance in self.pending(run)))
             await anyio.to_thread.run_sync(parts.sandbox.check, images)
+            parts.sandbox.prefetch(images)
 
     def _manifest(self) -> RunManifest:
         given = self._predictions
@@ -211,12 +213,13 @@ def open_source(config: RunConfig) -> DatasetSource:
     if mirrors is not None and not mirrors.is_dir():
         message = f"--repositories {mirrors}: there is no such folder"
         raise SourceError(message)
-    repositories = Repositories(config.cache_folder(), mirrors, _read_image)
+    images = functools.partial(_read_image, config.cache_folder())
+    repositories = Repositories(config.cache_folder(), mirrors, images)
     return open_dataset(config.dataset, config.split, choice, repositories)
 
 
-def _read_image(image: str) -> Iterator[bytes]:
-    return Images(connect()).git_folder(image)
+def _read_image(cache: Path, image: str) -> Iterator[bytes]:
+    return Images(connect(), cache).git_folder(image)
 
 
 def open_sampler(config: RunConfig, source: DatasetSource) -> Sampler:

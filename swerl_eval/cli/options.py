@@ -51,6 +51,7 @@ SHARED: dict[str, Any] = {
     "workers": _option(int, _HOW, "Containers at a time.", "--workers", "-j"),
     "timeout": _option(float, _HOW, "Seconds for one evaluation."),
     "network": _option(str, _HOW, "Of evaluations: bridge, as the official harness has it, or none."),
+    "disk": _option(str, _HOW, "What images may take, such as 100GB; unused ones that this tool pulled make room."),
     "results": _option(str, _WHERE, "Folder that runs go to."),
     "run_id": _option(str, _WHERE, "Name of the run; default: made from the settings."),
     "config": Annotated[
@@ -71,7 +72,7 @@ SAMPLING = (
     "repositories", "sampler", "model", "base_url", "answers", "samples", "localization", "tests", "regression",
     "test_model", "prompts", "temperature", "max_tokens", "seed",
 )  # fmt: skip
-SANDBOX = ("workers", "timeout", "network", "evaluate")
+SANDBOX = ("workers", "timeout", "network", "disk", "evaluate")
 PLACE = ("results", "run_id", "config", "overrides")
 
 Command = Callable[..., None]

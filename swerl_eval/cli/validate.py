@@ -37,9 +37,11 @@ class Validation:
         sandbox = open_sandbox(self.config, self.folder)
         found: dict[tuple[str, str], Evaluation] = {}
         limiter = anyio.CapacityLimiter(self.config.workers)
+        instances = self.source.instances()
         try:
+            sandbox.prefetch([instance.image for instance in instances])
             async with anyio.create_task_group() as group:
-                for instance in self.source.instances():
+                for instance in instances:
                     for kind in (GOLD, EMPTY):
                         group.start_soon(self._one, instance, kind, sandbox, limiter, found)
         finally:
