@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import shutil
 import signal
@@ -170,6 +171,7 @@ class Work:
             pending = {instance.instance_id for instance in self.pending(run)}
             images = list(dict.fromkeys(each.image for each in order if each.instance_id in pending))
             await anyio.to_thread.run_sync(parts.sandbox.check, images)
+            parts.sandbox.prefetch(images)
 
     def _manifest(self) -> RunManifest:
         given = self._predictions
@@ -228,12 +230,13 @@ def open_source(config: RunConfig) -> DatasetSource:
     if mirrors is not None and not mirrors.is_dir():
         message = f"--repositories {mirrors}: there is no such folder"
         raise SourceError(message)
-    repositories = Repositories(config.cache_folder(), mirrors, _read_image)
+    images = functools.partial(_read_image, config.cache_folder())
+    repositories = Repositories(config.cache_folder(), mirrors, images)
     return open_dataset(config.dataset, config.split, choice, repositories)
 
 
-def _read_image(image: str) -> Iterator[bytes]:
-    return Images(connect()).git_folder(image)
+def _read_image(cache: Path, image: str) -> Iterator[bytes]:
+    return Images(connect(), cache).git_folder(image)
 
 
 def open_sampler(config: RunConfig, source: DatasetSource) -> Sampler:

@@ -114,7 +114,14 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 LIBRARIES: dict[str, dict[str, bool]] = {
     "docker": dict.fromkeys(
-        ("swerl_eval.sandboxes.docker", "swerl_eval.sandboxes.engine", "swerl_eval.sandboxes.images"), True
+        (
+            "swerl_eval.sandboxes.disk",  # its client's address and version of the API, for sizes
+            "swerl_eval.sandboxes.docker",
+            "swerl_eval.sandboxes.engine",
+            "swerl_eval.sandboxes.images",
+            "swerl_eval.sandboxes.pulls",  # its logins and names, for a pull that can be stopped
+        ),
+        True,
     ),
     "openai": {"swerl_eval.samplers.openai_api": True},
     "httpx": {"swerl_eval.samplers.openai_api": True},

@@ -181,10 +181,19 @@ def doctor(options: dict[str, Any]) -> None:
 @images_app.command()
 @taking(*CHOICE)
 def check(options: dict[str, Any]) -> None:
-    """Say which images of the chosen instances are here."""
+    """Say which images of the chosen instances are here, and what they take."""
     from swerl_eval.cli.images import check_images
 
     _exit(check_images(resolve(options)))
+
+
+@images_app.command(name="list")
+@taking("config", "overrides")
+def list_command(options: dict[str, Any]) -> None:
+    """Say what the images that this tool pulled or built take, and when they were used."""
+    from swerl_eval.cli.images import list_images
+
+    _exit(list_images(resolve(options)))
 
 
 @images_app.command()

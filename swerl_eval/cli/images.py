@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +16,12 @@ from swerl_eval.compose import build_task_images, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.images import PULLS_AT_A_TIME, Images
+from swerl_eval.sandboxes.images import Images
+from swerl_eval.sandboxes.pulls import PULLS_AT_A_TIME
+
+
+def _images(config: RunConfig) -> Images:
+    return Images(connect(), config.cache_folder())
 
 
 def _names(config: RunConfig) -> list[str]:
@@ -23,24 +29,54 @@ def _names(config: RunConfig) -> list[str]:
 
 
 def check_images(config: RunConfig) -> int:
-    """A table of the images; exit code 1 when one is missing."""
-    images = Images(connect())
-    table = Table("image", "here", "size")
-    missing = 0
-    for name in _names(config):
-        here = images.present(name)
-        missing += not here
-        size = f"{images.size(name) / 1e6:,.0f} MB" if here else ""
-        table.add_row(Text(name), "yes" if here else Text("no", style="red"), size)
-    Console().print(table)
+    """A table of the chosen instances' images; exit code 1 when one is missing."""
+    images = _images(config)
+    missing = _show(images, _names(config))
     if missing:
         sys.stdout.write(f"{missing} missing: `swerl-eval images pull`, or `images build` for a task repository\n")
     return 1 if missing else 0
 
 
+def list_images(config: RunConfig) -> int:
+    """A table of the images that this tool pulled or built and that are here."""
+    images = _images(config)
+    names = {*images.pulled(), *images.built_here()}
+    _show(images, sorted(name for name in names if images.present(name)))
+    return 0
+
+
+def _show(images: Images, names: list[str]) -> int:
+    """Print the table, and what all images take; returns how many are missing."""
+    usage, pulled, built = images.usage(), images.pulled(), set(images.built_here())
+    table = Table("image", "here", "own MB", "shared MB", "from", "last used")
+    table.columns[0].overflow = "fold"  # the ends of names differ
+    for column in table.columns[2:4]:
+        column.justify = "right"
+    digests = {name: images.digest(name) for name in names}
+    for name, digest in digests.items():
+        if digest is None:
+            table.add_row(Text(name), Text("no", style="red"), "", "", "", "")
+            continue
+        entry = pulled.get(name)
+        if entry is not None and entry.digest != digest:
+            entry = None  # another image has its name now
+        used = "" if entry is None else f"{datetime.datetime.fromtimestamp(entry.used):%Y-%m-%d %H:%M}"
+        origin = "pulled" if entry is not None else "built" if name in built else "elsewhere"
+        sizes = [f"{of.get(digest, 0) / 1e6:,.1f}" for of in (usage.own, usage.shared)]
+        table.add_row(Text(name), "yes", *sizes, origin, used)
+    Console().print(table)
+    here = {digest for digest in digests.values() if digest is not None}
+    own = sum(usage.own.get(digest, 0) for digest in here) / 1e6
+    sys.stdout.write(
+        f"{len(here)} images here, of their own {own:,.1f} MB; all images of the engine {usage.layers / 1e6:,.1f} MB, "
+        "shared layers counted once\n"
+    )
+    return sum(digest is None for digest in digests.values())
+
+
 def pull_images(config: RunConfig) -> int:
-    """Pull what is not here, a few at a time; a failure does not stop the others."""
-    images = Images(connect())
+    """Pull what is not here, a few at a time; a failure does not stop the others. No budget: all were asked for."""
+    images = _images(config)
 
     def pull(name: str) -> str:
         try:
@@ -66,7 +102,7 @@ def build_images(task_repository: Path, ids: list[str]) -> int:
 
 def prune_images(config: RunConfig | None, *, yes: bool) -> int:
     """Remove the images of the chosen instances, or (None) those that this tool built."""
-    images = Images(connect())
+    images = Images(connect()) if config is None else _images(config)
     names = images.built_here() if config is None else [name for name in _names(config) if images.present(name)]
     if not names:
         sys.stdout.write("nothing to remove\n")

@@ -52,6 +52,7 @@ SHARED: dict[str, Any] = {
     "timeout": _option(float, _HOW, "Seconds for one evaluation."),
     "network": _option(str, _HOW, "Of evaluations: bridge, as the official harness has it, or none."),
     "strict": _option(str, _HOW, "on or off: run resolved patches under control too."),
+    "disk": _option(str, _HOW, "What images may take, such as 100GB; unused ones that this tool pulled make room."),
     "results": _option(str, _WHERE, "Folder that runs go to."),
     "run_id": _option(str, _WHERE, "Name of the run; default: made from the settings."),
     "config": Annotated[
@@ -72,7 +73,7 @@ SAMPLING = (
     "repositories", "sampler", "model", "base_url", "answers", "samples", "localization", "tests", "regression",
     "test_model", "prompts", "temperature", "max_tokens", "seed",
 )  # fmt: skip
-SANDBOX = ("workers", "timeout", "network", "evaluate", "strict")
+SANDBOX = ("workers", "timeout", "network", "disk", "evaluate", "strict")
 PLACE = ("results", "run_id", "config", "overrides")
 
 Command = Callable[..., None]

@@ -39,9 +39,11 @@ class Validation:
         found: dict[tuple[str, str], Evaluation] = {}
         workers = Workers(self.config.workers)
         workers.fit(sandbox.machine())
+        instances = self.source.instances()
         try:
+            sandbox.prefetch([instance.image for instance in instances])
             async with anyio.create_task_group() as group:
-                for instance in self.source.instances():
+                for instance in instances:
                     for kind in (GOLD, EMPTY):
                         group.start_soon(self._one, instance, kind, sandbox, workers.limiter, found)
         finally:

@@ -16,7 +16,7 @@ import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from swerl_eval.sandboxes.engine import connect, translated
 from swerl_eval.sandboxes.images import Image, Images
 from swerl_eval.sandboxes.leftovers import OWNER_LABEL, is_leftover, labels
 from swerl_eval.sandboxes.output import CappedLog, LogReader
+from swerl_eval.sandboxes.prefetch import Prefetcher
 
 SCRIPT = "/swerl-eval-job.sh"
 END_GRACE = 20.0
@@ -43,6 +44,8 @@ DISK_CHECK_SECONDS = 3.0
 """Between two looks at what a container has written. The engine walks its files for it."""
 NO_MEMORY = 10.0
 """Pressure of a machine that is nearly out of memory."""
+PREFETCH_RESERVE = 4 * 2**30
+"""With less than this free on the engine's disk nothing is fetched ahead."""
 DISK_RESERVE = 64 * 2**20
 """Less than this free on the engine's disk is full."""
 
@@ -54,7 +57,9 @@ class DockerSandbox:
         workers = settings.workers
         self._client = connect(pool=4 * workers + 8)
         self._owner = settings.owner
-        self._images = Images(self._client)
+        self._images = Images(self._client, settings.cache, settings.disk)
+        # without a budget all will be here in the end, and soon is best
+        self._ahead = Prefetcher(self._images, None if settings.disk is None else workers, self._room_ahead)
         self._threads = anyio.CapacityLimiter(workers + 4)
         self._removers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="remove")
         self._unremoved: set[str] = set()
@@ -114,7 +119,12 @@ class DockerSandbox:
             raise ImageMissingError(message)
 
     def prefetch(self, images: Sequence[str]) -> None:
-        """Pull these, one after the other, while jobs run."""
+        """Pull these, one after the other, while jobs run; not so many that the budget or the disk would be full."""
+        self._ahead.add(images)
+
+    def _room_ahead(self, wanted: Collection[str]) -> bool:
+        full = self._root is not None and shutil.disk_usage(self._root).free < PREFETCH_RESERVE
+        return not full and self._images.room_ahead(wanted)
 
     async def image_id(self, image: str) -> str:
         """Content digest of an image; pulled first where it is not here."""
@@ -143,22 +153,24 @@ class DockerSandbox:
     async def aclose(self) -> None:
         """Wait for the removals under way; those that failed before are tried once more."""
         with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._ahead.stop)
             await anyio.to_thread.run_sync(self._removers.shutdown)
             for container in list(self._unremoved):
                 await anyio.to_thread.run_sync(self._remove, container)
         self._client.close()
 
     def _run(self, job: Job, stop: threading.Event) -> JobResult:
-        image = self._images.ensure(job.image)
-        if stop.is_set():
-            message = f"{job.name} was cancelled before its container was made"
-            raise SandboxError(message)
-        container = self._create(job, image)
-        try:
-            return self._run_in(container, job, stop)
-        finally:
-            # The result does not wait for the removal, which takes as long as a short job.
-            self._removers.submit(self._remove, container)
+        self._ahead.reached(job.image)
+        with self._images.using(job.image, stop) as image:
+            if stop.is_set():
+                message = f"{job.name} was cancelled before its container was made"
+                raise SandboxError(message)
+            container = self._create(job, image)
+            try:
+                return self._run_in(container, job, stop)
+            finally:
+                # The result does not wait for the removal, which takes as long as a short job.
+                self._removers.submit(self._remove, container)
 
     def _create(self, job: Job, image: Image) -> str:
         try:

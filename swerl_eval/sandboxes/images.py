@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import io
 import tarfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import docker
-import docker.errors
-import tenacity
 
 from swerl_eval.core.errors import ImageMissingError, SandboxError
+from swerl_eval.sandboxes.disk import Budget, Usage, usage
 from swerl_eval.sandboxes.engine import translated
+from swerl_eval.sandboxes.ledger import Entry, Ledger
+from swerl_eval.sandboxes.pulls import Patience, Pulls
 
-PULLS_AT_A_TIME = 4
 BUILT_LABEL = "swerl-eval.built"
-PULL_ATTEMPTS = 5
-
-
-def _worth_retrying(error: BaseException) -> bool:
-    """Rate limits and passing failures of a registry; not an image or a registry that is not there."""
-    text = str(error).lower()
-    signs = ("toomanyrequests", "rate limit", "503", "timeout awaiting")
-    return isinstance(error, SandboxError) and any(sign in text for sign in signs)
 
 
 @dataclass(frozen=True)
@@ -41,11 +35,23 @@ class Image:
 
 
 class Images:
-    """The engine's images. Thread safe; pulls are bounded apart from whatever runs."""
+    """The engine's images. Thread safe; pulls are bounded apart from whatever runs.
 
-    def __init__(self, client: docker.DockerClient) -> None:
+    What it pulls is noted in a file below `cache`, for later processes; without one, in this process's memory. With a
+    budget of `disk` bytes unused ones of these are removed when images take more.
+    """
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        cache: Path | None = None,
+        disk: int | None = None,
+        patience: Patience = Patience(),  # noqa: B008 - frozen
+    ) -> None:
         self._client = client
-        self._pulls = threading.Semaphore(PULLS_AT_A_TIME)
+        self._ledger = Ledger(_ledger_file(client, cache) if cache is not None else None)
+        self._budget = Budget(client, self._ledger, disk, self._remove, self.digest)
+        self._pulls = Pulls(client, patience, self._budget.trim, self._came)
         self._found: dict[str, Image] = {}
 
     def present(self, image: str) -> bool:
@@ -72,41 +78,72 @@ class Images:
 
     def ensure(self, image: str) -> Image:
         """Pull an image unless it is here. Raises `ImageMissingError` with the remedy."""
-        found = self._found.get(image)
-        if found is not None:
+        with self.using(image) as found:
             return found
-        with self._pulls:
+
+    @contextlib.contextmanager
+    def using(self, image: str, stop: threading.Event | None = None) -> Iterator[Image]:
+        """An image, pulled first unless it is here, that no process with the same cache removes meanwhile.
+
+        `stop` ends the waiting for it. Raises `ImageMissingError` with the remedy.
+        """
+        with self._ledger.using(image):
+            try:
+                yield self._get(image, stop)
+            finally:
+                self._found.pop(image, None)  # from now on it may be removed
+
+    def fetch_ahead(self, image: str, stop: threading.Event) -> None:
+        """Pull an image that jobs will need later, where it is not here."""
+        self._pulls.pull(image, stop, ahead=True)
+
+    def room_ahead(self, wanted: Collection[str]) -> bool:
+        """Whether the budget has room to fetch one image ahead; makes it, but for those in `wanted`."""
+        self._budget.wanted = wanted
+        return self._budget.trim(ahead=True)
+
+    def pulled(self) -> dict[str, Entry]:
+        """What this tool pulled, by name; some of it may be gone."""
+        return self._ledger.entries()
+
+    def usage(self) -> Usage:
+        """What images take on the engine's disk."""
+        return usage(self._client)
+
+    def _get(self, image: str, stop: threading.Event | None) -> Image:
+        found = self._found.get(image) or self._look(image)
+        if found is None:
+            try:
+                self._pulls.pull(image, stop)
+            except SandboxError as error:
+                message = (
+                    f"the image {image} is not here and cannot be pulled ({error}); build it with "
+                    "`swerl-eval images build`, load it with `docker load`, or check the registry's address"
+                )
+                raise ImageMissingError(message) from error
             found = self._look(image)
-            if found is None:
-                try:
-                    self._pull(image)
-                except SandboxError as error:
-                    message = (
-                        f"the image {image} is not here and cannot be pulled ({error}); build it with "
-                        "`swerl-eval images build`, load it with `docker load`, or check the registry's address"
-                    )
-                    raise ImageMissingError(message) from error
-                found = self._look(image)
         if found is None:
             message = f"the image {image} was removed by somebody else right after it was pulled"
             raise ImageMissingError(message)
         self._found[image] = found
         return found
 
+    def _came(self, image: str) -> None:
+        found = self._look(image)
+        if found is not None:
+            size = self.size(image)
+            self._ledger.record(image, found.digest, size)
+            self._budget.pulled(size)
+            self._budget.trim()
+
+    def digest(self, image: str) -> str | None:
+        """Content digest of an image that is here, or None."""
+        found = self._look(image)
+        return None if found is None else found.digest
+
     def forget(self, image: str) -> None:
         """Look again the next time: an image that was here is not."""
         self._found.pop(image, None)
-
-    @tenacity.retry(
-        retry=tenacity.retry_if_exception(_worth_retrying),
-        wait=tenacity.wait_random_exponential(multiplier=5, max=120),
-        stop=tenacity.stop_after_attempt(PULL_ATTEMPTS),
-        reraise=True,
-    )
-    def _pull(self, image: str) -> None:
-        name, _, tag = image.rpartition(":") if ":" in image.rsplit("/", 1)[-1] else (image, "", "latest")
-        with translated(f"pulling {image}"):
-            self._client.images.pull(name, tag=tag)
 
     def size(self, image: str) -> int:
         """Bytes on disk, shared layers included."""
@@ -150,20 +187,31 @@ class Images:
 
     def remove(self, image: str) -> None:
         """Remove an image's name, and its layers where nothing else needs them."""
+        self._remove(image)
+        self.forget(image)
+        self._ledger.drop(image)
+
+    def _remove(self, image: str) -> None:
         with translated(f"removing the image {image}"):
             self._client.api.remove_image(image)
-        self.forget(image)
 
     def git_folder(self, image: str) -> Iterator[bytes]:
         """The image's /testbed/.git as a tar stream, read without running anything."""
-        self.ensure(image)
-        with translated(f"reading the repository in {image}"):
+        with self.using(image), translated(f"reading the repository in {image}"):
             container = self._client.api.create_container(image, command=["true"])["Id"]
             try:
                 stream, _ = self._client.api.get_archive(container, "/testbed/.git")
                 yield from stream
             finally:
                 self._client.api.remove_container(container, force=True, v=True)
+
+
+def _ledger_file(client: docker.DockerClient, cache: Path) -> Path:
+    """One file an engine. Two engines on one machine were seen to have the same ID, so their folders count too."""
+    with translated("asking the Docker engine for its ID"):
+        info = client.info()
+    engine = hashlib.sha256(f"{info['ID']} {info.get('DockerRootDir', '')}".encode()).hexdigest()[:16]
+    return cache / "images" / f"{engine}.json"
 
 
 def _context(dockerfile: str, context: Mapping[str, bytes] | Path) -> io.BytesIO:

@@ -13,18 +13,31 @@ PROCESS_LABEL = "swerl-eval.process"
 
 def labels(owner: str) -> dict[str, str]:
     """What marks a container of this process."""
-    return {OWNER_LABEL: owner, PROCESS_LABEL: _process(os.getpid())}
+    return {OWNER_LABEL: owner, PROCESS_LABEL: process_mark()}
 
 
 def is_leftover(found: Mapping[str, str], owner: str) -> bool:
     """Whether a container with these labels belongs to this owner's crashed run, or to a dead process of this host."""
-    if found.get(OWNER_LABEL) == owner:
-        return True
-    host, _, rest = found.get(PROCESS_LABEL, "").partition(" ")
-    if host != socket.gethostname() or not _boot():
-        return False  # of another host that uses this engine: nobody here can tell
+    return found.get(OWNER_LABEL) == owner or is_gone(found.get(PROCESS_LABEL, ""))
+
+
+def process_mark() -> str:
+    """Names this process: no later one has the same mark."""
+    return _process(os.getpid())
+
+
+def is_elsewhere(mark: str) -> bool:
+    """Whether a mark is of another host, so that nobody here can tell whether its process lives."""
+    return mark.partition(" ")[0] != socket.gethostname() or not _boot()
+
+
+def is_gone(mark: str) -> bool:
+    """Whether a mark's process was one of this host and lives no more."""
+    rest = mark.partition(" ")[2]
+    if is_elsewhere(mark):
+        return False
     pid = rest.split(" ")[1] if rest.count(" ") == 2 else ""
-    return bool(pid) and _process(int(pid)) != found[PROCESS_LABEL]
+    return bool(pid) and _process(int(pid)) != mark
 
 
 def _process(pid: int) -> str:

@@ -1,0 +1,217 @@
+"""Pulls: each image once at a time, a few beside each other, patient with registries, stopped when nobody waits.
+
+The engine itself resumes a layer whose connection broke. What it gives up on is pulled again here, after growing random
+pauses; the engine's classic image store then begins with the first layer again, the containerd one keeps what it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+import docker.auth
+import docker.errors
+import docker.utils
+import requests
+import tenacity
+
+from swerl_eval.core.errors import SandboxError
+from swerl_eval.sandboxes.engine import translated
+
+PULLS_AT_A_TIME = 4
+GLANCE = 0.1
+"""Seconds between two looks at whether somebody still waits."""
+STALL = 300.0
+"""Seconds without a word of the engine after which a pull is begun anew."""
+
+_LIMITED = re.compile(r"toomanyrequests|too many requests|rate limit|\b429\b")
+_FINAL = re.compile(
+    r"not found|unknown|no such host|connection refused|denied|unauthorized|no matching manifest|no space"
+)
+_PASSING = re.compile(
+    r"\b50[0234]\b|internal server error|bad gateway|unavailable|time-?out|timed out|deadline exceeded|reset by peer"
+    r"|broken pipe|\beof\b|server misbehaving|temporary failure|stream error|connection aborted"
+)
+
+
+def worth_retrying(error: BaseException) -> bool:
+    """Rate limits and passing failures of a registry; not an image or a registry that is not there."""
+    text = str(error).lower()
+    if not isinstance(error, SandboxError):
+        return False
+    return bool(_LIMITED.search(text) or (_PASSING.search(text) and not _FINAL.search(text)))
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long failing pulls are tried again: for about eight minutes, as it stands."""
+
+    attempts: int = 10
+    first: float = 4.0
+    """Seconds of the first pause, at most; each is drawn from zero to its bound, and bounds double."""
+    longest: float = 120.0
+    """Bound of the later pauses, in seconds."""
+
+
+class Pulls:
+    """Pulls images. Thread safe.
+
+    `before()` is called ahead of each pull and `after(image)` when it has come, both in the pull's own thread and
+    before whoever waits goes on.
+    """
+
+    def __init__(
+        self,
+        client: docker.DockerClient,
+        patience: Patience,
+        before: Callable[[], object],
+        after: Callable[[str], object],
+    ) -> None:
+        self._client = client
+        self._patience = patience
+        self._before, self._after = before, after
+        self._slots = threading.Semaphore(PULLS_AT_A_TIME)
+        self._lock = threading.Lock()
+        self._flights: dict[str, _Flight] = {}
+
+    def pull(self, image: str, stop: threading.Event | None = None, *, ahead: bool = False) -> None:
+        """Wait until an image is pulled, by this call or by another under way. Raises `SandboxError`.
+
+        `stop` ends the waiting, and the pull where nobody else waits. `ahead`: not counted against the bound, so that
+        nothing that is fetched ahead holds up a job.
+        """
+        with self._lock:
+            flight = self._flights.get(image)
+            if flight is None:
+                flight = self._flights[image] = _Flight(_Transfer(self._client, image))
+                arguments = (image, flight, None if ahead else self._slots)
+                threading.Thread(target=self._carry_out, args=arguments, name="pull", daemon=True).start()
+            flight.waiting += 1
+        try:
+            while not flight.ended.wait(GLANCE):
+                if stop is not None and stop.is_set():
+                    message = f"pulling {image} was stopped"
+                    raise SandboxError(message)
+        finally:
+            with self._lock:
+                flight.waiting -= 1
+                abandoned = not flight.waiting and not flight.ended.is_set()
+                if abandoned:
+                    del self._flights[image]  # whoever comes now begins anew
+            if abandoned:
+                flight.transfer.stop()
+        if flight.error is not None:
+            raise flight.error
+
+    def _carry_out(self, image: str, flight: _Flight, slots: threading.Semaphore | None) -> None:
+        try:
+            self._before()
+            self._patiently(flight.transfer, slots)
+            self._after(image)
+        except Exception as error:  # noqa: BLE001 - raised by whoever waits
+            flight.error = error
+        finally:
+            with self._lock:
+                flight.ended.set()
+                if self._flights.get(image) is flight:
+                    del self._flights[image]
+
+    def _patiently(self, transfer: _Transfer, slots: threading.Semaphore | None) -> None:
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(lambda error: worth_retrying(error) and not transfer.stopped.is_set()),
+            wait=tenacity.wait_random_exponential(multiplier=self._patience.first, max=self._patience.longest),
+            stop=tenacity.stop_after_attempt(self._patience.attempts),
+            sleep=transfer.pause,  # without a slot: others go on meanwhile
+            reraise=True,
+        )
+        for attempt in attempts:
+            with attempt, _slot(slots, transfer.stopped):
+                transfer.run()
+
+
+@contextlib.contextmanager
+def _slot(slots: threading.Semaphore | None, stopped: threading.Event) -> Iterator[None]:
+    if slots is None:
+        yield
+        return
+    while not slots.acquire(timeout=GLANCE):
+        if stopped.is_set():
+            message = "the pull was stopped before it began"
+            raise SandboxError(message)
+    try:
+        yield
+    finally:
+        slots.release()
+
+
+class _Transfer:
+    """One image's pull by the engine. Another thread may stop it; the engine drops it with the connection."""
+
+    def __init__(self, client: docker.DockerClient, image: str) -> None:
+        self._api = client.api
+        self._image = image
+        self._response: requests.Response | None = None
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        """Pull. Raises `SandboxError`, also for what the engine says only in the middle of its answer."""
+        with translated(f"pulling {self._image}"), contextlib.closing(self._begin()) as response:
+            self._response = response
+            try:
+                response.raise_for_status()
+            except requests.HTTPError as error:
+                docker.errors.create_api_error_from_http_exception(error)
+            for line in response.iter_lines():
+                if self.stopped.is_set():
+                    break
+                step: dict[str, Any] = json.loads(line) if line.strip() else {}
+                if "error" in step:
+                    message = f"pulling {self._image}: {step['error']}"
+                    raise SandboxError(message)
+        if self.stopped.is_set():
+            message = f"pulling {self._image} was stopped"
+            raise SandboxError(message)
+
+    def _begin(self) -> requests.Response:
+        # not through docker-py's own `pull`: nobody could end that, it knows no stall, and it swallows late errors
+        repository, tag = docker.utils.parse_repository_tag(self._image)
+        registry, _ = docker.auth.resolve_repository_name(repository)
+        login = docker.auth.get_config_header(self._api, registry)
+        answer: requests.Response = self._api.post(
+            f"{self._api.base_url}/v{self._api.api_version}/images/create",
+            params={"fromImage": repository, "tag": tag or "latest"},
+            headers={"X-Registry-Auth": login} if login else {},
+            stream=True,
+            timeout=STALL,
+        )
+        return answer
+
+    def pause(self, seconds: float) -> None:
+        """Wait, unless it is stopped."""
+        self.stopped.wait(seconds)
+
+    def stop(self) -> None:
+        """End it as soon as may be; a pull whose first answer is still to come ends when that has come."""
+        self.stopped.set()
+        connection = getattr(self._response.raw, "connection", None) if self._response is not None else None
+        sock = getattr(connection, "sock", None)
+        if sock is not None:
+            with contextlib.suppress(OSError):  # ended by itself
+                sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
+
+
+@dataclass
+class _Flight:
+    """A pull under way."""
+
+    transfer: _Transfer
+    waiting: int = 0
+    error: Exception | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
