@@ -107,7 +107,13 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
 
 LIBRARIES: dict[str, dict[str, bool]] = {
     "docker": dict.fromkeys(
-        ("swerl_eval.sandboxes.docker", "swerl_eval.sandboxes.engine", "swerl_eval.sandboxes.images"), True
+        (
+            "swerl_eval.sandboxes.docker",
+            "swerl_eval.sandboxes.engine",
+            "swerl_eval.sandboxes.images",
+            "swerl_eval.sandboxes.removal",
+        ),
+        True,
     ),
     "openai": {"swerl_eval.samplers.openai_api": True},
     "httpx": {"swerl_eval.samplers.openai_api": True},

@@ -14,7 +14,7 @@ import docker
 import docker.errors
 import tenacity
 
-from swerl_eval.core.errors import ImageMissingError, SandboxError
+from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
 from swerl_eval.sandboxes.engine import translated
 
 PULLS_AT_A_TIME = 4
@@ -80,6 +80,8 @@ class Images:
             if found is None:
                 try:
                     self._pull(image)
+                except EngineUnavailableError:
+                    raise
                 except SandboxError as error:
                     message = (
                         f"the image {image} is not here and cannot be pulled ({error}); build it with "

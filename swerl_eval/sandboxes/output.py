@@ -67,6 +67,8 @@ class CappedLog:
 
     def __enter__(self) -> CappedLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # a reader of an earlier try that hangs on a silent engine may still hold the file: it keeps its own
+        self.path.unlink(missing_ok=True)
         self._file = self.path.open("wb")
         return self
 
