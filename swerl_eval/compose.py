@@ -256,11 +256,15 @@ def open_sampler(config: RunConfig, source: DatasetSource) -> Sampler:
 
 def open_sandbox(config: RunConfig, run_folder: Path) -> Sandbox:
     """The configured sandbox, owned by the run folder so that a later process finds what a crash left."""
-    owner = hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
     opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES).open(
-        SandboxSettings(owner, config.workers, parse_size(config.disk), config.cache_folder())
+        SandboxSettings(owner_of(run_folder), config.workers, parse_size(config.disk), config.cache_folder())
     )
     return RetryingSandbox(opened)
+
+
+def owner_of(run_folder: Path) -> str:
+    """What marks the containers of a run."""
+    return hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
 
 
 def settings(config: RunConfig) -> Settings:

@@ -261,6 +261,8 @@ def open_run(folder: Path, manifest: RunManifest) -> Run:
         message = f"cannot write the run folder {folder}: {error.strerror}; choose another --results"
         raise UsageError(message) from error
     try:
+        for unfinished in folder.glob(".*.*"):  # what a kill left of `write_bytes`
+            unfinished.unlink()
         if (folder / "run.json").exists():
             _refuse_another_configuration(read_manifest(folder), manifest, folder)
         else:

@@ -16,6 +16,7 @@ import tenacity
 
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
 from swerl_eval.sandboxes.engine import translated
+from swerl_eval.sandboxes.leftovers import labels
 
 PULLS_AT_A_TIME = 4
 BUILT_LABEL = "swerl-eval.built"
@@ -160,7 +161,7 @@ class Images:
         """The image's /testbed/.git as a tar stream, read without running anything."""
         self.ensure(image)
         with translated(f"reading the repository in {image}"):
-            container = self._client.api.create_container(image, command=["true"])["Id"]
+            container = self._client.api.create_container(image, command=["true"], labels=labels(""))["Id"]
             try:
                 stream, _ = self._client.api.get_archive(container, "/testbed/.git")
                 yield from stream
