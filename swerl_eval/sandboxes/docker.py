@@ -202,7 +202,7 @@ class DockerSandbox:
         reader.start()
         killed_for = self._wait(container, job, reader)
         seconds = time.monotonic() - started
-        if killed_for or stop.is_set():
+        if killed_for or stop.is_set() or reader.error is not None:
             self._kill(container)
         reader.join(timeout=END_GRACE)
         if reader.is_alive():

@@ -32,6 +32,8 @@ class LogReader(threading.Thread):
             self.error = error
         finally:
             self.ended_or_stopped.set()
+        for _ in self._output:  # where the log failed: the engine cannot remove a container whose output nobody takes
+            pass
 
 
 class _EitherEvent:

@@ -312,11 +312,13 @@ def test_a_log_that_finds_no_room_is_an_error_of_its_job_that_names_it(
 
 @pytest.mark.skipif(FAKE_TIME is None, reason="needs libfaketime (apt-get install libfaketime)")
 def test_a_clock_that_jumps_changes_no_report_and_times_nothing_out(engine: OwnEngine, tmp_path: Path) -> None:
-    undisturbed = Client(engine, tmp_path / "undisturbed", dict.fromkeys(NAMES, 4))
+    undisturbed = Client(engine, tmp_path, dict.fromkeys(NAMES, 4))
     assert undisturbed.run()[0] == 0
+    expected = undisturbed.report
+    shutil.rmtree(tmp_path / "run")
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    jumping = Client(engine, tmp_path / "jumping", dict.fromkeys(NAMES, 4)).start(
+    jumping = Client(engine, tmp_path, dict.fromkeys(NAMES, 4)).start(
         {
             "LD_PRELOAD": str(FAKE_TIME),
             "FAKETIME_TIMESTAMP_FILE": str(clock),
@@ -327,14 +329,12 @@ def test_a_clock_that_jumps_changes_no_report_and_times_nothing_out(engine: OwnE
     jumping.testing(*NAMES)
     clock.write_text("+2d")
     time.sleep(1.5)
-    clock.write_text("-2d")
-    time.sleep(1)
-    clock.write_text("+0")
+    clock.write_text("-1d")
     code, errors = jumping.wait()
     assert (code, jumping.verdicts) == (0, RESOLVED), errors
-    assert jumping.report == undisturbed.report
+    assert jumping.report == expected
     times = [json.loads(line)["time"] for line in (jumping.folder / "run/events.jsonl").read_bytes().splitlines()]
-    assert len(times) == 6
+    assert max(times) - min(times) > 80_000, "the client's clock has not jumped at all"
 
 
 def test_what_a_killed_client_left_is_removed_by_any_next_start_and_a_live_one_keeps_its_own(
@@ -349,10 +349,9 @@ def test_what_a_killed_client_left_is_removed_by_any_next_start_and_a_live_one_k
     killed.process.communicate()
     assert set(engine.containers()) == left
     live = Client(engine, tmp_path / "live", dict.fromkeys(NAMES, 8)).start()
-    live.testing(*NAMES)
-    own = set(engine.containers())
-    assert len(own) == 3
-    assert not own & left
+    wait_until(lambda: len(set(engine.containers()) - left) == 3, 60, "the live run has its containers")
+    own = set(engine.containers()) - left
+    assert set(engine.containers()) == own, "what the killed run left is removed first"
     assert Client(engine, tmp_path / "third", dict.fromkeys(NAMES, 0)).run()[0] == 0
     assert set(engine.containers()) == own, "the live run's containers are its own business"
     assert (live.wait()[0], live.verdicts) == (0, RESOLVED)
