@@ -76,6 +76,12 @@ need_mmdebstrap() {
     fi
 }
 
+# What tests of a clock that jumps are run under; they are skipped without it.
+setup_faketime() {
+    compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null && return 0
+    if as_root_with_apt; then apt_install libfaketime || say "without libfaketime one test is skipped"; fi
+}
+
 # An environment of its own for the real vLLM engine on a CPU: 147 pinned packages, 2.8 GB, not for the product.
 # Sets VLLM_PYTHON. The pins are for Python 3.11.
 setup_vllm() {

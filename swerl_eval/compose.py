@@ -8,6 +8,7 @@ import hashlib
 import shutil
 import signal
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,9 +20,9 @@ from anyio.abc import TaskStatus
 import swerl_eval
 from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
-from swerl_eval.core.errors import InterruptedRunError, PreflightError, SourceError, cause_of
+from swerl_eval.core.errors import NO_ROOM, InterruptedRunError, PreflightError, SourceError, StorageError, cause_of
 from swerl_eval.core.examination import TestLimits
-from swerl_eval.core.types import Evaluation, Instance, Limits, Verdict
+from swerl_eval.core.types import Evaluation, Instance, Limits
 from swerl_eval.durations import Durations
 from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
 from swerl_eval.ports import Sampler, SamplerSettings, Sandbox, SandboxSettings
@@ -33,6 +34,7 @@ from swerl_eval.samplers import SAMPLERS
 from swerl_eval.sandboxes import SANDBOXES
 from swerl_eval.sandboxes.engine import connect
 from swerl_eval.sandboxes.images import Images
+from swerl_eval.sandboxes.retrying import RetryingSandbox
 from swerl_eval.sources.datasets import DatasetSource, load_rows, open_dataset
 from swerl_eval.sources.handed_in import Predictions, read_file_lists
 from swerl_eval.sources.repositories import Repositories
@@ -91,8 +93,10 @@ class Work:
         """Do what the run folder does not have yet, then write the derived files.
 
         SIGINT and SIGTERM end it in good order: containers removed, everything stored, then `InterruptedRunError`.
+        A run folder whose disk is full ends it the same way, as `StorageError`.
         """
-        return anyio.run(interruptible, self._carry_out, run)
+        with writing(run.folder):
+            return anyio.run(interruptible, self._carry_out, run)
 
     def open_run(self) -> Run:
         """The run folder, locked for this process. Raises what `store.open_run` raises."""
@@ -107,7 +111,7 @@ class Work:
             if self.config.evaluate == "all":
                 return False  # the pipeline knows which candidates are left
             evaluation = run.evaluation_of(instance_id)
-            return evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR
+            return evaluation is not None and not evaluation.prevented
         if self.until == "localize":
             return instance_id in run.localizations
         if self.until == "select":
@@ -139,7 +143,7 @@ class Work:
             write_derived(run, pipeline.failures)
         found = list(self._evaluations(run))
         durations.record({each.instance_id: each.seconds for each in found if each.instance_id not in already})
-        infra = {each.instance_id: each.reason for each in found if each.verdict is Verdict.INFRA_ERROR}
+        infra = {each.instance_id: each.prevented for each in found if each.prevented}
         return Outcome(run.folder, pipeline.failures, infra)
 
     def _evaluations(self, run: Run) -> Iterator[Evaluation]:
@@ -195,6 +199,21 @@ class Work:
             recorded=self._sampler is not None and self._sampler.recorded,
             created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         )
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Say what a disk that has become full means for a folder, and the remedy, as `StorageError`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        message = (
+            f"{folder} cannot be written: {error.strerror}; free some of its disk, then the same command goes on "
+            "(nothing that was stored is lost)"
+        )
+        raise StorageError(message) from error
 
 
 async def interruptible(work: Callable[..., Awaitable[Result]], *arguments: Any) -> Result:
@@ -257,11 +276,15 @@ def open_sampler(config: RunConfig, source: DatasetSource) -> Sampler:
 
 def open_sandbox(config: RunConfig, run_folder: Path) -> Sandbox:
     """The configured sandbox, owned by the run folder so that a later process finds what a crash left."""
-    owner = hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
     opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES).open(
-        SandboxSettings(owner, config.workers or AT_MOST, parse_size(config.disk), config.cache_folder())
+        SandboxSettings(owner_of(run_folder), config.workers or AT_MOST, parse_size(config.disk), config.cache_folder())
     )
-    return opened
+    return RetryingSandbox(opened)
+
+
+def owner_of(run_folder: Path) -> str:
+    """What marks the containers of a run."""
+    return hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
 
 
 def settings(config: RunConfig) -> Settings:

@@ -26,7 +26,6 @@ from swerl_eval.core.types import (
     RegressionTests,
     ReproductionTest,
     Selection,
-    Verdict,
 )
 from swerl_eval.ports import Sampler, Sandbox, Source
 from swerl_eval.progress import Progress
@@ -262,7 +261,7 @@ class Pipeline:
     async def evaluated(self, instance: Instance, selection: Selection) -> Evaluation:
         """The official verdict. One that the machine's failure prevented is asked for again on a resume."""
         stored = self._run.evaluation_of(instance.instance_id)
-        if stored is not None and stored.verdict is not Verdict.INFRA_ERROR:
+        if stored is not None and not stored.prevented:
             self._progress.verdicts[stored.verdict.value] += 1
             self._finish(instance, "evaluate", resumed=True)
             return stored
@@ -281,7 +280,7 @@ class Pipeline:
             for candidate in _unique(candidates).values():
                 digest = sha256(candidate.patch)
                 stored = self._run.evaluations.get((instance.instance_id, digest))
-                if stored is None or stored.verdict is Verdict.INFRA_ERROR:
+                if stored is None or stored.prevented:
                     logs = self._run.logs(instance.instance_id) / "candidates" / digest[:12]
                     group.start_soon(self._verdict, instance, candidate.patch, logs)
 

@@ -13,6 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
@@ -91,8 +92,12 @@ class Journal(Generic[Record]):
             raise RuntimeError(message)
         lines = [_line(record) for record in records]
         unwritten = b"".join(lines)
-        while unwritten:
-            unwritten = unwritten[os.write(self._handle, unwritten) :]
+        try:
+            while unwritten:
+                unwritten = unwritten[os.write(self._handle, unwritten) :]
+        except OSError:
+            os.ftruncate(self._handle, self._end)  # half a record, when the disk is full
+            raise
         for record, line in zip(records, lines, strict=True):
             self._places[self._key(record)] = (self._end, len(line))
             self._end += len(line)
@@ -213,22 +218,26 @@ class Run:
     def __enter__(self) -> Run:
         for journal in self._journals:
             journal.open_for_writing()
-        self._events = (self.folder / "events.jsonl").open("ab")
+        # unbuffered: what a full disk refused is not to be written again at the end
+        self._events = (self.folder / "events.jsonl").open("ab", buffering=0)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for journal in self._journals:
-            journal.close()
-        self._events.close()
-        if self._lock is not None:
-            self._lock.release()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            with ExitStack() as closing:
+                if self._lock is not None:
+                    closing.callback(self._lock.release)
+                for file in (self._events, *self._journals):
+                    closing.callback(file.close)
+        except OSError:
+            if kind is None:
+                raise  # else why the run ended is what has to be said
 
     def event(self, instance_id: str, stage: str, what: str, **details: float) -> None:
         """Add a line to the timeline. Times are for people; no result depends on them."""
         line = {"time": round(time.time(), 3), "instance_id": instance_id, "stage": stage, "event": what}
         line |= {name: round(value, 3) for name, value in details.items()}
         self._events.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-        self._events.flush()
 
     def holding(self, lock: filelock.FileLock) -> Run:
         """The same run, which lets go of `lock` when it is closed."""
@@ -253,11 +262,17 @@ def open_run(folder: Path, manifest: RunManifest) -> Run:
         message = f"cannot write the run folder {folder}: {error.strerror}; choose another --results"
         raise UsageError(message) from error
     try:
+        for unfinished in folder.glob(".*.*"):  # what a kill left of `write_bytes`
+            unfinished.unlink()
         if (folder / "run.json").exists():
             _refuse_another_configuration(read_manifest(folder), manifest, folder)
         else:
             write_json(folder / "run.json", dataclasses.asdict(manifest))
         return Run(folder).holding(lock)
+    except OSError as error:
+        lock.release()
+        message = f"cannot write the run folder {folder}: {error.strerror}; free some of its disk"
+        raise UsageError(message) from error
     except BaseException:
         lock.release()
         raise

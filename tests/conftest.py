@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -19,6 +22,17 @@ PLAIN_VOTE = {"tests": 0, "test_samples": 0, "regression": "off", "evaluate": "s
 """What turns the demo's selection by tests off."""
 
 ROOT = Path(__file__).parent.parent
+
+# Temporary files of this process and of those it starts go to a folder of the session's own; pytest's stay where they
+# were, so that it keeps those of the last sessions.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+SESSION_FOLDER = Path(tempfile.mkdtemp(prefix="swerl-eval-tests-"))
+os.environ["TMPDIR"] = tempfile.tempdir = str(SESSION_FOLDER)
+
+
+def pytest_unconfigure() -> None:
+    """The session's folder goes, with whatever a failed session left in it."""
+    shutil.rmtree(SESSION_FOLDER, ignore_errors=True)
 
 
 @pytest.fixture
@@ -38,25 +52,30 @@ def mirrors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], None]]:
+    """Fails the session for what it leaves, once a test with Docker has called this (`tests/leftovers.py`)."""
+    from tests.leftovers import Watch
+
+    watch = Watch(SESSION_FOLDER, tmp_path_factory.getbasetemp())
+    yield watch.begin
+    left = watch.left()
+    assert not left, "the tests left " + ", ".join(left)
+
+
 @pytest.fixture(scope="session")
-def demo_images() -> Iterator[None]:
-    """The bundled suite's images, and the proof that no container is left when the tests are done.
+def demo_images(nothing_is_left: Callable[[], None]) -> None:
+    """The bundled suite's images, and at the end the proof that the tests left nothing.
 
     No engine is a failure, never a skip: `pytest -m "not docker"` is for who has none.
     """
     from swerl_eval.demo.setup import prepare
-    from swerl_eval.sandboxes.engine import connect
-    from swerl_eval.sandboxes.leftovers import OWNER_LABEL
 
     try:
-        client = connect()
+        nothing_is_left()
     except EngineUnavailableError as error:
         pytest.fail(str(error))
-    before = {container.id for container in client.containers.list(all=True, filters={"label": OWNER_LABEL})}
     prepare(print)
-    yield
-    after = {container.id for container in client.containers.list(all=True, filters={"label": OWNER_LABEL})}
-    assert after <= before, "the tests left containers behind"
 
 
 @pytest.fixture

@@ -119,6 +119,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
             "swerl_eval.sandboxes.docker",
             "swerl_eval.sandboxes.engine",
             "swerl_eval.sandboxes.images",
+            "swerl_eval.sandboxes.removal",
             "swerl_eval.sandboxes.pulls",  # its logins and names, for a pull that can be stopped
         ),
         True,

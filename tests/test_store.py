@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,3 +180,24 @@ def test_a_derived_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": 2})
     assert orjson.loads((tmp_path / "x.json").read_bytes()) == {"a": 2}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_write_that_a_full_disk_refuses_leaves_whole_records_and_a_journal_that_goes_on(tmp_path: Path) -> None:
+    records = filled(tmp_path / "j", 3)
+    opened = journal(tmp_path / "j")
+    opened.open_for_writing()
+    size = (tmp_path / "j").stat().st_size
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # half of the next record fits, as on a disk that becomes full
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            opened.append(selection(3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (tmp_path / "j").stat().st_size == size
+    assert "a__b-3" not in opened
+    opened.append(selection(4))
+    assert list(opened.values()) == [*records, selection(4)]
+    opened.close()
+    assert list(journal(tmp_path / "j").values()) == [*records, selection(4)]

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swerl_eval.cli.display import Display
-from swerl_eval.compose import interruptible, open_sandbox, open_source, settings
+from swerl_eval.compose import interruptible, open_sandbox, open_source, settings, writing
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Evaluation, Instance, Verdict
 from swerl_eval.ports import Sandbox
@@ -81,7 +81,7 @@ def validate_instances(config: RunConfig) -> int:
     shutil.rmtree(folder / "logs", ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     progress = Progress(total=2 * len(source.instances()))
-    with Display(progress, ("evaluate",), "validate"):
+    with writing(folder), Display(progress, ("evaluate",), "validate"):
         found = anyio.run(interruptible, Validation(config, source, folder, progress).run)
     table = Table("instance", "with gold", "with no patch", "why")
     names = [instance.instance_id for instance in source.instances()]

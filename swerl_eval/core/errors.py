@@ -8,6 +8,7 @@
     ├── RunLockedError            another process writes this run folder
     ├── PreflightError            something the run needs is missing (Docker, an image, disk)
     ├── InterruptedRunError       asked to stop (SIGINT, SIGTERM); everything done so far is stored (exit code 130)
+    ├── StorageError              the run folder cannot be written any more (its disk is full); what is stored stays
     ├── SourceError               a dataset or a repository cannot be read
     ├── SamplerError              the model cannot be reached or refused for good
     └── SandboxError              a job could not be run, through no fault of what it runs
@@ -19,6 +20,11 @@ it is a stored result (`Rejection`, `Verdict`).
 """
 
 from __future__ import annotations
+
+import errno
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Codes of an `OSError` that says that a disk is full, or this user's share of it."""
 
 
 class SwerlEvalError(Exception):
@@ -51,6 +57,10 @@ class PreflightError(SwerlEvalError):
 
 class InterruptedRunError(SwerlEvalError):
     """Somebody asked the run to stop."""
+
+
+class StorageError(SwerlEvalError):
+    """The run folder cannot be written any more."""
 
 
 class SourceError(SwerlEvalError):

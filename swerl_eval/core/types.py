@@ -390,3 +390,10 @@ class Evaluation:
     def resolved(self) -> bool:
         """Whether this counts as solved."""
         return self.verdict is Verdict.RESOLVED
+
+    @property
+    def prevented(self) -> str:
+        """Why the machine prevented the official verdict or the strict one; empty where both stand."""
+        if self.verdict is Verdict.INFRA_ERROR:
+            return self.reason
+        return self.strict_reason if self.strict is Verdict.INFRA_ERROR else ""

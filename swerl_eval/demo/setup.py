@@ -25,6 +25,8 @@ PACKAGES = HERE / "packages"
 BASE_IMAGE = "swerl-eval/demo-base:latest"
 PARENT_IMAGE = "debian:bookworm-slim"
 DEBIAN_PACKAGES = "git,patch,procps,python3,python3-pytest"
+UNFINISHED = ".new-"
+"""How folders begin that hold a repository until it is whole."""
 SAMPLES, LOCALIZATION_SAMPLES, TEST_SAMPLES = 8, 2, 6
 """How many answers are recorded for each instance."""
 TESTS = 3
@@ -57,6 +59,8 @@ def prepare(say: Callable[[str], None]) -> None:
     mirrors.mkdir(parents=True, exist_ok=True)
     images = Images(connect())
     with filelock.FileLock(mirrors / ".lock"):
+        for unfinished in mirrors.glob(f"{UNFINISHED}*"):  # of a process that was killed: this one has the lock
+            shutil.rmtree(unfinished)
         if not images.present(BASE_IMAGE):
             _make_base(images, say)
         for package in sorted(folder for folder in PACKAGES.iterdir() if folder.is_dir()):
@@ -67,7 +71,7 @@ def prepare(say: Callable[[str], None]) -> None:
 
 
 def _make_repository(package: Path, repository: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=repository.parent) as temporary:
+    with tempfile.TemporaryDirectory(dir=repository.parent, prefix=UNFINISHED) as temporary:
         made = Path(temporary) / "repository.git"
         build_repository(package, made)
         shutil.rmtree(repository, ignore_errors=True)

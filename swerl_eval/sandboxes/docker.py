@@ -4,12 +4,15 @@ Covered: limits on memory, CPU, processes, time, and what is written to disk (lo
 writer gets some gigabytes further); no new privileges; network by policy; output streamed to a capped file; the
 container killed and removed whatever happens, and found by its labels after a crash of this process. The job's shell
 is the container's first process, which nothing inside can kill: a container that ends with 137 was ended from outside.
+Its end is awaited by a call made before its start, so the engine process that saw the start has to see the end: one
+that was killed and came back was seen to tell of an exit code 0 whose output nobody has.
 Not covered: a kernel or engine exploit (the kernel is shared), and what the network policy `bridge` lets out.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import shutil
 import tarfile
@@ -17,7 +20,6 @@ import threading
 import time
 import uuid
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,9 @@ import anyio.to_thread
 import docker
 import docker.errors
 import docker.types
+import requests
 
-from swerl_eval.core.errors import ImageMissingError, SandboxError
+from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Limits, Machine
 from swerl_eval.ports import SandboxSettings
 from swerl_eval.sandboxes.engine import connect, translated
@@ -35,6 +38,7 @@ from swerl_eval.sandboxes.images import Image, Images
 from swerl_eval.sandboxes.leftovers import OWNER_LABEL, is_leftover, labels
 from swerl_eval.sandboxes.output import CappedLog, LogReader
 from swerl_eval.sandboxes.prefetch import Prefetcher
+from swerl_eval.sandboxes.removal import Removals
 
 SCRIPT = "/swerl-eval-job.sh"
 END_GRACE = 20.0
@@ -61,8 +65,8 @@ class DockerSandbox:
         # without a budget all will be here in the end, and soon is best
         self._ahead = Prefetcher(self._images, None if settings.disk is None else workers, self._room_ahead)
         self._threads = anyio.CapacityLimiter(workers + 4)
-        self._removers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="remove")
-        self._unremoved: set[str] = set()
+        self._removals = Removals(self._client)
+        self._last_full = -math.inf
         with translated("asking the Docker engine for its size"):
             info = self._client.info()
         self._cpus = float(info["NCPU"])
@@ -104,7 +108,7 @@ class DockerSandbox:
             found = self._client.api.containers(all=True, filters={"label": OWNER_LABEL})
         left = [each["Id"] for each in found if is_leftover(each["Labels"], self._owner)]
         for container in left:
-            self._remove(container)
+            self._removals.now(container)
         return len(left)
 
     def check(self, images: Sequence[str]) -> None:
@@ -151,12 +155,10 @@ class DockerSandbox:
             raise
 
     async def aclose(self) -> None:
-        """Wait for the removals under way; those that failed before are tried once more."""
+        """Wait for the removals under way, not for ever; those that failed before are tried once more."""
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(self._ahead.stop)
-            await anyio.to_thread.run_sync(self._removers.shutdown)
-            for container in list(self._unremoved):
-                await anyio.to_thread.run_sync(self._remove, container)
+            await anyio.to_thread.run_sync(self._removals.finish)
         self._client.close()
 
     def _run(self, job: Job, stop: threading.Event) -> JobResult:
@@ -170,9 +172,10 @@ class DockerSandbox:
                 return self._run_in(container, job, stop)
             finally:
                 # The result does not wait for the removal, which takes as long as a short job.
-                self._removers.submit(self._remove, container)
+                self._removals.soon(container)
 
     def _create(self, job: Job, image: Image) -> str:
+        name = f"swerl-eval.{job.name}.{uuid.uuid4().hex[:8]}"
         try:
             with translated(f"creating a container of {job.image}"):
                 container: str = self._client.api.create_container(
@@ -180,7 +183,7 @@ class DockerSandbox:
                     command=[SCRIPT],
                     entrypoint=["/bin/bash"],
                     user="root",
-                    name=f"swerl-eval.{job.name}.{uuid.uuid4().hex[:8]}",
+                    name=name,
                     labels=labels(self._owner),
                     environment={name: value for name, value in job.environment if name not in image.environment},
                     host_config=self._host_config(job.limits),
@@ -188,6 +191,10 @@ class DockerSandbox:
         except ImageMissingError:
             self._images.forget(job.image)  # it was there a moment ago: the next try looks, and pulls it
             raise
+        except EngineUnavailableError:
+            self._removals.later(name)  # it may have been made all the same
+            raise
+        self._removals.again()
         return container
 
     def _host_config(self, limits: Limits) -> dict[str, Any]:
@@ -214,23 +221,24 @@ class DockerSandbox:
         with translated(f"starting a container of {job.image}"):
             api.put_archive(container, "/", _archive([*job.files, (SCRIPT, job.script.encode())]))
             output = api.attach(container, stream=True, logs=False)
+            end = self._end_of(container)
             reader = LogReader(output, CappedLog(Path(job.log), job.max_log_bytes), stop)
             started = time.monotonic()
             api.start(container)
         reader.start()
         killed_for = self._wait(container, job, reader)
         seconds = time.monotonic() - started
-        if killed_for or stop.is_set():
+        if killed_for or stop.is_set() or reader.error is not None:
             self._kill(container)
         reader.join(timeout=END_GRACE)
         if reader.is_alive():
             message = f"the output of {job.name} did not end after its container was killed"
             raise SandboxError(message)
         if reader.error is not None:
-            with translated(f"reading the output of {job.name}"):
+            with translated(f"writing the output of {job.name} to {job.log}"):
                 raise reader.error
-        with translated(f"asking how {job.name} ended"):
-            api.wait(container, timeout=END_GRACE)
+        with translated(f"waiting for the end of {job.name}"), end:
+            end.json()
             state = api.inspect_container(container)
         exit_code, out_of_memory = int(state["State"]["ExitCode"]), bool(state["State"]["OOMKilled"])
         if state["State"]["Status"] == "removing" or (exit_code == KILLED and not killed_for and not out_of_memory):
@@ -245,8 +253,25 @@ class DockerSandbox:
             log_truncated=reader.log.truncated,
             image_id=str(state["Image"]),
             disk_exceeded=killed_for == "disk",
-            disk_full=self._root is not None and shutil.disk_usage(self._root).free < DISK_RESERVE,
+            disk_full=self._full_since(started),
         )
+
+    def _end_of(self, container: str) -> requests.Response:
+        """A response whose body comes when the container ends."""
+        api = self._client.api
+        url = f"{api.base_url}/v{api.api_version}/containers/{container}/wait"
+        response: requests.Response = api.post(url, params={"condition": "next-exit"}, timeout=END_GRACE, stream=True)
+        try:
+            response.raise_for_status()
+        except requests.HTTPError as error:
+            docker.errors.create_api_error_from_http_exception(error)
+        return response
+
+    def _full_since(self, moment: float) -> bool:
+        """Whether the engine's disk is full, or was seen full since then: what filled it may be removed already."""
+        if self._root is not None and shutil.disk_usage(self._root).free < DISK_RESERVE:
+            self._last_full = time.monotonic()
+        return self._last_full >= moment
 
     def _wait(self, container: str, job: Job, reader: LogReader) -> str:
         """Wait for the end of a container, or for its limit: `time`, `disk`, or nothing."""
@@ -254,6 +279,7 @@ class DockerSandbox:
         while (left := deadline - time.monotonic()) > 0:
             if reader.ended_or_stopped.wait(min(left, DISK_CHECK_SECONDS)):
                 return ""
+            self._full_since(deadline)  # seen for all jobs that run now
             if job.limits.disk and self._written(container) > job.limits.disk:
                 return "disk"
         return "time"
@@ -271,17 +297,6 @@ class DockerSandbox:
             except docker.errors.APIError as error:
                 if error.status_code not in {404, 409}:  # already gone, already ended
                     raise
-
-    def _remove(self, container: str) -> None:
-        try:
-            with translated("removing a container"):
-                self._client.api.remove_container(container, force=True, v=True)
-        except SandboxError as error:
-            cause = error.__cause__
-            if not isinstance(cause, docker.errors.APIError) or cause.status_code not in {404, 409}:
-                self._unremoved.add(container)  # the engine is away: tried again at the end
-                return
-        self._unremoved.discard(container)  # or already gone, or its removal under way
 
 
 def _archive(files: list[tuple[str, bytes]]) -> bytes:

@@ -11,7 +11,7 @@ import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
-from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
+from swerl_eval.core.errors import NO_ROOM, EngineUnavailableError, ImageMissingError, SandboxError
 
 API_TIMEOUT = 120.0
 """Seconds for one call of the engine's API. Creating a container on a slow disk was seen to take 40."""
@@ -51,6 +51,11 @@ def translated(doing: str) -> Iterator[None]:
     ) as error:
         message = f"{doing}: the Docker engine does not answer ({_short(error)})"
         raise EngineUnavailableError(message) from error
+    except OSError as error:  # no room for a log, say
+        message = f"{doing}: {error.strerror or error}"
+        if error.errno in NO_ROOM:
+            message += "; free some of this machine's disk, or choose another --results"
+        raise SandboxError(message) from error
 
 
 def _short(error: BaseException) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 
 import docker
 
-from swerl_eval.core.errors import ImageMissingError, SandboxError
+from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
 from swerl_eval.sandboxes.disk import Budget, Usage, usage
 from swerl_eval.sandboxes.engine import translated
 from swerl_eval.sandboxes.ledger import Entry, Ledger
+from swerl_eval.sandboxes.leftovers import labels
 from swerl_eval.sandboxes.pulls import Patience, Pulls
 
 BUILT_LABEL = "swerl-eval.built"
@@ -115,6 +116,8 @@ class Images:
         if found is None:
             try:
                 self._pulls.pull(image, stop)
+            except EngineUnavailableError:
+                raise
             except SandboxError as error:
                 message = (
                     f"the image {image} is not here and cannot be pulled ({error}); build it with "
@@ -198,7 +201,7 @@ class Images:
     def git_folder(self, image: str) -> Iterator[bytes]:
         """The image's /testbed/.git as a tar stream, read without running anything."""
         with self.using(image), translated(f"reading the repository in {image}"):
-            container = self._client.api.create_container(image, command=["true"])["Id"]
+            container = self._client.api.create_container(image, command=["true"], labels=labels(""))["Id"]
             try:
                 stream, _ = self._client.api.get_archive(container, "/testbed/.git")
                 yield from stream

@@ -32,6 +32,8 @@ class LogReader(threading.Thread):
             self.error = error
         finally:
             self.ended_or_stopped.set()
+        for _ in self._output:  # where the log failed: the engine cannot remove a container whose output nobody takes
+            pass
 
 
 class _EitherEvent:
@@ -67,6 +69,8 @@ class CappedLog:
 
     def __enter__(self) -> CappedLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        # a reader of an earlier try that hangs on a silent engine may still hold the file: it keeps its own
+        self.path.unlink(missing_ok=True)
         self._file = self.path.open("wb")
         return self
 

@@ -174,7 +174,10 @@ class Repositories:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f"{folder}.lock"):
             if not folder.exists():
-                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as temporary:
+                unfinished = f".new-{folder.name}-"
+                for left in folder.parent.glob(f"{unfinished}*"):  # by a process that was killed: this one has the lock
+                    shutil.rmtree(left)
+                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=unfinished) as temporary:
                     made = Path(temporary) / "repository"
                     make(made)
                     shutil.move(made, folder)

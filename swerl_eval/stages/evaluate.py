@@ -89,6 +89,9 @@ class Evaluator:
                 output.write(grading.timeout_notice(self.settings.timeout))
             reason = f"stopped after {self.settings.timeout:g} seconds"
             return _evaluation(oracle, patch, Verdict.TIMED_OUT, reason=reason, result=result)
+        if scripts.ENDED not in marks and result.exit_code == 0 and not result.disk_exceeded:
+            reason = "the output was cut off before its end"  # the script cannot have ended so without its last line
+            return _evaluation(oracle, patch, Verdict.INFRA_ERROR, reason=reason, result=result)
         report = grading.grade(oracle, patch, logs / TEST_OUTPUT)
         verdict = grading.verdict_of(report)
         if result.disk_full and verdict is not Verdict.RESOLVED and not result.disk_exceeded:

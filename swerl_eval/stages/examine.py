@@ -14,6 +14,7 @@ from pathlib import Path
 import anyio
 
 from swerl_eval.core import examination
+from swerl_eval.core.errors import SandboxError
 from swerl_eval.core.examination import Section, TestLimits
 from swerl_eval.core.scripts import PATCH_FILE, environment, token_file
 from swerl_eval.core.types import (
@@ -170,10 +171,13 @@ class Examiner:
             self.progress.containers += 1
             try:
                 result = await self.sandbox.run(job)
+                output = await anyio.Path(log).read_bytes()
             finally:
                 self.progress.containers -= 1
-        output = await anyio.Path(log).read_bytes()
-        log.unlink()
+                log.unlink(missing_ok=True)
+        if result.disk_full and not result.disk_exceeded:
+            message = "the engine's disk was full while tests ran: free some (`docker system df`)"
+            raise SandboxError(message)
         text = output.decode("utf-8", "replace")
         return Ran(examination.read_sections(text, token), result, text[-500:].replace(token, ""))
 

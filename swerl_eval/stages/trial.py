@@ -13,6 +13,7 @@ from typing import TextIO
 import anyio.to_thread
 
 from swerl_eval.core import scripts
+from swerl_eval.core.errors import SandboxError
 from swerl_eval.core.sections import Sections, Take
 from swerl_eval.core.types import Instance, Job, JobResult, Limits, Oracle
 from swerl_eval.ports import Sandbox
@@ -70,20 +71,25 @@ class Trial:
             log=str(self.logs / RAW),
             max_log_bytes=LOG_BYTES,
         )
-        result = await sandbox.run(job)
-        marks = await anyio.to_thread.run_sync(cut, self.logs / RAW, token, self.logs, outputs)
+        try:
+            result = await sandbox.run(job)
+            marks = await anyio.to_thread.run_sync(cut, self.logs / RAW, token, self.logs, outputs)
+        except OSError as error:
+            message = f"the logs in {self.logs} cannot be written: {error.strerror}; free some of their disk"
+            raise SandboxError(message) from error
+        finally:
+            (self.logs / RAW).unlink(missing_ok=True)
         return result, marks
 
 
 def cut(raw: Path, token: str, folder: Path, outputs: Mapping[str, str]) -> dict[str, str]:
-    """Cut a job's output into files of valid UTF-8, and remove it. Returns what stood behind the words of the cuts."""
+    """Cut a job's output into files of valid UTF-8. Returns what stood behind the words of the cuts."""
     with ExitStack() as files, raw.open("rb") as source:
         takers = {word: _writer(files, folder / name) for word, name in outputs.items()}
         sections = Sections(token.encode(), takers)
         for piece in iter(lambda: source.readline(_PIECE), b""):
             sections.feed(piece)
         sections.end()
-    raw.unlink()
     return sections.marks
 
 

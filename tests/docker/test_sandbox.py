@@ -34,8 +34,8 @@ async def sandbox() -> AsyncIterator[DockerSandbox]:
 
 
 def containers() -> list[str]:
-    found = connect().containers.list(all=True, filters={"label": f"{OWNER_LABEL}={OWNER}"})
-    return [container.id for container in found]
+    found = connect().api.containers(all=True, filters={"label": f"{OWNER_LABEL}={OWNER}"})
+    return [container["Id"] for container in found]
 
 
 def job(tmp_path: Path, script: str, **changes: object) -> Job:
