@@ -27,6 +27,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.registry import load
 from swerl_eval.reports.derived import write_derived
+from swerl_eval.reports.quarantine import Quarantine, read_quarantine
 from swerl_eval.samplers import SAMPLERS
 from swerl_eval.sandboxes import SANDBOXES
 from swerl_eval.sandboxes.engine import connect
@@ -41,6 +42,7 @@ from swerl_eval.stages.repair import RepairSettings
 from swerl_eval.stages.reproduce import ReproduceSettings
 from swerl_eval.stages.trial import EvaluateSettings
 from swerl_eval.store import Run, RunManifest, open_run
+from swerl_eval.verdicts import Verdicts
 
 MIN_FREE_BYTES = 2 * 2**30
 """A full disk was seen to turn a whole run into a silent 0 %."""
@@ -72,6 +74,7 @@ class Work:
         self.config = config
         self.until = until
         self._predictions = predictions
+        self._quarantine = open_quarantine(config)
         self.source = open_source(config)
         self.prompts = load_prompts(config.prompts)
         # opened here so that a wrong name or a missing file is said before a run folder is made
@@ -104,7 +107,7 @@ class Work:
             if self.config.evaluate == "all":
                 return False  # the pipeline knows which candidates are left
             evaluation = run.evaluation_of(instance_id)
-            return evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR
+            return evaluation is not None and evaluation.settled(strict=self.config.strict == "on")
         if self.until == "localize":
             return instance_id in run.localizations
         if self.until == "select":
@@ -123,11 +126,11 @@ class Work:
                 if part is not None:
                     with anyio.CancelScope(shield=True):
                         await part.aclose()
-            write_derived(run, pipeline.failures)
+            write_derived(run, pipeline.failures, self._quarantine)
         infra = {
-            evaluation.instance_id: evaluation.reason
+            evaluation.instance_id: evaluation.reason or evaluation.strict_reason
             for evaluation in (run.evaluation_of(instance.instance_id) for instance in self.instances)
-            if evaluation is not None and evaluation.verdict is Verdict.INFRA_ERROR
+            if evaluation is not None and Verdict.INFRA_ERROR in {evaluation.verdict, evaluation.strict}
         }
         return Outcome(run.folder, pipeline.failures, infra)
 
@@ -153,6 +156,10 @@ class Work:
             parts.sandbox = await anyio.to_thread.run_sync(open_sandbox, self.config, run.folder)
             images = sorted({instance.image for instance in self.pending(run)})
             await anyio.to_thread.run_sync(parts.sandbox.check, images)
+            if parts.sandbox.machine() not in run.machines:
+                run.machines.append(parts.sandbox.machine())
+            if self.config.reuse:
+                parts.verdicts = await anyio.to_thread.run_sync(Verdicts, self.config.verdicts_folder())
 
     def _manifest(self) -> RunManifest:
         given = self._predictions
@@ -284,6 +291,18 @@ def gold_predictions(source: DatasetSource) -> Predictions:
     """The answers as predictions (`--predictions gold`)."""
     ids = [instance.instance_id for instance in source.instances()]
     return Predictions("gold", {name: source.oracle(name).patch for name in ids})
+
+
+def rows_of(run: Run, dataset: str | None = None) -> DatasetSource:
+    """The rows of a run's instances as its dataset, or another one, has them now."""
+    config = RunConfig(**run.manifest.config)
+    everything = {"instances": (), "repo": (), "difficulty": (), "limit": None, "shard": ""}
+    return open_source(config.model_copy(update={**everything, **({"dataset": dataset} if dataset else {})}))
+
+
+def open_quarantine(config: RunConfig) -> Quarantine | None:
+    """The configured quarantine, or none. Raises `InputError` with the file's name and the remedy."""
+    return read_quarantine(Path(config.quarantine)) if config.quarantine else None
 
 
 def check_disk(folders: Iterable[Path]) -> None:

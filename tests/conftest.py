@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +22,19 @@ PLAIN_VOTE = {"tests": 0, "test_samples": 0, "regression": "off", "evaluate": "s
 """What turns the demo's selection by tests off."""
 
 ROOT = Path(__file__).parent.parent
+
+
+_CACHE = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A cache of this session's own, for subprocesses too: no verdict of another run may stand in for a container."""
+    config.stash[_CACHE] = Path(tempfile.mkdtemp(prefix="swerl-eval-tests-"))
+    os.environ["SWERL_EVAL_CACHE"] = str(config.stash[_CACHE])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[_CACHE], ignore_errors=True)
 
 
 @pytest.fixture
@@ -64,5 +80,6 @@ def demo_config(mirrors: Path, tmp_path: Path) -> RunConfig:
     """The bundled suite with recorded answers and the plain vote, into a folder of the test's own."""
     from swerl_eval.demo.setup import demo_settings
 
-    own = {"repositories": str(mirrors), "results": str(tmp_path / "results"), "workers": 2}
+    # without the cache of verdicts: what tests count are containers
+    own = {"repositories": str(mirrors), "results": str(tmp_path / "results"), "workers": 2, "reuse": False}
     return RunConfig(**{**demo_settings(), **PLAIN_VOTE, **own})

@@ -32,6 +32,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.prompts": ("swerl_eval.core.errors", "swerl_eval.core.diffs"),
     "swerl_eval.store": ("swerl_eval.core.errors", "swerl_eval.core.types", "swerl_eval.core.diffs"),
     "swerl_eval.grading": ("swerl_eval.core.types",),
+    "swerl_eval.verdicts": (),
     # what stands behind the seams
     "swerl_eval.samplers": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.samplers"),
     "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sources"),
@@ -44,6 +45,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.ports",
         "swerl_eval.progress",
         "swerl_eval.prompts",
+        "swerl_eval.stages",
+        "swerl_eval.store",
+        "swerl_eval.verdicts",
+    ),
+    # over a finished run
+    "swerl_eval.regrade": (
+        "swerl_eval.core",
+        "swerl_eval.grading",
+        "swerl_eval.ports",
         "swerl_eval.stages",
         "swerl_eval.store",
     ),
@@ -68,6 +78,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.sources",
         "swerl_eval.stages",
         "swerl_eval.store",
+        "swerl_eval.verdicts",
     ),
     "swerl_eval.demo": (
         "swerl_eval.compose",
@@ -94,6 +105,11 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("swerl_eval.stages.draw", "swerl_eval.progress"): "counts answers as they come",
     ("swerl_eval.stages.draw", "swerl_eval.store"): "stores each answer at once, so that a kill loses none",
     ("swerl_eval.stages.evaluate", "swerl_eval.grading"): "the official verdict",
+    ("swerl_eval.reports.circumstances", "swerl_eval.store"): "as above",
+    ("swerl_eval.reports.quarantine", "swerl_eval.store"): "writes its file as the records' reports are written",
+    ("swerl_eval.stages.remember", "swerl_eval.grading"): "what of a row and of swebench a verdict depends on",
+    ("swerl_eval.stages.remember", "swerl_eval.verdicts"): "knows verdicts again by what they depend on",
+    ("swerl_eval.stages.validate", "swerl_eval.progress"): "counts containers",
     ("swerl_eval.reports.testing", "swerl_eval.store"): "reports are made from the records of a run folder",
     ("swerl_eval.stages.control", "swerl_eval.grading"): "the official grading, of the control run",
     ("swerl_eval.stages.examine", "swerl_eval.grading"): "swebench's parsers of test output",

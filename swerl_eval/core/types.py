@@ -390,3 +390,22 @@ class Evaluation:
     def resolved(self) -> bool:
         """Whether this counts as solved."""
         return self.verdict is Verdict.RESOLVED
+
+    def settled(self, *, strict: bool) -> bool:
+        """Whether nothing is left to run: no machine failed, and the strict verdict is there where it is asked for."""
+        return self.verdict is not Verdict.INFRA_ERROR and (
+            not strict or self.strict not in {None, Verdict.INFRA_ERROR}
+        )
+
+
+@dataclass(frozen=True)
+class Regrade:
+    """One grading of a run's saved logs after the run (`regrades.jsonl`): what the verdicts rest on since then."""
+
+    dataset_fingerprint: str
+    swebench: str
+    """Version."""
+    graded: int
+    """Verdicts computed from logs."""
+    changed: int
+    """Of these, those that came out otherwise."""
