@@ -6,7 +6,7 @@ import datetime
 import hashlib
 import shutil
 import signal
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,8 @@ from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import InterruptedRunError, PreflightError, SourceError, cause_of
 from swerl_eval.core.examination import TestLimits
-from swerl_eval.core.types import Instance, Limits, Verdict
+from swerl_eval.core.types import Evaluation, Instance, Limits, Verdict
+from swerl_eval.durations import Durations
 from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
 from swerl_eval.ports import Sampler, SamplerSettings, Sandbox, SandboxSettings
 from swerl_eval.progress import Progress
@@ -43,6 +44,7 @@ from swerl_eval.stages.reproduce import ReproduceSettings
 from swerl_eval.stages.trial import EvaluateSettings
 from swerl_eval.store import Run, RunManifest, open_run
 from swerl_eval.verdicts import Verdicts
+from swerl_eval.workers import AT_MOST, Workers
 
 MIN_FREE_BYTES = 2 * 2**30
 """A full disk was seen to turn a whole run into a silent 0 %."""
@@ -116,23 +118,41 @@ class Work:
 
     async def _carry_out(self, run: Run) -> Outcome:
         parts = self._parts()
-        pipeline = Pipeline(run, parts, settings(self.config), self.progress, self.until)
+        workers = Workers(self.config.workers, run.folder / "workers")
+        pipeline = Pipeline(run, parts, settings(self.config), self.progress, workers, self.until)
+        durations = Durations(self.config.cache_folder() / "durations.json")
+        tests = {i.instance_id: self.source.count_tests(i.instance_id) for i in self.instances}
+        order = durations.longest_first(self.instances, tests)
+        already = {evaluation.instance_id for evaluation in self._evaluations(run)}
         try:
             if self.pending(run):
-                await self._open(parts, run)
-            await pipeline.run(self.instances)
+                await self._open(parts, run, order)
+            async with anyio.create_task_group() as group:
+                if parts.sandbox is not None:
+                    workers.fit(parts.sandbox.machine())
+                    group.start_soon(workers.follow, parts.sandbox.pressure)
+                await pipeline.run(order)
+                group.cancel_scope.cancel()
         finally:
             for part in (parts.sampler, parts.test_sampler, parts.sandbox):
                 if part is not None:
                     with anyio.CancelScope(shield=True):
                         await part.aclose()
             write_derived(run, pipeline.failures, self._quarantine)
+        found = list(self._evaluations(run))
+        durations.record({each.instance_id: each.seconds for each in found if each.instance_id not in already})
         infra = {
-            evaluation.instance_id: evaluation.reason or evaluation.strict_reason
-            for evaluation in (run.evaluation_of(instance.instance_id) for instance in self.instances)
-            if evaluation is not None and Verdict.INFRA_ERROR in {evaluation.verdict, evaluation.strict}
+            each.instance_id: each.reason or each.strict_reason
+            for each in found
+            if Verdict.INFRA_ERROR in {each.verdict, each.strict}
         }
         return Outcome(run.folder, pipeline.failures, infra)
+
+    def _evaluations(self, run: Run) -> Iterator[Evaluation]:
+        for instance in self.instances:
+            evaluation = run.evaluation_of(instance.instance_id)
+            if evaluation is not None:
+                yield evaluation
 
     def _parts(self) -> Parts:
         lists, origin = given_files(self.config, self.source, self.instances)
@@ -149,12 +169,13 @@ class Work:
             given_patches=patches,
         )
 
-    async def _open(self, parts: Parts, run: Run) -> None:
+    async def _open(self, parts: Parts, run: Run, order: Sequence[Instance]) -> None:
         """Open what the pending work needs; cheap checks first, so that nothing is paid for in vain."""
         check_disk([self.config.run_folder])
         if self.until == "evaluate" or (self.until == "select" and settings(self.config).testing):
             parts.sandbox = await anyio.to_thread.run_sync(open_sandbox, self.config, run.folder)
-            images = sorted({instance.image for instance in self.pending(run)})
+            pending = {instance.instance_id for instance in self.pending(run)}
+            images = list(dict.fromkeys(each.image for each in order if each.instance_id in pending))
             await anyio.to_thread.run_sync(parts.sandbox.check, images)
             if parts.sandbox.machine() not in run.machines:
                 run.machines.append(parts.sandbox.machine())
@@ -246,7 +267,7 @@ def open_sandbox(config: RunConfig, run_folder: Path) -> Sandbox:
     """The configured sandbox, owned by the run folder so that a later process finds what a crash left."""
     owner = hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
     opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES).open(
-        SandboxSettings(owner, config.workers, parse_size(config.disk), config.cache_folder())
+        SandboxSettings(owner, config.workers or AT_MOST, parse_size(config.disk), config.cache_folder())
     )
     return opened
 
@@ -271,7 +292,6 @@ def settings(config: RunConfig) -> Settings:
         max_tokens=config.max_tokens,
         seed=config.seed,
         requests=config.requests,
-        workers=config.workers,
     )
 
 

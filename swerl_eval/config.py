@@ -109,8 +109,8 @@ class RunConfig(BaseModel):
     """Whether resolved patches are run once more under control, for the strict verdict."""
 
     # -- how fast, and where it goes
-    workers: int = Field(default_factory=lambda: max(1, (os.cpu_count() or 2) * 3 // 4), ge=1)
-    """Containers at a time."""
+    workers: int = Field(default=0, ge=0)
+    """Containers at a time. 0: as many as the engine's machine bears, fewer while it is overloaded."""
     requests: int = Field(default=64, ge=1)
     """Requests in flight at the sampler."""
     disk: str = "none"

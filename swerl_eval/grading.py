@@ -1,4 +1,4 @@
-"""The official specification and grading. The only importer of swebench's harness.
+"""The official specification and grading.
 
 Verdicts are never computed here: `swebench.harness.grading` computes them from the log. What this module adds is the
 ways in which a run can end before there is a log to grade.
@@ -6,7 +6,7 @@ ways in which a run can end before there is a log to grade.
 
 from __future__ import annotations
 
-import os
+import json
 import re
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.types import Oracle, TestPlan, Verdict
+from swerl_eval.harness import harness
 
 REQUIRED_COLUMNS = (
     "instance_id",
@@ -46,12 +47,13 @@ def exit_status_script(oracle: Oracle, before_tests: str = "") -> str:
 
     `before_tests` is a line of shell that stands right before the test command.
     """
-    from swebench.harness.constants import TEST_EXIT_CODE, TEST_EXIT_CODE_VAR
-
+    words = harness().constants
     lines = eval_script(oracle).split("\n")
     start = next((n for n, line in enumerate(lines) if START_MARKER in line), 0)
-    end = next((n for n, line in enumerate(lines) if line.startswith(f'echo "{TEST_EXIT_CODE}')), len(lines))
-    return "\n".join([*lines[:start], before_tests, *lines[start : end + 1], f"exit ${{{TEST_EXIT_CODE_VAR}:-0}}", ""])
+    end = next((n for n, line in enumerate(lines) if line.startswith(f'echo "{words.TEST_EXIT_CODE}')), len(lines))
+    return "\n".join(
+        [*lines[:start], before_tests, *lines[start : end + 1], f"exit ${{{words.TEST_EXIT_CODE_VAR}:-0}}", ""]
+    )
 
 
 def runner(oracle: Oracle) -> tuple[str, ...]:
@@ -63,16 +65,16 @@ def runner(oracle: Oracle) -> tuple[str, ...]:
 
 def statuses(oracle: Oracle, test_output: Path, *, every: bool = False) -> dict[str, str | None]:
     """What a log says of each graded test by its official name (None: nothing), or of `every` test that it names."""
-    from swebench.harness.grading import _resolve_case, get_logs_eval
-
+    official = harness().grading
     spec = _spec(oracle)
-    found: dict[str, str | None] = get_logs_eval(spec, str(test_output))[0] if test_output.exists() else {}
+    found: dict[str, str | None] = official.get_logs_eval(spec, str(test_output))[0] if test_output.exists() else {}
     if every:
         return found
-    keys = {name: _resolve_case(name, found) for name in (*spec.FAIL_TO_PASS, *spec.PASS_TO_PASS)}
+    keys = {name: official._resolve_case(name, found) for name in (*spec.FAIL_TO_PASS, *spec.PASS_TO_PASS)}
     return {name: None if key is None else found[key] for name, key in keys.items()}
 
 
+_GRADED = ("FAIL_TO_PASS", "PASS_TO_PASS")
 _NOISE = re.compile(r"#!|set -|git (status|show)\b|git .*\bdiff\b|git config .*safe\.directory|: '|$")
 _EDITABLE_INSTALL = re.compile(r"\bpip install\b.*\s-e\b")
 _NAMED_TEST = re.compile(r"[A-Za-z_][\w./\[\]-]*")
@@ -102,13 +104,17 @@ def test_plan(row: Mapping[str, Any]) -> TestPlan:
 
 def parse_tests(plan: TestPlan, output: str) -> dict[str, str]:
     """Status by test name (PASSED, FAILED, ERROR, SKIPPED, XFAIL), read by swebench's parser."""
-    quiet_swebench()
-    from swebench.harness.log_parsers import PARSER_REGISTRY
     from swebench.types import TestSpec
 
     spec = TestSpec(plan.instance_id, "", [], plan.repo, plan.version, [], [], plan.log_parser)
-    found: dict[str, str] = PARSER_REGISTRY[plan.log_parser](output, spec)
+    found: dict[str, str] = harness().log_parsers.PARSER_REGISTRY[plan.log_parser](output, spec)
     return found
+
+
+def count_tests(row: Mapping[str, Any]) -> int:
+    """How many tests decide on a row."""
+    lists = (json.loads(found) if isinstance(found := row[key], str) else found for key in _GRADED)
+    return sum(map(len, lists))
 
 
 def image_assets(oracle: Oracle) -> list[dict[str, Any]]:
@@ -122,10 +128,8 @@ def grade(oracle: Oracle, patch: str | None, test_output: Path) -> dict[str, Any
 
     A patch of None grades as `patch_is_None`.
     """
-    from swebench.harness.grading import get_eval_report
-
     prediction = {"instance_id": oracle.instance_id, "model_name_or_path": "", "model_patch": patch}
-    report = get_eval_report(_spec(oracle), prediction, str(test_output), include_tests_status=True)
+    report = harness().grading.get_eval_report(_spec(oracle), prediction, str(test_output), include_tests_status=True)
     entry: dict[str, Any] = report[oracle.instance_id]
     return entry
 
@@ -160,19 +164,10 @@ def timeout_notice(seconds: float) -> str:
 
 def failure_reason(*logs: Path) -> tuple[str, bool] | None:
     """Swebench's guess why there is nothing to grade: the reason, and whether it surely is the environment."""
-    from swebench.harness.infra_failure import TIER_ENVIRONMENT, classify_logs
-
-    found = classify_logs(*logs)
-    return None if found is None else (found[0], found[1] == TIER_ENVIRONMENT)
-
-
-def quiet_swebench() -> None:
-    """Keep swebench's import from reading a `.env` file of whatever folder the user stands in."""
-    os.environ.setdefault("PYTHON_DOTENV_DISABLED", "1")
+    official = harness().infra_failure
+    found = official.classify_logs(*logs)
+    return None if found is None else (found[0], found[1] == official.TIER_ENVIRONMENT)
 
 
 def _spec(oracle: Oracle) -> Any:
-    quiet_swebench()
-    from swebench.harness.utils import make_test_spec
-
-    return make_test_spec(oracle.row)
+    return harness().utils.make_test_spec(oracle.row)

@@ -7,6 +7,7 @@ the requests and the containers in flight, so the model works on one instance wh
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +43,7 @@ from swerl_eval.stages.select import select
 from swerl_eval.stages.trial import EvaluateSettings, Trial
 from swerl_eval.store import Run
 from swerl_eval.verdicts import Verdicts
+from swerl_eval.workers import Workers
 
 STAGES = ("localize", "repair", "reproduce", "regress", "examine", "select", "evaluate")
 TESTING = frozenset({"reproduce", "regress", "examine"})
@@ -66,8 +68,6 @@ class Settings:
     seed: int
     requests: int
     """In flight at the sampler."""
-    workers: int
-    """Containers in flight."""
 
     @property
     def testing(self) -> bool:
@@ -98,14 +98,17 @@ class Parts:
 class Pipeline:
     """One run of the method over the instances of a source."""
 
-    def __init__(self, run: Run, parts: Parts, settings: Settings, progress: Progress, until: str = "evaluate") -> None:
+    def __init__(
+        self, run: Run, parts: Parts, settings: Settings, progress: Progress, workers: Workers, until: str = "evaluate"
+    ) -> None:
         self._run = run
         self._parts = parts
         self._settings = settings
         self._progress = progress
         self._stages = STAGES[: STAGES.index(until) + 1]
         self._requests = anyio.CapacityLimiter(settings.requests)
-        self._containers = anyio.CapacityLimiter(settings.workers)
+        self._workers = workers
+        self._containers = workers.limiter
         self.failures: dict[str, str] = {}
         """Instances that could not be worked on, and why; a resume tries them again."""
 
@@ -114,7 +117,7 @@ class Pipeline:
         self._progress.total = len(instances)
         # Enough instances at once to keep both the sampler and the containers busy; more would only hold memory.
         asking = math.ceil(self._settings.requests / min(self._settings.repair.samples, 16))
-        in_flight = anyio.CapacityLimiter(asking + 2 * self._settings.workers)
+        in_flight = anyio.CapacityLimiter(asking + 2 * self._workers.most)
         async with anyio.create_task_group() as group:
             for instance in instances:
                 await in_flight.acquire_on_behalf_of(instance.instance_id)
@@ -302,10 +305,12 @@ class Pipeline:
     async def _evaluate_in_container(self, evaluator: Remembering, trial: Trial) -> Evaluation:
         async with self._containers:
             self._progress.containers += 1
+            begun = time.monotonic()
             try:
                 return await evaluator.evaluate(trial)
             finally:
                 self._progress.containers -= 1
+                self._run.event(trial.instance.instance_id, "evaluate", "worker free", seconds=time.monotonic() - begun)
 
     async def scored(self, instance: Instance) -> None:
         """The reward of every sample, beside its verdict."""

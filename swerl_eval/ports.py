@@ -129,6 +129,10 @@ class Sandbox(Protocol):
         """What jobs run on."""
         ...
 
+    def pressure(self) -> float | None:
+        """How loaded the machine is that jobs run on; above 1 they slow each other down. None: it cannot be told."""
+        ...
+
     def check(self, images: Sequence[str]) -> None:
         """Raise `SandboxError` when jobs on these images could not be run, before anything is paid for."""
         ...

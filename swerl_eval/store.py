@@ -233,9 +233,10 @@ class Run:
         if self._lock is not None:
             self._lock.release()
 
-    def event(self, instance_id: str, stage: str, what: str) -> None:
+    def event(self, instance_id: str, stage: str, what: str, **details: float) -> None:
         """Add a line to the timeline. Times are for people; no result depends on them."""
         line = {"time": round(time.time(), 3), "instance_id": instance_id, "stage": stage, "event": what}
+        line |= {name: round(value, 3) for name, value in details.items()}
         self._events.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
         self._events.flush()
 

@@ -31,8 +31,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.progress": (),
     "swerl_eval.prompts": ("swerl_eval.core.errors", "swerl_eval.core.diffs"),
     "swerl_eval.store": ("swerl_eval.core.errors", "swerl_eval.core.types", "swerl_eval.core.diffs"),
-    "swerl_eval.grading": ("swerl_eval.core.types",),
     "swerl_eval.verdicts": (),
+    "swerl_eval.workers": ("swerl_eval.core.types",),
+    "swerl_eval.durations": ("swerl_eval.core.types", "swerl_eval.store"),
+    "swerl_eval.harness": (),
+    "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.harness"),
     # what stands behind the seams
     "swerl_eval.samplers": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.samplers"),
     "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sources"),
@@ -48,6 +51,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.stages",
         "swerl_eval.store",
         "swerl_eval.verdicts",
+        "swerl_eval.workers",
     ),
     # over a finished run
     "swerl_eval.regrade": (
@@ -66,6 +70,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval",
         "swerl_eval.config",
         "swerl_eval.core",
+        "swerl_eval.durations",
         "swerl_eval.grading",
         "swerl_eval.pipeline",
         "swerl_eval.ports",
@@ -79,6 +84,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.stages",
         "swerl_eval.store",
         "swerl_eval.verdicts",
+        "swerl_eval.workers",
     ),
     "swerl_eval.demo": (
         "swerl_eval.compose",
@@ -93,6 +99,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
 """What the modules below a name may import of this package: modules, or folders with all below them."""
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
+    ("swerl_eval.sources.datasets", "swerl_eval.harness"): "rows of a hub are loaded by swebench",
     ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
     ("swerl_eval.reports.derived", "swerl_eval.store"): "reports are made from the records of a run folder",
     ("swerl_eval.reports.experiments", "swerl_eval.store"): "as above",
@@ -131,7 +138,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "vllm": {"swerl_eval.samplers.vllm_engine": False},
     "transformers": {"swerl_eval.samplers.vllm_engine": False},
     "torch": {},
-    "swebench": {"swerl_eval.grading": False, "swerl_eval.sources.datasets": False},
+    "swebench": {"swerl_eval.harness": False, "swerl_eval.grading": False, "swerl_eval.sources.datasets": False},
     "datasets": {},
     "pandas": {},
     "trl": {},
@@ -269,7 +276,7 @@ def test_the_reader_of_imports_sees_all_kinds_of_them() -> None:
     seen = {(found.importer, found.target, found.lazy) for found in imports()}
     assert ("swerl_eval.compose", "swerl_eval.sandboxes", False) in seen
     assert ("swerl_eval.reports.official", "swerl_eval.grading", False) in seen
-    assert ("swerl_eval.grading", "swebench.harness.grading", True) in seen
+    assert ("swerl_eval.harness", "swebench.harness.grading", True) in seen
     assert ("swerl_eval.cli.app", "swerl_eval.cli.work", True) in seen
     assert ("swerl_eval", "swerl_eval.core", True) in seen
     assert [found.target for found in imports() if found.typing_only] == ["swerl_eval.config"]
@@ -403,7 +410,7 @@ def _environment_uses(module: str) -> Iterator[tuple[ast.AST, str]]:
 
 def test_only_the_configuration_reads_the_environment() -> None:
     # a write: keeps swebench's import from reading a .env file of whatever folder the user stands in
-    exception = ("swerl_eval.grading", "os.environ.setdefault")
+    exception = ("swerl_eval.harness", "os.environ.setdefault")
     uses = [(module, node, text) for module in modules() for node, text in _environment_uses(module)]
     violations = [
         f"{place(module, node)}: {text}"
@@ -411,14 +418,14 @@ def test_only_the_configuration_reads_the_environment() -> None:
         if module != "swerl_eval.config" and (module, text) != exception
     ]
     assert not violations, listed(violations)
-    assert [module for module, _, text in uses if (module, text) == exception] == ["swerl_eval.grading"]
+    assert [module for module, _, text in uses if (module, text) == exception] == ["swerl_eval.harness"]
     assert {text for module, _, text in uses if module == "swerl_eval.config"} == {"os.environ.get"}
 
 
 def test_only_the_command_line_prints_and_exits() -> None:
     violations = []
     for module in modules():
-        if within(module, "swerl_eval.cli"):
+        if within(module, "swerl_eval.cli") or within(module, "swerl_eval.inside"):
             continue
         for node in ast.walk(tree_of(module)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "exit", "quit", "sys.exit", "input"}:

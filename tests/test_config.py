@@ -106,7 +106,7 @@ def test_an_unknown_key_of_the_file_is_named_with_the_file_and_what_was_meant(tm
         ({"timeout": 0}, "timeout: Input should be greater than 0"),
         ({"timeout": float("inf")}, "timeout: Input should be a finite number"),
         ({"temperature": float("nan")}, "temperature: Input should be a finite number"),
-        ({"workers": 0}, "workers: Input should be greater than or equal to 1"),
+        ({"workers": -1}, "workers: Input should be greater than or equal to 0"),
         ({"network": "host"}, "network: String should match pattern '^(bridge|none)$'"),
         ({"memory": "lots"}, "memory: Value error, 'lots' is not a size; write it as 512m or 8g"),
         ({"seed": "x"}, "seed: Input should be a valid integer, unable to parse string as an integer"),
@@ -117,10 +117,10 @@ def test_a_bad_value_is_named_by_its_key_and_what_would_do(options: dict[str, An
 
 
 def test_all_bad_values_are_named_at_once(tmp_path: Path) -> None:
-    file = written(tmp_path, "samples = 0\nworkers = 0\n")
+    file = written(tmp_path, "samples = 0\nworkers = -1\n")
     assert complaint(file=file) == (
         f"{file}: samples: Input should be greater than or equal to 1; "
-        "workers: Input should be greater than or equal to 1"
+        "workers: Input should be greater than or equal to 0"
     )
 
 
@@ -185,7 +185,8 @@ def test_a_file_that_is_not_there_or_no_toml_is_named(tmp_path: Path) -> None:
 def test_the_identity_leaves_out_what_only_decides_speed_and_place() -> None:
     assert set(RunConfig().identity()) == set(RunConfig.model_fields) - SPEED_ONLY
     assert {
-        "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission",
+        "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
+        "quarantine",
     } == SPEED_ONLY  # fmt: skip
 
 
@@ -197,6 +198,7 @@ OTHER_VALUES: dict[str, Any] = {
     "localization_samples": 9, "max_files": 9, "max_input_tokens": 9, "thinking": False, "prompts": "p", "seed": 9,
     "engine": {"dtype": "x"}, "sandbox": "scripted", "timeout": 9.0, "memory": "9g", "cpus": 9.0, "pids": 9,
     "network": "none", "workers": 999, "requests": 9, "results": "r", "run_id": "r", "submission": {"name": "x"},
+    "disk": "9g", "reuse": False, "quarantine": "q", "written": "9g", "strict": "off",
     "cache": "c", "tests": 9, "test_samples": 9, "test_model": "t", "regression": "on", "evaluate": "all",
     "script_timeout": 9.0, "regression_files": 9, "regression_seconds": 9.0,
 }  # fmt: skip

@@ -21,6 +21,7 @@ from swerl_eval.reports.derived import write_derived
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.sources.handed_in import Predictions
 from swerl_eval.store import Run
+from swerl_eval.workers import Workers
 
 EXPECTED_CHOICE = {
     "demo__inkwell-1": 1,
@@ -64,7 +65,7 @@ def passing(job: Job) -> Reply:
 async def carry_out(config: RunConfig, sandbox: ScriptedSandbox, run: Run, sampler: Sampler | None = None) -> Pipeline:
     work = Work(config)
     parts = Parts(work.source, work.prompts, sampler or open_sampler(config, work.source), sandbox)
-    pipeline = Pipeline(run, parts, settings(config), Progress())
+    pipeline = Pipeline(run, parts, settings(config), Progress(), Workers(2))
     await pipeline.run(work.instances)
     return pipeline
 
@@ -167,7 +168,7 @@ async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_con
     work.source.snapshot = snapshot  # type: ignore[method-assign]
     with work.open_run() as run:
         parts = Parts(work.source, work.prompts, open_sampler(demo_config, work.source), ScriptedSandbox(reply=passing))
-        pipeline = Pipeline(run, parts, settings(demo_config), Progress())
+        pipeline = Pipeline(run, parts, settings(demo_config), Progress(), Workers(2))
         await pipeline.run(work.instances)
         report = write_derived(run, pipeline.failures)
     assert pipeline.failures == {"demo__ledgerly-1": "no repository"}
@@ -214,7 +215,7 @@ def test_given_patches_skip_the_stages_before_evaluation(demo_config: RunConfig)
 
 
 def _no_preflight(work: Work) -> object:
-    async def opened(parts: Parts, run: Run) -> None:
+    async def opened(parts: Parts, run: Run, order: list[Instance]) -> None:
         parts.sandbox = ScriptedSandbox(reply=passing)
 
     return opened
@@ -241,7 +242,7 @@ async def test_another_model_may_write_the_tests(demo_config: RunConfig) -> None
     sandbox = ScriptedSandbox(reply=passing)
     with work.open_run() as run:
         parts = Parts(work.source, work.prompts, repairs, sandbox, tests)
-        await Pipeline(run, parts, settings(config), Progress()).run(work.instances)
+        await Pipeline(run, parts, settings(config), Progress(), Workers(2)).run(work.instances)
         outcomes = {test.outcome for test in run.reproductions.values() if test.script}
     assert {request.stage for request in repairs.requests} == {"localize", "repair"}
     assert {request.stage for request in tests.requests} == {"guide", "reproduce"}

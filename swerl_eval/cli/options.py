@@ -48,12 +48,13 @@ SHARED: dict[str, Any] = {
     "temperature": _option(float, _MODEL, "Of sampling."),
     "max_tokens": _option(int, _MODEL, "Output tokens of one answer."),
     "seed": _option(int, _MODEL, "Everything random follows from it."),
-    "workers": _option(int, _HOW, "Containers at a time.", "--workers", "-j"),
+    "workers": _option(int, _HOW, "Containers at a time; default: what the machine bears.", "--workers", "-j"),
     "timeout": _option(float, _HOW, "Seconds for one evaluation."),
     "no_cache": _option(
         bool, _HOW, "Run every patch; neither take verdicts from the cache nor keep any.", "--no-cache"
     ),
     "network": _option(str, _HOW, "Of evaluations: bridge, as the official harness has it, or none."),
+    "strict": _option(str, _HOW, "on or off: run resolved patches under control too."),
     "results": _option(str, _WHERE, "Folder that runs go to."),
     "run_id": _option(str, _WHERE, "Name of the run; default: made from the settings."),
     "config": Annotated[
@@ -74,7 +75,7 @@ SAMPLING = (
     "repositories", "sampler", "model", "base_url", "answers", "samples", "localization", "tests", "regression",
     "test_model", "prompts", "temperature", "max_tokens", "seed",
 )  # fmt: skip
-SANDBOX = ("workers", "timeout", "network", "evaluate", "no_cache")
+SANDBOX = ("workers", "timeout", "network", "evaluate", "strict", "no_cache")
 PLACE = ("results", "run_id", "config", "overrides")
 
 Command = Callable[..., None]

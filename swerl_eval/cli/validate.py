@@ -24,6 +24,7 @@ from swerl_eval.reports.quarantine import write_quarantine
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.validate import KINDS, Validator
+from swerl_eval.workers import Workers
 
 
 def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) -> int:
@@ -55,7 +56,9 @@ async def _validate(
 ) -> tuple[list[Soundness], Machine]:
     sandbox = open_sandbox(config, folder)
     evaluator = Evaluator(sandbox, settings(config).evaluate)
-    validator = Validator(evaluator, anyio.CapacityLimiter(config.workers), progress, folder / "logs", repeat)
+    workers = Workers(config.workers)
+    workers.fit(sandbox.machine())
+    validator = Validator(evaluator, workers.limiter, progress, folder / "logs", repeat)
     try:
         return await validator.run(source.instances(), source.oracle), sandbox.machine()
     finally:

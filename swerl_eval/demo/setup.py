@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -47,7 +46,6 @@ def demo_settings() -> dict[str, Any]:
         "regression": "on",
         "evaluate": "all",  # so that the table can show what the plain vote would have given
         "script_timeout": 5.0,
-        "workers": os.cpu_count() or 2,
         "run_id": "demo",
         "timeout": 120.0,
     }

@@ -10,6 +10,7 @@ Not covered: a kernel or engine exploit (the kernel is shared), and what the net
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 import threading
@@ -40,6 +41,8 @@ END_GRACE = 20.0
 KILLED = 137
 DISK_CHECK_SECONDS = 3.0
 """Between two looks at what a container has written. The engine walks its files for it."""
+NO_MEMORY = 10.0
+"""Pressure of a machine that is nearly out of memory."""
 DISK_RESERVE = 64 * 2**20
 """Less than this free on the engine's disk is full."""
 
@@ -78,6 +81,17 @@ class DockerSandbox:
     def machine(self) -> Machine:
         """The engine, and the machine it runs on."""
         return self._machine
+
+    def pressure(self) -> float | None:
+        """Processes that want a core, for each core, over the last minute; high where memory runs out."""
+        if self._root is None:
+            return None
+        try:
+            available = Path("/proc/meminfo").read_text(encoding="ascii").partition("MemAvailable:")[2].split()[0]
+            short_of_memory = int(available) * 1024 < self._machine.memory / 16
+        except (OSError, IndexError, ValueError):
+            return None
+        return NO_MEMORY if short_of_memory else os.getloadavg()[0] / self._cpus
 
     def remove_leftovers(self) -> int:
         """Remove containers that a crashed process left; returns how many."""

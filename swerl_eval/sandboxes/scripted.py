@@ -42,6 +42,10 @@ class ScriptedSandbox:
         """No machine at all."""
         return Machine("scripted", "none", 1.0, 0)
 
+    def pressure(self) -> float | None:
+        """Nothing runs."""
+        return None
+
     def check(self, images: Sequence[str]) -> None:
         """Needs no image."""
 

@@ -32,6 +32,7 @@ from swerl_eval.reports.derived import write_derived
 from swerl_eval.reports.summary import build_report
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.store import Run
+from swerl_eval.workers import Workers
 
 MODEL, SAFE_MODEL, RUN_ID = "org/model-7b", "org__model-7b", "nightly"
 VERDICTS = {
@@ -105,7 +106,7 @@ def make_run(config: RunConfig, until: str = "evaluate") -> Path:
     parts = Parts(work.source, work.prompts, sampler=open_sampler(config, work.source), sandbox=sandbox)
     begun = [instance for instance in work.instances if VERDICTS[instance.instance_id] != "missing"]
     with work.open_run() as run:
-        pipeline = Pipeline(run, parts, settings(config), work.progress, until)
+        pipeline = Pipeline(run, parts, settings(config), work.progress, Workers(1), until)
         anyio.run(pipeline.run, begun)
         assert pipeline.failures == {}
         write_derived(run)
