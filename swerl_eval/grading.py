@@ -138,6 +138,7 @@ def specification(oracle: Oracle) -> dict[str, Any]:
     """What of a row decides how a log is graded."""
     spec = _spec(oracle)
     return {
+        "instance_id": spec.instance_id,  # a few parsers look at it
         "FAIL_TO_PASS": list(spec.FAIL_TO_PASS),
         "PASS_TO_PASS": list(spec.PASS_TO_PASS),
         "log_parser": spec.log_parser,

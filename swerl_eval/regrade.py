@@ -8,8 +8,12 @@ saved logs of the control run.
 from __future__ import annotations
 
 import dataclasses
+import math
+import multiprocessing
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +21,15 @@ from swerl_eval import grading
 from swerl_eval.core.diffs import files_touched, sha256
 from swerl_eval.core.types import Evaluation, Instance, Oracle, Regrade, Verdict
 from swerl_eval.ports import Source
-from swerl_eval.stages.control import strict_verdict_from_logs
+from swerl_eval.stages.control import CONTROL_OUTPUT, strict_verdict_from_logs
 from swerl_eval.stages.evaluate import PATCH, TEST_OUTPUT, touches, write_report
 from swerl_eval.stages.trial import Trial
 from swerl_eval.store import Run
 
+BYTES_EACH = 16 * 2**20
+"""Of logs for a process of its own: less is graded in the time that a process takes to start."""
+EVALUATIONS_EACH = 16
+"""That one process grades at a time."""
 _FROM_LOGS = frozenset({Verdict.RESOLVED, Verdict.UNRESOLVED})
 
 
@@ -55,24 +63,66 @@ def regrade(run: Run, source: Source) -> Regrading:
     begun = time.monotonic()
     found = Regrading()
     instances = {instance.instance_id: instance for instance in source.instances()}
-    oracles: dict[str, Oracle] = {}
+    tasks: dict[str, _Task] = {}
     for stored, logs in _evaluations(run):
-        instance = instances.get(stored.instance_id)
-        if instance is None:
-            found.without[stored.instance_id] = "the dataset has no such instance any more"
+        name = stored.instance_id
+        if name not in instances:
+            found.without[name] = "the dataset has no such instance any more"
         elif not (logs / TEST_OUTPUT).is_file():
-            found.without[stored.instance_id] = f"{logs / TEST_OUTPUT} is gone"
+            found.without[name] = f"{logs / TEST_OUTPUT} is gone"
         else:
-            oracle = oracles.setdefault(stored.instance_id, source.oracle(stored.instance_id))
-            graded = _graded(stored, instance, oracle, logs)
-            found.graded += 1
-            if graded != stored:
-                found.changes.append(Change(stored, graded))
-                write_report(logs, stored.instance_id, graded.report or {})
+            task = tasks.setdefault(name, _Task(instances[name], source.oracle(name)))
+            task.evaluations.append((stored, logs))
+    for graded in _all_graded(list(tasks.values())):
+        found.graded += len(graded)
+        for before, after, logs in graded:
+            if before != after:
+                found.changes.append(Change(before, after))
+                write_report(logs, after.instance_id, after.report or {})
     run.evaluations.append(*(change.after for change in found.changes))
     run.regrades.append(Regrade(source.fingerprint, grading.swebench_version(), found.graded, len(found.changes)))
     found.seconds = time.monotonic() - begun
     return found
+
+
+@dataclass
+class _Task:
+    """The evaluations of one instance."""
+
+    instance: Instance
+    oracle: Oracle
+    evaluations: list[tuple[Evaluation, Path]] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its logs."""
+        found = (logs / name for _, logs in self.evaluations for name in (TEST_OUTPUT, CONTROL_OUTPUT))
+        return sum(path.stat().st_size for path in found if path.is_file())
+
+    def pieces(self) -> list[_Task]:
+        """The same in pieces that several processes can share."""
+        step = EVALUATIONS_EACH
+        pieces = [self.evaluations[start : start + step] for start in range(0, len(self.evaluations), step)]
+        return [_Task(self.instance, self.oracle, piece) for piece in pieces]
+
+
+_Graded = list[tuple[Evaluation, Evaluation, Path]]
+"""Before, after, where the logs are."""
+
+
+def _all_graded(tasks: list[_Task]) -> Iterator[_Graded]:
+    """Each task's evaluations graded; by several processes where there is enough to read for it to pay."""
+    processes = min(os.cpu_count() or 1, math.ceil(sum(task.size for task in tasks) / BYTES_EACH))
+    if processes <= 1:
+        yield from map(_grade_task, tasks)
+        return
+    pieces = [piece for task in tasks for piece in task.pieces()]
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(_grade_task, pieces)
+
+
+def _grade_task(task: _Task) -> _Graded:
+    return [(stored, _graded(stored, task.instance, task.oracle, logs), logs) for stored, logs in task.evaluations]
 
 
 def _evaluations(run: Run) -> Iterator[tuple[Evaluation, Path]]:
