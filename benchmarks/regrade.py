@@ -1,6 +1,6 @@
 """How fast saved logs are graded again, beside swebench's own way over the same logs.
 
-    python benchmarks/regrade.py [--logs 500] [--sizes 8,50,200] [--rounds 3] [--output FILE]
+    python benchmarks/regrade.py [--logs 500] [--sizes 8,200] [--rounds 2] [--output FILE]
 
 Rows and logs are made up, from a seed: what `pytest -rA` prints, half of its lines captured output, half the summary of
 one line a test. Ours is what `swerl-eval report RUN --regrade` does, with and without the saved control runs of the
@@ -63,7 +63,10 @@ def write(folder: Path, size: Size, *, strict: bool) -> None:
     )
     with open_run(folder / RUN, manifest) as run:
         for name in names:
-            tests = [f"tests/test_{rng.randrange(90)}.py::TestModel::test_of_{k}[case-{k % 9}]" for k in range(6000)]
+            tests = [
+                f"tests/test_{rng.randrange(90)}.py::TestModel::test_of_{k}[case-{k % 9}]"
+                for k in range(6 * size.kilobytes + 50)
+            ]
             logs = run.logs(name)
             logs.mkdir(parents=True)
             patch = f"diff --git a/x.py b/x.py\n--- a/x.py\n+++ b/x.py\n@@ -1 +1 @@\n-{name}\n+y\n"
@@ -196,8 +199,8 @@ def main() -> None:
     """Print the table as it grows; write it when it is whole."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--logs", type=int, default=500)
-    parser.add_argument("--sizes", default="8,50,200", help="kilobytes of a log, several with commas")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--sizes", default="8,200", help="kilobytes of a log, several with commas")
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--output", type=Path, help="file to write the table to")
     parser.add_argument("--child", nargs=2, metavar=("WORK", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -205,7 +208,7 @@ def main() -> None:
         work, folder = arguments.child
         print({"ours": ours, "theirs": theirs}[work](Path(folder)))
         return
-    given = {"logs": 500, "sizes": "8,50,200", "rounds": 3}
+    given = {"logs": 500, "sizes": "8,200", "rounds": 2}
     options = "".join(f" --{k} {getattr(arguments, k)}" for k, v in given.items() if getattr(arguments, k) != v)
     command = f"python benchmarks/regrade.py{options}"
     command += f" --output results/{arguments.output.name}" if arguments.output else ""

@@ -135,7 +135,8 @@ class Journal(Generic[Record]):
 
 
 def _line(record: Any) -> bytes:
-    return orjson.dumps({"v": SCHEMA_VERSION, **dataclasses.asdict(record)}, option=orjson.OPT_APPEND_NEWLINE)
+    # the fields as they are: `asdict` would copy all that is below them, and orjson writes dataclasses itself
+    return orjson.dumps({"v": SCHEMA_VERSION, **vars(record)}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _first_line(error: Exception) -> str:
