@@ -68,10 +68,16 @@ def demo_images() -> Iterator[None]:
         client = connect()
     except EngineUnavailableError as error:
         pytest.fail(str(error))
-    before = {container.id for container in client.containers.list(all=True, filters={"label": OWNER_LABEL})}
+    before = {
+        container.id
+        for container in client.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True)
+    }
     prepare(print)
     yield
-    after = {container.id for container in client.containers.list(all=True, filters={"label": OWNER_LABEL})}
+    after = {
+        container.id
+        for container in client.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True)
+    }
     assert after <= before, "the tests left containers behind"
 
 
