@@ -30,6 +30,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.registry import load
 from swerl_eval.reports.derived import write_derived
+from swerl_eval.reports.quarantine import Quarantine, read_quarantine
 from swerl_eval.samplers import SAMPLERS
 from swerl_eval.sandboxes import SANDBOXES
 from swerl_eval.sandboxes.engine import connect
@@ -45,6 +46,7 @@ from swerl_eval.stages.repair import RepairSettings
 from swerl_eval.stages.reproduce import ReproduceSettings
 from swerl_eval.stages.trial import EvaluateSettings
 from swerl_eval.store import Run, RunManifest, open_run
+from swerl_eval.verdicts import Verdicts
 from swerl_eval.workers import AT_MOST, Workers
 
 MIN_FREE_BYTES = 2 * 2**30
@@ -77,6 +79,7 @@ class Work:
         self.config = config
         self.until = until
         self._predictions = predictions
+        self._quarantine = open_quarantine(config)
         self.source = open_source(config)
         self.prompts = load_prompts(config.prompts)
         # opened here so that a wrong name or a missing file is said before a run folder is made
@@ -111,7 +114,7 @@ class Work:
             if self.config.evaluate == "all":
                 return False  # the pipeline knows which candidates are left
             evaluation = run.evaluation_of(instance_id)
-            return evaluation is not None and not evaluation.prevented
+            return evaluation is not None and evaluation.settled(strict=self.config.strict == "on")
         if self.until == "localize":
             return instance_id in run.localizations
         if self.until == "select":
@@ -140,7 +143,7 @@ class Work:
                 if part is not None:
                     with anyio.CancelScope(shield=True):
                         await part.aclose()
-            write_derived(run, pipeline.failures)
+            write_derived(run, pipeline.failures, self._quarantine)
         found = list(self._evaluations(run))
         durations.record({each.instance_id: each.seconds for each in found if each.instance_id not in already})
         infra = {each.instance_id: each.prevented for each in found if each.prevented}
@@ -176,6 +179,10 @@ class Work:
             images = list(dict.fromkeys(each.image for each in order if each.instance_id in pending))
             await anyio.to_thread.run_sync(parts.sandbox.check, images)
             parts.sandbox.prefetch(images)
+            if parts.sandbox.machine() not in run.machines:
+                run.machines.append(parts.sandbox.machine())
+            if self.config.reuse:
+                parts.verdicts = await anyio.to_thread.run_sync(Verdicts, self.config.verdicts_folder())
 
     def _manifest(self) -> RunManifest:
         given = self._predictions
@@ -326,6 +333,18 @@ def gold_predictions(source: DatasetSource) -> Predictions:
     """The answers as predictions (`--predictions gold`)."""
     ids = [instance.instance_id for instance in source.instances()]
     return Predictions("gold", {name: source.oracle(name).patch for name in ids})
+
+
+def rows_of(run: Run, dataset: str | None = None) -> DatasetSource:
+    """The rows of a run's instances as its dataset, or another one, has them now."""
+    config = RunConfig(**run.manifest.config)
+    everything = {"instances": (), "repo": (), "difficulty": (), "limit": None, "shard": ""}
+    return open_source(config.model_copy(update={**everything, **({"dataset": dataset} if dataset else {})}))
+
+
+def open_quarantine(config: RunConfig) -> Quarantine | None:
+    """The configured quarantine, or none. Raises `InputError` with the file's name and the remedy."""
+    return read_quarantine(Path(config.quarantine)) if config.quarantine else None
 
 
 def check_disk(folders: Iterable[Path]) -> None:

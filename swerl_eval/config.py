@@ -125,7 +125,7 @@ class RunConfig(BaseModel):
     submission: dict[str, Any] = Field(default_factory=dict)
     """What exports need and only the submitter knows: name, authors, site, model_display, model_org, os_model, …"""
     cache: str = ""
-    """Folder for clones. Empty: SWERL_EVAL_CACHE, else the user's cache folder."""
+    """Folder for clones and verdicts. Empty: SWERL_EVAL_CACHE, else the user's cache folder."""
 
     @field_validator("shard")
     @classmethod
@@ -152,9 +152,13 @@ class RunConfig(BaseModel):
         return Path(self.results) / (self.run_id or self.default_run_id())
 
     def cache_folder(self) -> Path:
-        """Where clones are kept."""
+        """Where clones and verdicts are kept."""
         chosen = self.cache or os.environ.get("SWERL_EVAL_CACHE", "")
         return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("swerl-eval")
+
+    def verdicts_folder(self) -> Path:
+        """Where verdicts are kept."""
+        return self.cache_folder() / "verdicts"
 
     def identity(self) -> dict[str, Any]:
         """The settings that a result depends on; a resume must not change one of them."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,25 @@ def grade(oracle: Oracle, patch: str | None, test_output: Path) -> dict[str, Any
     report = harness().grading.get_eval_report(_spec(oracle), prediction, str(test_output), include_tests_status=True)
     entry: dict[str, Any] = report[oracle.instance_id]
     return entry
+
+
+def specification(oracle: Oracle) -> dict[str, Any]:
+    """What of a row decides how a log is graded."""
+    spec = _spec(oracle)
+    return {
+        "instance_id": spec.instance_id,  # a few parsers look at it
+        "FAIL_TO_PASS": list(spec.FAIL_TO_PASS),
+        "PASS_TO_PASS": list(spec.PASS_TO_PASS),
+        "log_parser": spec.log_parser,
+        "eval_type": str(spec.eval_type),
+        "repo": spec.repo,
+        "version": spec.version,
+    }
+
+
+def swebench_version() -> str:
+    """Of the installed package."""
+    return version("swebench")
 
 
 def verdict_of(report: dict[str, Any]) -> Verdict:

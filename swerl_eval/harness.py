@@ -12,7 +12,9 @@ import functools
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import EnumMeta
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -45,7 +47,9 @@ def harness() -> Harness:
     if stand_in:  # what utils loads rows from a hub with; we never ask it to
         sys.modules["datasets"] = _Nothing("datasets")
     try:
-        return _imported()
+        found = _imported()
+        _quicken(found.log_parsers)
+        return found
     finally:
         if stand_in:
             del sys.modules["datasets"]
@@ -61,6 +65,36 @@ def _imported() -> Harness:
         log_parsers=import_module("swebench.harness.log_parsers"),
         utils=import_module("swebench.harness.utils"),
     )
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A member of an enumeration, or all of them at once."""
+
+    value: Any
+
+
+class _Statuses(tuple[_Member, ...]):
+    """swebench's enumeration of test statuses, for parsers that ask of each line whether it begins with one of them.
+
+    Going through its members gives one that stands for all: its value is the tuple of their values, which
+    `startswith` and `endswith` take as well. That is the only use that the parsers make of going through them, and it
+    is where four fifths of the time of grading a long log went.
+    """
+
+    def __new__(cls, members: Sequence[Any]) -> _Statuses:
+        made = super().__new__(cls, [_Member(tuple(member.value for member in members))])
+        for member in members:
+            setattr(made, member.name, _Member(member.value))
+        return made
+
+
+def _quicken(log_parsers: Any) -> None:
+    """Give our own copy of the parsers the quicker enumeration; results are the same (a test compares them)."""
+    for parser in log_parsers.PARSER_REGISTRY.values():
+        names = parser.__globals__
+        if isinstance(names.get("TestStatus"), EnumMeta):
+            names["TestStatus"] = _Statuses(list(names["TestStatus"]))
 
 
 class _Nothing(ModuleType):

@@ -35,12 +35,14 @@ from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.examine import Examiner, Subject
 from swerl_eval.stages.localize import LocalizeSettings, localize
 from swerl_eval.stages.regress import RegressSettings, files_to_run, regress
+from swerl_eval.stages.remember import Remembering
 from swerl_eval.stages.repair import RepairSettings, repair
 from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, reproduce
 from swerl_eval.stages.score import score
 from swerl_eval.stages.select import select
-from swerl_eval.stages.trial import EvaluateSettings
+from swerl_eval.stages.trial import EvaluateSettings, Trial
 from swerl_eval.store import Run
+from swerl_eval.verdicts import Verdicts
 from swerl_eval.workers import Workers
 
 STAGES = ("localize", "repair", "reproduce", "regress", "examine", "select", "evaluate")
@@ -87,6 +89,8 @@ class Parts:
     """File lists that stand in for localization, by instance id."""
     files_origin: str = "model"
     """`model`, `oracle`, or where the given lists came from."""
+    verdicts: Verdicts | None = None
+    """Verdicts that this machine knows already; None: every patch is run."""
     given_patches: Mapping[str, str] | None = None
     """Patches to evaluate as they are, by instance id; no stage before `evaluate` runs then."""
 
@@ -259,14 +263,14 @@ class Pipeline:
         return selection
 
     async def evaluated(self, instance: Instance, selection: Selection) -> Evaluation:
-        """The official verdict. One that the machine's failure prevented is asked for again on a resume."""
+        """The official verdict, and the strict one. What the machine's failure prevented is tried again on a resume."""
         stored = self._run.evaluation_of(instance.instance_id)
-        if stored is not None and not stored.prevented:
+        strict = self._settings.evaluate.strict
+        if stored is not None and stored.settled(strict=strict):
             self._progress.verdicts[stored.verdict.value] += 1
             self._finish(instance, "evaluate", resumed=True)
             return stored
         self._run.event(instance.instance_id, "evaluate", "start")
-        strict = self._settings.evaluate.strict
         evaluation = await self._verdict(instance, selection.patch, self._run.logs(instance.instance_id), strict=strict)
         self._progress.verdicts[evaluation.verdict.value] += 1
         self._finish(instance, "evaluate", resumed=False)
@@ -280,23 +284,33 @@ class Pipeline:
             for candidate in _unique(candidates).values():
                 digest = sha256(candidate.patch)
                 stored = self._run.evaluations.get((instance.instance_id, digest))
-                if stored is None or stored.prevented:
-                    logs = self._run.logs(instance.instance_id) / "candidates" / digest[:12]
+                if stored is None or not stored.settled(strict=False):
+                    logs = self._run.candidate_logs(instance.instance_id, digest)
                     group.start_soon(self._verdict, instance, candidate.patch, logs)
 
     async def _verdict(self, instance: Instance, patch: str, logs: Path, *, strict: bool = False) -> Evaluation:
-        oracle = self._parts.source.oracle(instance.instance_id)
-        evaluator = Evaluator(self._sandbox, replace(self._settings.evaluate, strict=strict))
+        trial = Trial(instance, self._parts.source.oracle(instance.instance_id), patch, logs)
+        evaluator = Remembering(
+            Evaluator(self._sandbox, replace(self._settings.evaluate, strict=strict)), self._parts.verdicts
+        )
+        evaluation = await evaluator.recall(trial)
+        if evaluation is not None:
+            self._run.event(instance.instance_id, "evaluate", f"from the cache: {evaluation.patch_sha256[:12]}")
+            self._progress.remembered += 1
+        else:
+            evaluation = await self._evaluate_in_container(evaluator, trial)
+        self._run.evaluations.append(evaluation)
+        return evaluation
+
+    async def _evaluate_in_container(self, evaluator: Remembering, trial: Trial) -> Evaluation:
         async with self._containers:
             self._progress.containers += 1
             begun = time.monotonic()
             try:
-                evaluation = await evaluator.evaluate(instance, oracle, patch, logs)
+                return await evaluator.evaluate(trial)
             finally:
                 self._progress.containers -= 1
-                self._run.event(instance.instance_id, "evaluate", "worker free", seconds=time.monotonic() - begun)
-        self._run.evaluations.append(evaluation)
-        return evaluation
+                self._run.event(trial.instance.instance_id, "evaluate", "worker free", seconds=time.monotonic() - begun)
 
     async def scored(self, instance: Instance) -> None:
         """The reward of every sample, beside its verdict."""

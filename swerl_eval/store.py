@@ -29,6 +29,8 @@ from swerl_eval.core.types import (
     Evaluation,
     Evidence,
     Localization,
+    Machine,
+    Regrade,
     RegressionTests,
     ReproductionTest,
     Reward,
@@ -138,7 +140,8 @@ class Journal(Generic[Record]):
 
 
 def _line(record: Any) -> bytes:
-    return orjson.dumps({"v": SCHEMA_VERSION, **dataclasses.asdict(record)}, option=orjson.OPT_APPEND_NEWLINE)
+    # the fields as they are: `asdict` would copy all that is below them, and orjson writes dataclasses itself
+    return orjson.dumps({"v": SCHEMA_VERSION, **vars(record)}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def _first_line(error: Exception) -> str:
@@ -189,6 +192,8 @@ class Run:
         self.regressions = Journal(folder / "regressions.jsonl", RegressionTests, lambda r: r.instance_id)
         self.evidence = Journal(folder / "evidence.jsonl", Evidence, lambda r: (r.instance_id, r.normal_form))
         self.rewards = Journal(folder / "rewards.jsonl", Reward, lambda r: (r.instance_id, r.index))
+        self.machines = Journal(folder / "machines.jsonl", Machine, lambda r: r)
+        self.regrades = Journal(folder / "regrades.jsonl", Regrade, lambda _: None)
         self._events: Any = None
         self._lock: filelock.FileLock | None = None
 
@@ -204,6 +209,8 @@ class Run:
             self.reproductions,
             self.regressions,
             self.evidence,
+            self.machines,
+            self.regrades,
         )
 
     def evaluation_of(self, instance_id: str) -> Evaluation | None:
@@ -214,6 +221,10 @@ class Run:
     def logs(self, instance_id: str) -> Path:
         """Folder of an instance's logs."""
         return self.folder / "logs" / instance_id
+
+    def candidate_logs(self, instance_id: str, patch_sha256: str) -> Path:
+        """Folder of the logs of a candidate that was not selected."""
+        return self.logs(instance_id) / "candidates" / patch_sha256[:12]
 
     def __enter__(self) -> Run:
         for journal in self._journals:
@@ -251,16 +262,7 @@ def open_run(folder: Path, manifest: RunManifest) -> Run:
     Use as a context manager. Raises `RunLockedError` when another process has it, `RunConflictError` with the settings
     that differ, `UsageError` when the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        message = f"{folder} is being written by another process; wait for it, or choose another --run-id"
-        raise RunLockedError(message) from error
-    except OSError as error:
-        message = f"cannot write the run folder {folder}: {error.strerror}; choose another --results"
-        raise UsageError(message) from error
+    lock = _locked(folder)
     try:
         for unfinished in folder.glob(".*.*"):  # what a kill left of `write_bytes`
             unfinished.unlink()
@@ -276,6 +278,32 @@ def open_run(folder: Path, manifest: RunManifest) -> Run:
     except BaseException:
         lock.release()
         raise
+
+
+def reopen_run(folder: Path) -> Run:
+    """A run folder that is there, for writing, whatever its settings. Raises as `open_run` does."""
+    read_manifest(folder)
+    lock = _locked(folder)
+    try:
+        return Run(folder).holding(lock)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _locked(folder: Path) -> filelock.FileLock:
+    """The folder, made where it is not there, and its lock."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout as error:
+        message = f"{folder} is being written by another process; wait for it, or choose another --run-id"
+        raise RunLockedError(message) from error
+    except OSError as error:
+        message = f"cannot write the run folder {folder}: {error.strerror}; choose another --results"
+        raise UsageError(message) from error
+    return lock
 
 
 def read_manifest(folder: Path) -> RunManifest:

@@ -23,6 +23,9 @@ PLAIN_VOTE = {"tests": 0, "test_samples": 0, "regression": "off", "evaluate": "s
 
 ROOT = Path(__file__).parent.parent
 
+# A cache of the session's own, for subprocesses too: no verdict of another run may stand in for a container.
+CACHE_FOLDER = Path(tempfile.mkdtemp(prefix="swerl-eval-tests-cache-"))
+os.environ["SWERL_EVAL_CACHE"] = str(CACHE_FOLDER)
 # Temporary files of this process and of those it starts go to a folder of the session's own; pytest's stay where they
 # were, so that it keeps those of the last sessions.
 os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
@@ -31,8 +34,9 @@ os.environ["TMPDIR"] = tempfile.tempdir = str(SESSION_FOLDER)
 
 
 def pytest_unconfigure() -> None:
-    """The session's folder goes, with whatever a failed session left in it."""
-    shutil.rmtree(SESSION_FOLDER, ignore_errors=True)
+    """The session's folders go, with whatever a failed session left in them."""
+    for folder in (SESSION_FOLDER, CACHE_FOLDER):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -83,5 +87,6 @@ def demo_config(mirrors: Path, tmp_path: Path) -> RunConfig:
     """The bundled suite with recorded answers and the plain vote, into a folder of the test's own."""
     from swerl_eval.demo.setup import demo_settings
 
-    own = {"repositories": str(mirrors), "results": str(tmp_path / "results"), "workers": 2}
+    # without the cache of verdicts: what tests count are containers
+    own = {"repositories": str(mirrors), "results": str(tmp_path / "results"), "workers": 2, "reuse": False}
     return RunConfig(**{**demo_settings(), **PLAIN_VOTE, **own})

@@ -148,3 +148,83 @@ def test_a_locked_run_is_refused(mirrors: Path, tmp_path: Path) -> None:
         done = run("localize", *replayed(mirrors, tmp_path, "--run-id", "r"))
     assert done.returncode == 1
     assert "is being written by another process" in done.stderr
+
+
+def scripted(mirrors: Path, results: Path, *more: object) -> list[object]:
+    """A whole run whose containers run nothing."""
+    return replayed(mirrors, results, "-c", "sandbox=scripted", *more)
+
+
+def test_a_run_says_how_many_verdicts_it_knew_and_no_cache_knows_none(mirrors: Path, tmp_path: Path) -> None:
+    cache = {"SWERL_EVAL_CACHE": str(tmp_path / "cache")}
+    first = run("run", *scripted(mirrors, tmp_path, "--run-id", "a", "--no-cache"), **cache)
+    second = run("run", *scripted(mirrors, tmp_path, "--run-id", "b"), **cache)
+    third = run("run", *scripted(mirrors, tmp_path, "--run-id", "c"), **cache)
+    fourth = run("run", *scripted(mirrors, tmp_path, "--run-id", "d", "--no-cache"), **cache)
+    assert [each.returncode for each in (first, second, third, fourth)] == [0] * 4
+    said = ["verdicts from the cache" in each.stdout for each in (first, second, third, fourth)]
+    assert said == [False, False, True, False]
+    assert "\n8 verdicts from the cache (--no-cache runs every patch)\n" in third.stdout
+    assert b"from the cache" in (tmp_path / "c/events.jsonl").read_bytes()
+    assert b"cache" not in (tmp_path / "c/report.json").read_bytes()
+
+
+def test_logs_are_graded_again_by_other_rows_and_the_changes_are_named(mirrors: Path, tmp_path: Path) -> None:
+    from swerl_eval.sources.datasets import load_rows
+
+    run("run", *scripted(mirrors, tmp_path, "--run-id", "r"))
+    same = run("report", tmp_path / "r", "--regrade")
+    assert same.returncode == 0
+    assert ", 0 changed\n" in same.stderr
+    assert "8 logs graded again in " in same.stderr
+    rows = load_rows(str(SUITE), None)
+    for row in rows:
+        if row["instance_id"] == "demo__waypost-3":
+            row |= {"eval_type": "fail_only"}  # silence is a pass then, where a suite ran at all
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+    log = tmp_path / "r/logs/demo__waypost-3/test_output.txt"
+    log.write_text(">>>>> Start Test Output\nPASSED t.py::x\n>>>>> End Test Output\n")
+    other = run("report", tmp_path / "r", "--regrade", "--dataset", tmp_path / "rows.jsonl", "--format", "json")
+    assert other.returncode == 0
+    assert "demo__waypost-3, patch " in other.stderr
+    assert ": unresolved (strict: unresolved) before, resolved (strict: infra_error) now\n" in other.stderr
+    report = json.loads(other.stdout)
+    assert report["resolved"] == 1
+    assert report == json.loads((tmp_path / "r/report.json").read_bytes())
+    assert report["regraded"]["dataset_fingerprint"] != report["dataset_fingerprint"]
+
+
+def test_a_report_honours_a_quarantine_by_option_or_setting(mirrors: Path, tmp_path: Path) -> None:
+    file = tmp_path / "q.json"
+    file.write_text('{"schema_version": 1, "instances": {"demo__waypost-3": {"reason": "flaky: now and then"}}}')
+    run("run", *scripted(mirrors, tmp_path, "--run-id", "r"))
+    assert "quarantine" not in run("report", tmp_path / "r").stdout
+    done = run("report", tmp_path / "r", "--quarantine", file)
+    assert "Solve rate: 0/9" in done.stdout
+    assert "Without 1 in quarantine (q.json): 0/8" in done.stdout
+    assert "demo__waypost-3: in quarantine: flaky: now and then" in done.stdout
+    own = run("run", *scripted(mirrors, tmp_path, "--run-id", "s", "-c", f"quarantine={file}"))
+    assert "Without 1 in quarantine (q.json): 0/8" in own.stdout
+    assert json.loads((tmp_path / "s/report.json").read_bytes())["without_quarantined"]["total"] == 8
+    file.unlink()
+    gone = run("report", tmp_path / "s")
+    assert gone.returncode == 2
+    assert f"cannot read the quarantine file {file}: No such file" in gone.stderr
+    early = run("run", *scripted(mirrors, tmp_path, "--run-id", "t", "-c", f"quarantine={file}"))
+    assert early.returncode == 2
+    assert not (tmp_path / "t").exists()
+
+
+def test_validate_writes_what_it_found_into_a_quarantine_file(tmp_path: Path) -> None:
+    options = ["--dataset", SUITE, "-i", "demo__waypost-*", "-c", "sandbox=scripted", "--results", tmp_path]
+    done = run("validate", *options, "--repeat", 2, "--quarantine", tmp_path / "mine.json")
+    assert done.returncode == 1
+    assert "0 of 3 instances are valid." in done.stdout
+    assert f"Quarantine: 3 instances in {tmp_path}/mine.json" in done.stdout
+    found = json.loads((tmp_path / "mine.json").read_bytes())
+    reason = {"reason": "invalid: the gold patch does not resolve it", "image_id": "scripted"}
+    assert found["instances"] == {f"demo__waypost-{number}": reason for number in (1, 2, 3)}
+    assert (found["repeat"], found["checked"], found["machine"]["engine"]) == (2, 3, "scripted")
+    assert found["versions"]["swebench"].startswith("5.")
+    run("validate", *options)
+    assert (tmp_path / "validate/quarantine.json").exists()

@@ -8,9 +8,10 @@ import anyio
 import orjson
 import pytest
 
-from swerl_eval import compose
+from swerl_eval import compose, grading
 from swerl_eval.compose import Work, open_sampler, settings
 from swerl_eval.config import RunConfig
+from swerl_eval.core.control import CONTROL_FILE
 from swerl_eval.core.errors import PreflightError, SandboxError, SourceError
 from swerl_eval.core.scripts import PATCH_FILE, TOKEN_FILE
 from swerl_eval.core.types import Instance, Job, JobResult, Outcome, SampleRequest
@@ -21,6 +22,7 @@ from swerl_eval.reports.derived import write_derived
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.sources.handed_in import Predictions
 from swerl_eval.store import Run
+from swerl_eval.verdicts import Verdicts
 from swerl_eval.workers import Workers
 
 EXPECTED_CHOICE = {
@@ -297,3 +299,57 @@ async def test_a_machine_that_fails_while_candidates_are_tested_chooses_nothing_
         assert (await carry_out(config, again, run)).failures == {}
         assert len(run.selections) == 9
     assert {job.name.removesuffix(".tests") for job in again.jobs} == {"demo__waypost-1"}
+
+
+def test_a_second_run_takes_its_verdicts_from_the_cache_and_says_so(demo_config: RunConfig, tmp_path: Path) -> None:
+    config = demo_config.model_copy(update={"sandbox": "scripted", "reuse": True, "cache": str(tmp_path / "cache")})
+    reports = []
+    for run_id, remembered in (("one", 0), ("two", 8), ("two", 0)):
+        work = Work(config.model_copy(update={"run_id": run_id}))
+        with work.open_run() as run:
+            assert work.carry_out(run).complete
+            assert [machine.engine for machine in run.machines.values()] == ["scripted"]
+        assert work.progress.remembered == remembered
+        events = [orjson.loads(line) for line in (run.folder / "events.jsonl").read_bytes().splitlines()]
+        said = [event["instance_id"] for event in events if event["event"].startswith("from the cache: ")]
+        assert len(said) == (0 if run_id == "one" else 8)
+        reports.append((run.folder / "report.json").read_bytes().replace(b'"two"', b'"one"'))
+    assert reports[0] == reports[1] == reports[2]
+    uncached = Work(config.model_copy(update={"run_id": "three", "reuse": False}))
+    with uncached.open_run() as run:
+        uncached.carry_out(run)
+    assert uncached.progress.remembered == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("reuse", [True, False])
+async def test_a_strict_verdict_that_the_machine_prevented_is_tried_again_alone_where_the_official_one_is_known(
+    demo_config: RunConfig, tmp_path: Path, reuse: bool
+) -> None:
+    config = demo_config.model_copy(update={"instances": ("demo__ledgerly-2",)})
+    verdicts = Verdicts(tmp_path / "verdicts") if reuse else None
+    work = Work(config)
+    oracle = work.source.oracle("demo__ledgerly-2")
+    tests = grading.specification(oracle)
+    names = [*tests["FAIL_TO_PASS"], *tests["PASS_TO_PASS"]]
+    log = "\n".join([">>>>> Start Test Output", *(f"PASSED {name}" for name in names), ">>>>> End Test Output", ""])
+
+    class Failing(ScriptedSandbox):
+        async def run(self, job: Job) -> JobResult:
+            if any(path == CONTROL_FILE for path, _ in job.files):
+                self.jobs.append(job)
+                message = "the engine went away"
+                raise SandboxError(message)
+            return await super().run(job)
+
+    for expected in (2, 1 if reuse else 2):
+        sandbox = Failing(lambda job: evaluation_reply(job, log.encode()))
+        with Work(config).open_run() as run:
+            parts = Parts(work.source, work.prompts, open_sampler(config, work.source), sandbox, verdicts=verdicts)
+            await Pipeline(run, parts, settings(config), Progress(), Workers(2)).run(work.instances)
+            report = write_derived(run)
+        assert report["resolved"] == 1
+        assert report["complete"] is False
+        assert report["instances"][0]["strict"] == "infra_error"
+        assert report["instances"][0]["strict_reason"] == "the engine went away"
+        assert len(sandbox.jobs) == expected

@@ -41,7 +41,7 @@ def run(options: dict[str, Any]) -> None:
 
 
 @app.command()
-@taking("workers", "timeout", "network", *PLACE)
+@taking("workers", "timeout", "network", "no_cache", *PLACE)
 def demo(options: dict[str, Any]) -> None:
     """Run the pipeline on the bundled suite with recorded answers; needs Docker, no model and no GPU."""
     from swerl_eval.cli.work import carry_out
@@ -111,23 +111,42 @@ def evaluate(
 
 
 @app.command()
-@taking(*CHOICE, *SANDBOX, *PLACE)
-def validate(options: dict[str, Any]) -> None:
-    """Check instances: the gold patch must resolve each, and no patch at all must not."""
+@taking(*CHOICE, "workers", "timeout", "network", *PLACE)
+def validate(
+    options: dict[str, Any],
+    repeat: Annotated[int, typer.Option("--repeat", help="Times that each is run, to find flaky ones.", min=1)] = 1,
+    quarantine: Annotated[
+        Path | None,
+        typer.Option("--quarantine", help="File for those not to be trusted. Default: quarantine.json in the folder."),
+    ] = None,
+) -> None:
+    """Check instances: the gold patch must resolve each, and no patch at all must not, every time.
+
+    Those that do not are written to a quarantine file, which reports can honour (setting `quarantine`).
+    """
     from swerl_eval.cli.validate import validate_instances
 
-    _exit(validate_instances(resolve(options)))
+    _exit(validate_instances(resolve(options), repeat, quarantine))
 
 
 @app.command()
 def report(
     folder: RunFolder,
     form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    quarantine: Annotated[
+        Path | None, typer.Option("--quarantine", help="File of `validate`: a second rate, without its instances.")
+    ] = None,
+    regrade: Annotated[
+        bool, typer.Option("--regrade", help="First grade the saved logs again, by the dataset and swebench of now.")
+    ] = False,
+    dataset: Annotated[str | None, typer.Option(help="For --regrade: rows from here; default: the run's.")] = None,
 ) -> None:
     """Print a run's report, made anew from its records."""
-    from swerl_eval.cli.work import print_report
+    from swerl_eval.cli.work import print_report, regrade_run
 
-    print_report(folder, form)
+    if regrade:
+        regrade_run(folder, dataset, quarantine)
+    print_report(folder, form, quarantine)
 
 
 @app.command()

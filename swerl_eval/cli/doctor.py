@@ -19,6 +19,7 @@ from swerl_eval.compose import MIN_FREE_BYTES, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SwerlEvalError
 from swerl_eval.sandboxes.engine import connect
+from swerl_eval.verdicts import MOST_BYTES
 
 FINE, MISSING, NOTE = "fine", "missing", "note"
 VERIFIED_IMAGES_BYTES = 120 * 2**30
@@ -38,7 +39,7 @@ class Finding:
 def examine(config: RunConfig) -> int:
     """Print the findings; exit code 1 when something is missing that this configuration needs."""
     checks: list[Callable[[RunConfig], Finding]] = [
-        _python, _docker, _disk, _dataset, _results, _cache, _git, _gpu, _vllm,
+        _python, _docker, _disk, _dataset, _results, _cache, _verdicts, _git, _gpu, _vllm,
     ]  # fmt: skip
     findings = [check(config) for check in checks]
     table = Table("what", "state", "found", "remedy")
@@ -100,6 +101,13 @@ def _results(config: RunConfig) -> Finding:
 
 def _cache(config: RunConfig) -> Finding:
     return _writable("cache", config.cache_folder(), "export SWERL_EVAL_CACHE=FOLDER")
+
+
+def _verdicts(config: RunConfig) -> Finding:
+    folder = config.verdicts_folder()
+    sizes = [path.stat().st_size for path in folder.glob("*/*.tar.gz")]
+    detail = f"{folder}: {len(sizes)} kept, {sum(sizes) / 2**20:.0f} of at most {MOST_BYTES / 2**20:.0f} MiB"
+    return Finding("verdicts", FINE, detail, "remove the folder to forget them" if sizes else "")
 
 
 def _writable(what: str, folder: Path, remedy: str) -> Finding:

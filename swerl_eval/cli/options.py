@@ -50,6 +50,9 @@ SHARED: dict[str, Any] = {
     "seed": _option(int, _MODEL, "Everything random follows from it."),
     "workers": _option(int, _HOW, "Containers at a time; default: what the machine bears.", "--workers", "-j"),
     "timeout": _option(float, _HOW, "Seconds for one evaluation."),
+    "no_cache": _option(
+        bool, _HOW, "Run every patch; neither take verdicts from the cache nor keep any.", "--no-cache"
+    ),
     "network": _option(str, _HOW, "Of evaluations: bridge, as the official harness has it, or none."),
     "strict": _option(str, _HOW, "on or off: run resolved patches under control too."),
     "disk": _option(str, _HOW, "What images may take, such as 100GB; unused ones that this tool pulled make room."),
@@ -73,7 +76,7 @@ SAMPLING = (
     "repositories", "sampler", "model", "base_url", "answers", "samples", "localization", "tests", "regression",
     "test_model", "prompts", "temperature", "max_tokens", "seed",
 )  # fmt: skip
-SANDBOX = ("workers", "timeout", "network", "disk", "evaluate", "strict")
+SANDBOX = ("workers", "timeout", "network", "disk", "evaluate", "strict", "no_cache")
 PLACE = ("results", "run_id", "config", "overrides")
 
 Command = Callable[..., None]
@@ -116,6 +119,8 @@ def resolve(options: dict[str, Any], defaults: dict[str, Any] | None = None) -> 
 
     options = dict(options)
     file, overrides = options.pop("config", None), options.pop("overrides", ())
+    if options.pop("no_cache", False):
+        options["reuse"] = False
     config = load_config(file, overrides, options)
     named = config.model_dump(mode="json", exclude_unset=True)
     below = defaults or {}

@@ -16,28 +16,52 @@ RECORDED = "The answers were RECORDED, not sampled from a model: this shows the 
 
 def print_run(console: Console, report: dict[str, Any]) -> None:
     """The result table: instances, funnel, solve rate."""
-    table = Table(title=Text(report["run_id"]), title_justify="left")
+    # without an outer edge it fits into 80 columns
+    table = Table(title=Text(report["run_id"]), title_justify="left", show_edge=False)
     by_tests = any("plain_vote" in row for row in report["instances"])
-    for column in ("instance", "verdict", *(["plain vote"] if by_tests else []), "votes", "fixed", "kept"):
+    strict = report["strict"] is not None
+    optional = [*(["strict"] if strict else []), *(["plain vote"] if by_tests else [])]
+    for column in ("instance", "verdict", *optional, "votes", "fixed", "kept"):
         table.add_column(column, no_wrap=True)
     for row in report["instances"][:MOST_ROWS]:
-        table.add_row(*_cells(row, by_tests=by_tests))
+        table.add_row(*_cells(row, strict=strict, by_tests=by_tests))
     console.print(table)
     for row in report["instances"][:MOST_ROWS]:
-        if row.get("reason"):
-            console.print(Text(f"{row['instance_id']}: {row['reason']}"))
+        for remark in _remarks(row):
+            console.print(Text(f"{row['instance_id']}: {remark}"))
     if len(report["instances"]) > MOST_ROWS:
         console.print(Text(f"… and {len(report['instances']) - MOST_ROWS} more instances in report.json"))
     for line in summary_lines(report):
         console.print(Text(line))
 
 
-def _cells(row: dict[str, Any], *, by_tests: bool) -> list[Text]:
+def _remarks(row: dict[str, Any]) -> list[str]:
+    """What stands below the table on one instance."""
+    remarks = [row["reason"]] if row.get("reason") else []
+    strict = row.get("strict")
+    if strict is not None and strict != row["verdict"]:
+        remarks.append(f"{row['verdict']} officially, {strict} strictly: {row.get('strict_reason', '')}")
+    remarks += [f"suspicious: {reason}" for reason in row.get("suspicious", [])]
+    if "quarantined" in row:
+        remarks.append(f"in quarantine: {row['quarantined']}")
+    return remarks
+
+
+def _strict_cell(row: dict[str, Any]) -> Text:
+    """Whether the strict verdict bears out a resolved one; empty where there is nothing to bear out."""
+    if row["verdict"] != "resolved":
+        return Text("")
+    word, style = {"resolved": ("yes", "green"), "unresolved": ("no", "red")}.get(str(row.get("strict")), ("?", "red"))
+    return Text(word, style=style)
+
+
+def _cells(row: dict[str, Any], *, strict: bool, by_tests: bool) -> list[Text]:
     tests = row.get("tests", {})
     vote = row.get("plain_vote", {}).get("verdict", "")
     return [
         Text(row["instance_id"]),
         Text(row["verdict"], style=_STYLES.get(row["verdict"], "")),
+        *([_strict_cell(row)] if strict else []),
         *([Text(vote, style=_STYLES.get(vote, ""))] if by_tests else []),
         Text(f"{row['votes']} of {row['valid']}" if row.get("votes") else ""),
         Text(tests.get("FAIL_TO_PASS", "")),
@@ -47,7 +71,6 @@ def _cells(row: dict[str, Any], *, by_tests: bool) -> list[Text]:
 
 def summary_lines(report: dict[str, Any]) -> list[str]:
     """The figures below the table."""
-    low, high = report["interval_95"]
     lines = [RECORDED] if report["recorded"] else []
     sampling, localization = report["sampling"], report["localization"]
     if localization is not None:
@@ -82,8 +105,19 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         )
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in report["verdicts"].items() if count)
     lines.append(f"Verdicts: {verdicts}")
-    lines.append(
-        f"Solve rate: {report['resolved']}/{report['total']} = {100 * report['solve_rate']:.1f} % "
-        f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"
-    )
+    lines.append(f"Solve rate: {_rate(report)}")
+    without = report["without_quarantined"]
+    if without is not None:
+        names = without["quarantined"]
+        lines.append(f"Without {len(names)} in quarantine ({without['file']}): {_rate(without)}")
     return lines
+
+
+def _rate(rates: dict[str, Any]) -> str:
+    """The official figure with its denominator, then the strict one."""
+    low, high = rates["interval_95"]
+    strict = f"; strict: {rates['strict']['resolved']}/{rates['total']}" if rates["strict"] is not None else ""
+    return (
+        f"{rates['resolved']}/{rates['total']} = {100 * rates['solve_rate']:.1f} % "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f}){strict}"
+    )

@@ -14,18 +14,22 @@ from rich.text import Text
 
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.render import RECORDED, print_run
-from swerl_eval.compose import Outcome, Work, gold_predictions, open_source, settings
+from swerl_eval.compose import Outcome, Work, gold_predictions, open_source, rows_of, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
+from swerl_eval.core.types import Evaluation
 from swerl_eval.pipeline import STAGES, TESTING
 from swerl_eval.registry import load
+from swerl_eval.regrade import Change, regrade
 from swerl_eval.reports import EXPORTERS
+from swerl_eval.reports.derived import write_derived
+from swerl_eval.reports.quarantine import Quarantine, read_quarantine
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.testing import seconds_per_candidate
 from swerl_eval.sources.handed_in import Predictions, read_predictions
-from swerl_eval.store import Run
+from swerl_eval.store import Run, reopen_run
 
 
 def carry_out(config: RunConfig, until: str, predictions: Predictions | None = None) -> int:
@@ -68,6 +72,8 @@ def _conclude(outcome: Outcome, until: str, work: Work) -> int:
     if until == "evaluate":
         print_run(console, orjson.loads((outcome.folder / "report.json").read_bytes()))
         _print_test_seconds(console, Run(outcome.folder))
+        if work.progress.remembered:
+            console.print(Text(f"{work.progress.remembered} verdicts from the cache (--no-cache runs every patch)"))
     else:
         console.print(Text(_stage_line(outcome.folder, until, work)))
     for name, reason in {**outcome.failures, **outcome.infra_errors}.items():
@@ -100,17 +106,47 @@ def _print_test_seconds(console: Console, run: Run) -> None:
         console.print(Text(f"Test containers: {total:.2f} s a candidate, {outside:.2f} s of it outside of the tests"))
 
 
-def print_report(folder: Path, form: str) -> None:
+def regrade_run(folder: Path, dataset: str | None, quarantine: Path | None) -> None:
+    """Grade a run's saved logs again, and say on standard error what changed."""
+    with reopen_run(folder) as run:
+        found = regrade(run, rows_of(run, dataset))
+        write_derived(run, quarantine=quarantine_of(run, quarantine))
+    for change in found.changes:
+        sys.stderr.write(f"{change.instance_id}, patch {change.after.patch_sha256[:12]}: {_difference(change)}\n")
+    for name, reason in found.without.items():
+        sys.stderr.write(f"{name}: not graded again: {reason}\n")
+    rate = found.graded / max(found.seconds, 1e-9)
+    sys.stderr.write(
+        f"{found.graded} logs graded again in {found.seconds:.2f} s ({rate:,.0f}/s), {len(found.changes)} changed\n"
+    )
+
+
+def _difference(change: Change) -> str:
+    def said(evaluation: Evaluation) -> str:
+        return evaluation.verdict.value + (f" (strict: {evaluation.strict.value})" if evaluation.strict else "")
+
+    before, after = said(change.before), said(change.after)
+    return f"{before} before, {after} now" if before != after else f"{after} as before, but not test by test"
+
+
+def quarantine_of(run: Run, given: Path | None) -> Quarantine | None:
+    """The quarantine that a report is to honour: the one given, else the run's own setting."""
+    chosen = given or run.manifest.config.get("quarantine")
+    return read_quarantine(Path(chosen)) if chosen else None
+
+
+def print_report(folder: Path, form: str, quarantine: Path | None = None) -> None:
     """A run's report, made anew from its records."""
     if form not in {"table", "json"}:
         message = f"--format {form}: there are table and json"
         raise UsageError(message)
-    report = build_report(Run(folder))
+    run = Run(folder)
+    report = build_report(run, quarantine=quarantine_of(run, quarantine))
     if form == "json":
         sys.stdout.write(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
         print_run(Console(), report)
-        _print_test_seconds(Console(), Run(folder))
+        _print_test_seconds(Console(), run)
 
 
 def export_run(folder: Path, to: str, output: Path | None, details: dict[str, Any]) -> None:

@@ -397,3 +397,20 @@ class Evaluation:
         if self.verdict is Verdict.INFRA_ERROR:
             return self.reason
         return self.strict_reason if self.strict is Verdict.INFRA_ERROR else ""
+
+    def settled(self, *, strict: bool) -> bool:
+        """Whether nothing is left to run: no machine failed, and the strict verdict is there where it is asked for."""
+        return not self.prevented and (not strict or self.strict is not None)
+
+
+@dataclass(frozen=True)
+class Regrade:
+    """One grading of a run's saved logs after the run (`regrades.jsonl`): what the verdicts rest on since then."""
+
+    dataset_fingerprint: str
+    swebench: str
+    """Version."""
+    graded: int
+    """Verdicts computed from logs."""
+    changed: int
+    """Of these, those that came out otherwise."""

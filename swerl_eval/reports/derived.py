@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from swerl_eval.reports.official import predictions, report_name, run_report
+from swerl_eval.reports.quarantine import Quarantine
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.store import Run, write_json, write_lines
 
 
-def write_derived(run: Run, failures: Mapping[str, str] | None = None) -> Report:
+def write_derived(run: Run, failures: Mapping[str, str] | None = None, quarantine: Quarantine | None = None) -> Report:
     """Write `report.json`, and where patches were chosen `all_preds.jsonl` and swebench's run report."""
-    report = build_report(run, failures)
+    report = build_report(run, failures, quarantine)
     write_json(run.folder / "report.json", report)
     rows = predictions(run)
     if rows:

@@ -132,13 +132,15 @@ def _metadata(run: Run, details: Mapping[str, Any]) -> dict[str, Any]:
 
 def _readme(run: Run, report: Mapping[str, Any]) -> str:
     low, high = report["interval_95"]
+    strict = report["strict"]
+    strictly = f" By the strict verdict (a control run): {strict['resolved']}." if strict else ""
     recorded = (
         "\n**The answers were recorded, not sampled: this is no result of a model.**\n" if run.manifest.recorded else ""
     )
     return f"""# {run.manifest.model_name}
 {recorded}
 {report["resolved"]} of {report["total"]} instances resolved: {100 * report["solve_rate"]:.1f} %
-(95 % interval {100 * low:.1f} to {100 * high:.1f}).
+(95 % interval {100 * low:.1f} to {100 * high:.1f}).{strictly}
 
 Localization, repair and selection by swerl-eval {run.manifest.versions["swerl-eval"]} (SWE-RL / Agentless Mini),
 graded by swebench {run.manifest.versions.get("swebench", "?")}. Run `{run.manifest.run_id}`, dataset fingerprint

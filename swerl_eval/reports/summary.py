@@ -13,19 +13,23 @@ from typing import Any
 from swerl_eval.core.metrics import auc, localization_recall, wilson
 from swerl_eval.core.types import Evaluation, Verdict
 from swerl_eval.reports import testing
+from swerl_eval.reports.circumstances import circumstances
+from swerl_eval.reports.quarantine import Quarantine
 from swerl_eval.reports.rewards import summarize
 from swerl_eval.store import Run
 
 Report = dict[str, Any]
 
 
-def build_report(run: Run, failures: Mapping[str, str] | None = None) -> Report:
-    """The report of a run, finished or not. `failures` are instances that could not be worked on, with the reason."""
+def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine: Quarantine | None = None) -> Report:
+    """The report of a run, finished or not.
+
+    `failures` are instances that could not be worked on, with the reason. `quarantine` adds a second denominator.
+    """
     evaluations = {name: run.evaluation_of(name) for name in run.manifest.instance_ids}
     verdicts = Counter(_verdict(evaluation).value for evaluation in evaluations.values())
-    total = len(run.manifest.instance_ids)
-    resolved = verdicts[Verdict.RESOLVED.value]
-    low, high = wilson(resolved, total)
+    strict = run.manifest.config.get("strict", "off") == "on"
+    left_out = {} if quarantine is None else quarantine.reasons
     votes = testing.plain_vote(run) if len(run.evidence) else {}
     return {
         "schema_version": 1,
@@ -35,21 +39,58 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None) -> Report:
         "dataset": run.manifest.config["dataset"],
         "dataset_fingerprint": run.manifest.dataset_fingerprint,
         "versions": run.manifest.versions,
-        "total": total,
-        "resolved": resolved,
-        "solve_rate": resolved / total if total else 0.0,
-        "interval_95": [low, high],
+        **circumstances(run),
+        **_rates(evaluations, strict=strict),
+        "without_quarantined": _without(evaluations, quarantine, strict=strict) if quarantine else None,
+        "suspicious": sum(bool(found and found.suspicious) for found in evaluations.values()),
         "verdicts": {verdict.value: verdicts[verdict.value] for verdict in Verdict},
-        "complete": not verdicts[Verdict.MISSING.value] and not verdicts[Verdict.INFRA_ERROR.value],
+        "complete": all(found is not None and found.settled(strict=strict) for found in evaluations.values()),
         "localization": _localization(run, evaluations),
         "sampling": _sampling(run),
         "rewards": _rewards(run, evaluations),
         "testing": testing.figures(run),
         "instances": [
-            _row(run, name, evaluations[name], (failures or {}).get(name)) | _vote(votes.get(name))
+            _row(run, name, evaluations[name], (failures or {}).get(name))
+            | _strict(evaluations[name])
+            | _vote(votes.get(name))
+            | ({"quarantined": left_out[name]} if name in left_out else {})
             for name in sorted(evaluations)
         ],
     }
+
+
+def _rates(evaluations: Mapping[str, Evaluation | None], *, strict: bool) -> Report:
+    """The official solve rate with its interval, and the strict one beside it, None where it was not asked for."""
+    found = [evaluation for evaluation in evaluations.values() if evaluation is not None]
+    total, resolved = len(evaluations), sum(evaluation.resolved for evaluation in found)
+    strictly = sum(evaluation.strict is Verdict.RESOLVED for evaluation in found)
+    rates: Report = {
+        "total": total,
+        "resolved": resolved,
+        "solve_rate": resolved / total if total else 0.0,
+        "interval_95": list(wilson(resolved, total)),
+    }
+    asked = {"resolved": strictly, "solve_rate": strictly / total if total else 0.0}
+    return rates | {"strict": asked if strict else None}
+
+
+def _without(evaluations: Mapping[str, Evaluation | None], quarantine: Quarantine, *, strict: bool) -> Report:
+    """The same without the instances in quarantine, which are named."""
+    left = {name: evaluation for name, evaluation in evaluations.items() if name not in quarantine.reasons}
+    named = sorted(set(evaluations) - set(left))
+    return {"file": quarantine.name, "quarantined": named, **_rates(left, strict=strict)}
+
+
+def _strict(evaluation: Evaluation | None) -> Report:
+    """The strict verdict, and what is suspicious."""
+    if evaluation is None:
+        return {}
+    row: Report = {"strict": evaluation.strict.value if evaluation.strict else None}
+    if evaluation.strict_reason:
+        row["strict_reason"] = evaluation.strict_reason
+    if evaluation.suspicious:
+        row["suspicious"] = list(evaluation.suspicious)
+    return row
 
 
 def _verdict(evaluation: Evaluation | None) -> Verdict:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.resources
+import json
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import anyio.to_thread
 
@@ -19,34 +23,107 @@ from swerl_eval.core.types import Evaluation, JobResult, Verdict
 from swerl_eval.ports import Sandbox
 from swerl_eval.stages.trial import EvaluateSettings, Trial
 
-CONTROL_LOG, CONTROL_OUTPUT, CONFIRM_OUTPUT = "control.log", "control_output.txt", "confirm_output.txt"
+CONTROL_LOG, CONTROL_OUTPUT, CONFIRM_OUTPUT, CONTROL_FACTS = (
+    "control.log",
+    "control_output.txt",
+    "confirm_output.txt",
+    "control.json",
+)
+REFERENCE = "gold"
+"""Folder of the gold patch's control run, where it was needed."""
+CONTROL_FILES = (CONTROL_LOG, CONTROL_OUTPUT, CONFIRM_OUTPUT, CONTROL_FACTS)
+REFERENCE_FILES = tuple(f"{REFERENCE}/{name}" for name in CONTROL_FILES)
+
+
+class References(Protocol):
+    """The gold patches' control runs, known from one evaluation to the next."""
+
+    async def recall(self, logs: Path) -> bool:
+        """Put the logs of the gold patch's control run into a folder; False where it was never run."""
+        ...
+
+    async def keep(self, logs: Path) -> None:
+        """Know it from now on."""
+        ...
+
+
+@dataclass(frozen=True)
+class ControlFacts:
+    """What of a control run is not in its logs (`control.json`)."""
+
+    aside: tuple[str, ...]
+    """Files that the confirmation was run without."""
+    exit_code: int
+    """Of the test command; -1: it did not come to its end."""
+    confirm_exit_code: int
+    timed_out: bool
+    clear: bool
+    """Whether no limit cut it short, so that it would come out the same again."""
 
 
 async def strict_verdict(
-    trial: Trial, evaluation: Evaluation, touches: Sequence[Touch], sandbox: Sandbox, settings: EvaluateSettings
+    trial: Trial,
+    evaluation: Evaluation,
+    touches: Sequence[Touch],
+    sandbox: Sandbox,
+    settings: EvaluateSettings,
+    references: References | None = None,
 ) -> Evaluation:
     """The evaluation with the strict verdict beside the official one, which is run under control only if resolved."""
-    for stale in (CONTROL_LOG, CONTROL_OUTPUT, CONFIRM_OUTPUT):
+    for stale in (*CONTROL_FILES, *REFERENCE_FILES):
         (trial.logs / stale).unlink(missing_ok=True)
     if not evaluation.resolved:
         return dataclasses.replace(evaluation, strict=evaluation.verdict)
     aside = [touch.path for touch in touches if touch.aside]
+    reference = _reference(trial)
     try:
-        result, unconfirmed = await _control(trial, aside, sandbox, settings)
-        gold = result
+        result, _ = await _control(trial, aside, sandbox, settings)
         if not result.clean and trial.patch != trial.oracle.patch:
-            reference = dataclasses.replace(trial, patch=trial.oracle.patch, logs=trial.logs / "gold")
-            gold, _ = await _control(reference, [], sandbox, settings)
+            if references is None or not await references.recall(reference.logs):
+                await _control(reference, [], sandbox, settings)
+            if references is not None:
+                await references.keep(reference.logs)
     except SandboxError as error:
         return dataclasses.replace(evaluation, strict=Verdict.INFRA_ERROR, strict_reason=str(error))
+    return await anyio.to_thread.run_sync(strict_verdict_from_logs, trial, evaluation)
+
+
+def strict_verdict_from_logs(trial: Trial, evaluation: Evaluation) -> Evaluation:
+    """The evaluation with the strict verdict that the saved logs of its control run give.
+
+    A resolved patch that was never run under control is `infra_error`, so that a resume of its run does it.
+    """
+    bare = dataclasses.replace(evaluation, strict_reason="")
+    if not evaluation.resolved:
+        return dataclasses.replace(bare, strict=evaluation.verdict)
+    if not (trial.logs / CONTROL_FACTS).exists():
+        reason = "it was not run under control; the same command again does it"
+        return dataclasses.replace(bare, strict=Verdict.INFRA_ERROR, strict_reason=reason)
+    result, unconfirmed = _read(trial)
+    reference = _reference(trial)
+    gold = _read(reference)[0] if (reference.logs / CONTROL_FACTS).exists() else result
     complaint = objection(result, gold) or unconfirmed
     if complaint:
         suspicious = (*evaluation.suspicious, f"control run: {complaint}")
-        return dataclasses.replace(
-            evaluation, strict=Verdict.UNRESOLVED, strict_reason=complaint, suspicious=suspicious
-        )
+        return dataclasses.replace(bare, strict=Verdict.UNRESOLVED, strict_reason=complaint, suspicious=suspicious)
     left = f"{len(result.unmoved)} graded tests do not fail under control with the gold patch either"
-    return dataclasses.replace(evaluation, strict=Verdict.RESOLVED, strict_reason=left if result.unmoved else "")
+    return dataclasses.replace(bare, strict=Verdict.RESOLVED, strict_reason=left if result.unmoved else "")
+
+
+def undisturbed(logs: Path) -> bool:
+    """Whether the control runs that left these logs met no limit: no time, memory or disk ran out, no log was cut."""
+    facts = [logs / CONTROL_FACTS, logs / REFERENCE / CONTROL_FACTS]
+    return all(_facts(path).clear for path in facts if path.exists())
+
+
+def _reference(trial: Trial) -> Trial:
+    """The gold patch's own trial."""
+    return dataclasses.replace(trial, patch=trial.oracle.patch, logs=trial.logs / REFERENCE)
+
+
+def sabotage_tool() -> bytes:
+    """The program that makes tests fail, for the Python of an image."""
+    return importlib.resources.files("swerl_eval.inside").joinpath("fail_tests.py").read_bytes()
 
 
 async def _control(
@@ -55,7 +132,7 @@ async def _control(
     """Run a patch under control, and again without some of its files; what the latter has against it, or nothing."""
     oracle = trial.oracle
     trial.logs.mkdir(parents=True, exist_ok=True)
-    tool = importlib.resources.files("swerl_eval.inside").joinpath("fail_tests.py").read_bytes()
+    tool = sabotage_tool()
     sabotage = control.sabotage_line(secrets.token_hex(8), python_files(oracle.test_patch))
     files = [
         (control.TOOL_FILE, tool),
@@ -74,19 +151,37 @@ async def _control(
     if result.disk_full:
         message = "the engine's disk was full at the control run"
         raise SandboxError(message)
-    return await anyio.to_thread.run_sync(_read, trial, aside, result, marks)
+    _write_facts(trial.logs / CONTROL_FACTS, aside, result, marks)
+    return await anyio.to_thread.run_sync(_read, trial)
 
 
-def _read(trial: Trial, aside: Sequence[str], result: JobResult, marks: Mapping[str, str]) -> tuple[ControlResult, str]:
-    graded = grading.statuses(trial.oracle, trial.logs / CONTROL_OUTPUT)
-    found = ControlResult(graded, _exit_code(marks, control.CONTROL))
-    if result.timed_out:
+def _write_facts(path: Path, aside: Sequence[str], result: JobResult, marks: Mapping[str, str]) -> None:
+    facts = ControlFacts(
+        aside=tuple(aside),
+        exit_code=_exit_code(marks, control.CONTROL),
+        confirm_exit_code=_exit_code(marks, control.CONFIRMED),
+        timed_out=result.timed_out,
+        clear=not (result.timed_out or result.out_of_memory or result.disk_exceeded or result.log_truncated),
+    )
+    path.write_text(json.dumps(dataclasses.asdict(facts)), encoding="utf-8")
+
+
+def _facts(path: Path) -> ControlFacts:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return ControlFacts(**{**found, "aside": tuple(found["aside"])})
+
+
+def _read(trial: Trial) -> tuple[ControlResult, str]:
+    """What the saved logs of a control run say, and what they have against the patch by themselves, or nothing."""
+    facts = _facts(trial.logs / CONTROL_FACTS)
+    found = ControlResult(grading.statuses(trial.oracle, trial.logs / CONTROL_OUTPUT), facts.exit_code)
+    if facts.timed_out:
         return found, "it did not end in time"
-    if control.CONTROL not in marks:
+    if facts.exit_code < 0:
         return found, "it did not come to its end"
-    if not aside:
+    if not facts.aside:
         return found, ""
-    return found, _unconfirmed(trial, aside, _exit_code(marks, control.CONFIRMED))
+    return found, _unconfirmed(trial, facts.aside, facts.confirm_exit_code)
 
 
 def _unconfirmed(trial: Trial, aside: Sequence[str], exit_code: int) -> str:

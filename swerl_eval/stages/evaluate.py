@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 
@@ -13,10 +15,10 @@ from swerl_eval import grading
 from swerl_eval.core import scripts
 from swerl_eval.core.diffs import files_touched, sha256
 from swerl_eval.core.errors import SandboxError
-from swerl_eval.core.tampering import suspicions
+from swerl_eval.core.tampering import Touch, suspicions
 from swerl_eval.core.types import Evaluation, Instance, JobResult, Oracle, Verdict
 from swerl_eval.ports import Sandbox
-from swerl_eval.stages.control import strict_verdict
+from swerl_eval.stages.control import References, strict_verdict
 from swerl_eval.stages.trial import EvaluateSettings, Trial
 
 PATCH, EVAL, TEST_OUTPUT, RUN_LOG, REPORT = (
@@ -26,6 +28,9 @@ PATCH, EVAL, TEST_OUTPUT, RUN_LOG, REPORT = (
     "run_instance.log",
     "report.json",
 )
+OFFICIAL_FILES = (PATCH, EVAL, TEST_OUTPUT, RUN_LOG, REPORT)
+NO_COMMAND = "no command could apply it"
+DISK_FULL = "the engine's disk is full: free some (`docker system df`, `swerl-eval images prune`)"
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,20 @@ class Evaluator:
         empty patch is not run. What the sandbox cannot do is the verdict `infra_error`, with its reason; everything
         else is a verdict on the patch.
         """
-        if not patch:
-            return _evaluation(oracle, patch, Verdict.EMPTY_PATCH, reason="the patch is empty")
-        evaluation = await self.run_tests(instance, oracle, patch, logs)
-        found = suspicions(patch, oracle.test_patch, grading.runner(oracle))
-        evaluation = dataclasses.replace(evaluation, suspicious=tuple(str(each) for each in found))
-        if not self.settings.strict:
-            return evaluation
         trial = Trial(instance, oracle, patch, logs)
-        return await strict_verdict(trial, evaluation, found, self.sandbox, self.settings)
+        evaluation = await self.official(trial)
+        return await self.strict(trial, evaluation) if self.settings.strict else evaluation
+
+    async def official(self, trial: Trial) -> Evaluation:
+        """The official verdict, with what is suspicious about the patch."""
+        if not trial.patch:
+            return _evaluation(trial.oracle, "", Verdict.EMPTY_PATCH, reason="the patch is empty")
+        evaluation = await self.run_tests(trial.instance, trial.oracle, trial.patch, trial.logs)
+        return dataclasses.replace(evaluation, suspicious=tuple(map(str, touches(trial))))
+
+    async def strict(self, trial: Trial, evaluation: Evaluation, references: References | None = None) -> Evaluation:
+        """An official evaluation with the strict verdict beside it."""
+        return await strict_verdict(trial, evaluation, touches(trial), self.sandbox, self.settings, references)
 
     async def run_tests(self, instance: Instance, oracle: Oracle, patch: str, logs: Path) -> Evaluation:
         """The official verdict alone; without any patch when it is empty, as `validate` wants it."""
@@ -79,7 +89,10 @@ class Evaluator:
         oracle, patch, logs = trial.oracle, trial.patch, trial.logs
         test_seconds = _write_run_log(logs / RUN_LOG, result, marks)
         if scripts.NOT_APPLIED in marks:
-            return _evaluation(oracle, patch, Verdict.PATCH_FAILED, reason="no command could apply it", result=result)
+            if result.disk_full:
+                return _evaluation(oracle, patch, Verdict.INFRA_ERROR, reason=DISK_FULL, result=result)
+            reason = "; ".join(filter(None, (NO_COMMAND, _remark(result))))
+            return _evaluation(oracle, patch, Verdict.PATCH_FAILED, reason=reason, result=result)
         if scripts.APPLIED not in marks:
             how = "ran out of memory" if result.out_of_memory else f"ended with exit code {result.exit_code}"
             reason = f"the container {how} before the patch was tried; see {RUN_LOG}"
@@ -95,12 +108,20 @@ class Evaluator:
         report = grading.grade(oracle, patch, logs / TEST_OUTPUT)
         verdict = grading.verdict_of(report)
         if result.disk_full and verdict is not Verdict.RESOLVED and not result.disk_exceeded:
-            reason = "the engine's disk is full: free some (`docker system df`, `swerl-eval images prune`)"
-            return _evaluation(oracle, patch, Verdict.INFRA_ERROR, reason=reason, result=result)
-        # the official harness's own layout of this file, to the byte
-        (logs / REPORT).write_text(json.dumps({oracle.instance_id: report}, indent=4), encoding="utf-8")
+            return _evaluation(oracle, patch, Verdict.INFRA_ERROR, reason=DISK_FULL, result=result)
+        write_report(logs, oracle.instance_id, report)
         evaluation = _evaluation(oracle, patch, verdict, report=report, reason=_remark(result), result=result)
         return dataclasses.replace(evaluation, test_seconds=test_seconds)
+
+
+def touches(trial: Trial) -> list[Touch]:
+    """The files of a patch that have a say in its verdict."""
+    return suspicions(trial.patch, trial.oracle.test_patch, grading.runner(trial.oracle))
+
+
+def write_report(logs: Path, instance_id: str, report: Mapping[str, Any]) -> None:
+    """Write an instance's report.json in the official harness's own layout, to the byte."""
+    (logs / REPORT).write_text(json.dumps({instance_id: report}, indent=4), encoding="utf-8")
 
 
 def _write_inputs(logs: Path, patch: str, script: str) -> None:

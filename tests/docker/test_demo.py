@@ -30,7 +30,8 @@ IMAGE = "swebench/sweb.eval.x86_64.demo_1776_inkwell-9:latest"
 
 
 def demo(folder: Path, *options: str) -> list[str]:
-    return [PROGRAM, "demo", "--results", str(folder), "--workers", "2", *options]
+    """A run of every container: what is tested here is running, not remembering."""
+    return [PROGRAM, "demo", "--results", str(folder), "--workers", "2", "--no-cache", *options]
 
 
 def report(folder: Path) -> bytes:
@@ -166,3 +167,6 @@ def test_validate_passes_sound_instances_and_names_the_others(tmp_path: Path) ->
     offenders = [line for line in done.stdout.splitlines() if line.startswith("│")]
     assert any("demo__inkwell-1" in line and "unresolved" in line for line in offenders)
     assert not any("ledgerly" in line for line in offenders)
+    quarantine = json.loads((tmp_path / "validate/quarantine.json").read_bytes())
+    assert list(quarantine["instances"]) == ["demo__inkwell-1"]
+    assert quarantine["instances"]["demo__inkwell-1"]["image_id"].startswith("sha256:")

@@ -17,11 +17,15 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.scripts import APPLY_LADDER
 from swerl_eval.core.types import Evaluation, Oracle, Verdict
 from swerl_eval.ports import SandboxSettings
+from swerl_eval.reports.swebench_layout import OFFICIAL_FILES as SWEBENCH_FILES
 from swerl_eval.reports.swebench_layout import SwebenchExporter
 from swerl_eval.sandboxes.docker import DockerSandbox
 from swerl_eval.sources.datasets import DatasetSource, load_rows
 from swerl_eval.sources.handed_in import Predictions
 from swerl_eval.stages.evaluate import Evaluator
+from swerl_eval.stages.remember import Remembering
+from swerl_eval.stages.trial import Trial
+from swerl_eval.verdicts import Verdicts
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
 NAME = "demo__ledgerly-2"
@@ -116,6 +120,27 @@ async def test_output_that_is_not_utf8_loses_no_verdict(
     evaluation = await verdict_on(source, sandbox, oracle.patch, tmp_path, noisy)
     assert evaluation.verdict is Verdict.RESOLVED
     assert "\ufffd\ufffd" in (tmp_path / "test_output.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.anyio
+async def test_a_known_verdict_and_its_files_are_those_of_the_containers(
+    source: DatasetSource, sandbox: DockerSandbox, tmp_path: Path
+) -> None:
+    oracle = source.oracle(NAME)
+    instance = next(i for i in source.instances() if i.instance_id == NAME)
+    evaluator = Evaluator(sandbox, settings(RunConfig(timeout=60)).evaluate)
+    remembering = Remembering(evaluator, Verdicts(tmp_path / "cache"))
+    first, second = (Trial(instance, oracle, oracle.patch, tmp_path / name) for name in ("first", "second"))
+    assert await remembering.recall(first) is None
+    run = await remembering.evaluate(first)
+    assert (run.verdict, run.strict) == (Verdict.RESOLVED, Verdict.RESOLVED)
+    assert run.image_id == await sandbox.image_id(instance.image)
+    assert await remembering.recall(second) == run
+    names = {path.name for path in first.logs.iterdir()}
+    assert {*SWEBENCH_FILES, "control.json", "control_output.txt"} <= names
+    assert {path.name: path.read_bytes() for path in second.logs.iterdir()} == {
+        path.name: path.read_bytes() for path in first.logs.iterdir()
+    }
 
 
 def official(work: Path, rows: list[dict[str, object]], predictions: Path, run_id: str) -> dict[str, object]:

@@ -1,0 +1,63 @@
+"""Runs instances with their gold patch and with none, several times each: are they sound on this machine?
+
+Nothing here looks into the cache of verdicts: what is asked is whether a run comes out the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from swerl_eval.core.soundness import Soundness
+from swerl_eval.core.types import Evaluation, Instance, Oracle
+from swerl_eval.progress import Progress
+from swerl_eval.stages.evaluate import Evaluator
+
+GOLD, EMPTY = "gold", "empty"
+KINDS = (GOLD, EMPTY)
+_Runs = dict[tuple[str, str, int], Evaluation]
+
+
+@dataclass(frozen=True)
+class Validator:
+    """What validates. Logs go to `<folder>/<kind>/<instance>`, those of repetitions to a folder `2`, `3`, … in it."""
+
+    evaluator: Evaluator
+    limiter: anyio.CapacityLimiter
+    """Containers at a time."""
+    progress: Progress
+    folder: Path
+    repeat: int
+
+    async def run(self, instances: Sequence[Instance], oracle: Callable[[str], Oracle]) -> list[Soundness]:
+        """Each instance as often as asked, repetition by repetition, so that repetitions are far apart."""
+        found: _Runs = {}
+        async with anyio.create_task_group() as group:
+            for number in range(self.repeat):
+                for instance in instances:
+                    for kind in KINDS:
+                        trial = (instance, oracle(instance.instance_id), kind, number)
+                        group.start_soon(self._one, *trial, found)
+        numbers = range(self.repeat)
+        return [
+            Soundness(name, *(tuple(found[name, kind, number] for number in numbers) for kind in KINDS))
+            for name in (instance.instance_id for instance in instances)
+        ]
+
+    async def _one(self, instance: Instance, oracle: Oracle, kind: str, number: int, found: _Runs) -> None:
+        logs = self.folder / kind / instance.instance_id
+        if number:
+            logs /= str(number + 1)
+        async with self.limiter:
+            self.progress.containers += 1
+            try:
+                patch = oracle.patch if kind == GOLD else ""
+                evaluation = await self.evaluator.run_tests(instance, oracle, patch, logs)
+            finally:
+                self.progress.containers -= 1
+        self.progress.verdicts[f"{kind} {evaluation.verdict.value}"] += 1
+        self.progress.finish("evaluate", resumed=False)
+        found[instance.instance_id, kind, number] = evaluation

@@ -1,0 +1,192 @@
+"""Both verdicts and both denominators, from records written by hand."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import orjson
+import pytest
+from rich.console import Console
+
+from swerl_eval.cli.render import print_run, summary_lines
+from swerl_eval.core.diffs import sha256
+from swerl_eval.core.errors import InputError
+from swerl_eval.core.types import Evaluation, Machine, Regrade, Selection, Verdict
+from swerl_eval.reports.quarantine import Quarantine, read_quarantine, write_quarantine
+from swerl_eval.reports.summary import Report, build_report
+from swerl_eval.store import Run, RunManifest, open_run
+
+NAMES = [f"a__b-{number}" for number in range(1, 7)]
+R, U, E, I = Verdict.RESOLVED, Verdict.UNRESOLVED, Verdict.EMPTY_PATCH, Verdict.INFRA_ERROR  # noqa: E741
+MACHINE = Machine("Docker 1", "x86_64", 2.0, 2**33, "6.1")
+CONFIG = {
+    "dataset": "verified", "samples": 1, "strict": "on", "memory": "8g", "cpus": 2.0, "pids": 4096, "written": "16g",
+    "network": "bridge", "timeout": 1800.0, "workers": 3,
+}  # fmt: skip
+MANIFEST = RunManifest(
+    run_id="r",
+    config=CONFIG,
+    identity={},
+    instances={name: {} for name in NAMES},
+    dataset_fingerprint="f" * 64,
+    prompts={},
+    versions={"swebench": "5.0.2"},
+    model_name="m",
+    recorded=False,
+    created_at="2025-01-01T00:00:00+00:00",
+)
+
+
+def evaluation(name: str, verdict: Verdict, strict: Verdict | None, **more: object) -> Evaluation:
+    patch = "" if verdict is E else f"patch of {name}"
+    return replace(Evaluation(name, sha256(patch), verdict, strict=strict), **more)
+
+
+EVALUATIONS = [
+    evaluation(NAMES[0], R, R),
+    evaluation(
+        NAMES[1],
+        R,
+        U,
+        strict_reason="the test command says success",
+        suspicious=("conftest.py is loaded by pytest beside the tests", "control run: the test command says success"),
+    ),
+    evaluation(NAMES[2], U, U),
+    evaluation(NAMES[3], E, E),
+    evaluation(NAMES[4], R, R),
+    evaluation(NAMES[5], U, U),
+]
+
+
+def made(folder: Path, evaluations: list[Evaluation], **config: object) -> Run:
+    manifest = replace(MANIFEST, config={**CONFIG, **config})
+    with open_run(folder / "r", manifest) as run:
+        for each in evaluations:
+            patch = "" if each.verdict is E else f"patch of {each.instance_id}"
+            run.selections.append(Selection(each.instance_id, 0, patch, "majority"))
+        run.evaluations.append(*evaluations)
+        run.machines.append(MACHINE)
+    return Run(folder / "r")
+
+
+def rows(report: Report) -> dict[str, Report]:
+    return {row["instance_id"]: row for row in report["instances"]}
+
+
+def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_its_reason(tmp_path: Path) -> None:
+    report = build_report(made(tmp_path, EVALUATIONS))
+    assert (report["resolved"], report["total"], report["solve_rate"]) == (3, 6, 0.5)
+    assert report["strict"] == {"resolved": 2, "solve_rate": 2 / 6}
+    assert report["suspicious"] == 1
+    assert report["complete"] is True
+    row = rows(report)[NAMES[1]]
+    assert (row["verdict"], row["strict"]) == ("resolved", "unresolved")
+    assert row["strict_reason"] == "the test command says success"
+    assert len(row["suspicious"]) == 2
+    assert summary_lines(report)[-1] == "Solve rate: 3/6 = 50.0 % (95 % interval 18.8 to 81.2); strict: 2/6"
+    console = Console(width=120, record=True, file=io.StringIO())
+    print_run(console, report)
+    lines = [line.rstrip() for line in console.export_text().splitlines()]
+    assert [line for line in lines if "officially" in line] == [
+        f"{NAMES[1]}: resolved officially, unresolved strictly: the test command says success"
+    ]
+    assert f"{NAMES[1]}: suspicious: conftest.py is loaded by pytest beside the tests" in lines
+
+
+def test_a_strict_verdict_that_was_not_asked_for_is_null_and_not_shown(tmp_path: Path) -> None:
+    report = build_report(made(tmp_path, [replace(each, strict=None) for each in EVALUATIONS], strict="off"))
+    assert report["strict"] is None
+    assert report["complete"] is True
+    assert {row["strict"] for row in report["instances"]} == {None}
+    assert "strict" not in summary_lines(report)[-1]
+
+
+@pytest.mark.parametrize("strict", [I, None])
+def test_a_strict_verdict_that_the_machine_prevented_makes_the_run_incomplete(
+    tmp_path: Path, strict: Verdict | None
+) -> None:
+    report = build_report(made(tmp_path, [evaluation(NAMES[0], R, strict), *EVALUATIONS[1:]]))
+    assert report["complete"] is False
+    assert report["resolved"] == 3
+    assert report["strict"]["resolved"] == 1
+
+
+def test_both_denominators_are_exact_and_named(tmp_path: Path) -> None:
+    reasons = {NAMES[1]: "flaky: with the gold patch 1 resolved, 1 unresolved", NAMES[2]: "invalid: …", "c__d-9": "x"}
+    report = build_report(made(tmp_path, EVALUATIONS), quarantine=Quarantine("q.json", reasons))
+    assert (report["resolved"], report["total"]) == (3, 6)
+    without = report["without_quarantined"]
+    assert without.pop("interval_95")[0] < 0.5
+    assert without == {
+        "file": "q.json",
+        "quarantined": [NAMES[1], NAMES[2]],
+        "total": 4,
+        "resolved": 2,
+        "solve_rate": 0.5,
+        "strict": {"resolved": 2, "solve_rate": 0.5},
+    }
+    assert rows(report)[NAMES[1]]["quarantined"] == reasons[NAMES[1]]
+    assert "quarantined" not in rows(report)[NAMES[0]]
+    report = build_report(made(tmp_path, EVALUATIONS), quarantine=Quarantine("q.json", reasons))
+    last = summary_lines(report)[-2:]
+    assert last[0].startswith("Solve rate: 3/6 = 50.0 %")
+    assert last[1] == "Without 2 in quarantine (q.json): 2/4 = 50.0 % (95 % interval 15.0 to 85.0); strict: 2/4"
+
+
+def test_with_everything_in_quarantine_there_is_no_rate_and_no_error(tmp_path: Path) -> None:
+    report = build_report(made(tmp_path, EVALUATIONS), quarantine=Quarantine("q.json", dict.fromkeys(NAMES, "x")))
+    without = report["without_quarantined"]
+    assert (without["total"], without["resolved"], without["solve_rate"]) == (0, 0, 0.0)
+    assert summary_lines(report)[-1].startswith("Without 6 in quarantine (q.json): 0/0")
+
+
+def test_the_report_says_what_the_verdicts_were_made_with(tmp_path: Path) -> None:
+    folder = made(tmp_path, EVALUATIONS).folder
+    report = build_report(Run(folder))
+    assert report["machines"] == [
+        {"engine": "Docker 1", "architecture": "x86_64", "cpus": 2.0, "memory": 2**33, "kernel": "6.1"}
+    ]
+    names = ("memory", "cpus", "pids", "written", "network", "timeout")
+    assert report["limits"] == {name: CONFIG[name] for name in names}
+    assert report["environment"]["TZ"] == "UTC"
+    assert report["environment"]["OMP_NUM_THREADS"] == "2"
+    assert report["regraded"] is None
+    with open_run(folder, MANIFEST) as run:
+        run.regrades.append(Regrade("a" * 64, "5.0.2", 5, 1))
+        run.regrades.append(Regrade("b" * 64, "5.0.3", 5, 0))
+    assert build_report(Run(folder))["regraded"] == {
+        "dataset_fingerprint": "b" * 64,
+        "swebench": "5.0.3",
+        "graded": 5,
+        "changed": 0,
+    }
+
+
+def test_a_quarantine_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "q.json"
+    write_quarantine(file, {"a__b-1": {"reason": "flaky: …", "image_id": "sha256:1"}}, {"repeat": 3})
+    assert read_quarantine(file) == Quarantine("q.json", {"a__b-1": "flaky: …"})
+    assert orjson.loads(file.read_bytes())["repeat"] == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot read the quarantine file .*q.json: No such file"),
+        ("{", "the quarantine file .*q.json, line 1: "),
+        ("[]", 'q.json has no table "instances"'),
+        ('{"schema_version": 1}', 'q.json has no table "instances"'),
+        ('{"schema_version": 7, "instances": {}}', "q.json: format version 7, this program reads version 1"),
+        ('{"schema_version": 1, "instances": {"a__b-1": "flaky"}}', 'q.json: a__b-1 has no "reason"'),
+    ],
+)
+def test_a_quarantine_file_that_cannot_be_used_is_named_with_the_remedy(
+    content: str | None, said: str, tmp_path: Path
+) -> None:
+    if content is not None:
+        (tmp_path / "q.json").write_text(content)
+    with pytest.raises(InputError, match=said) as caught:
+        read_quarantine(tmp_path / "q.json")
+    assert "swerl-eval validate --repeat N --quarantine FILE" in str(caught.value)
