@@ -6,10 +6,14 @@ ways in which a run can end before there is a log to grade.
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from swerl_eval.core.types import Oracle, TestPlan, Verdict
@@ -45,6 +49,7 @@ def exit_status_script(oracle: Oracle, before_tests: str = "") -> str:
 
     `before_tests` is a line of shell that stands right before the test command.
     """
+    _load_harness()
     from swebench.harness.constants import TEST_EXIT_CODE, TEST_EXIT_CODE_VAR
 
     lines = eval_script(oracle).split("\n")
@@ -62,10 +67,12 @@ def runner(oracle: Oracle) -> tuple[str, ...]:
 
 def statuses(oracle: Oracle, test_output: Path, *, every: bool = False) -> dict[str, str | None]:
     """What a log says of each graded test by its official name (None: nothing), or of `every` test that it names."""
+    _load_harness()
     from swebench.harness.grading import _resolve_case, get_logs_eval
 
     spec = _spec(oracle)
-    found: dict[str, str | None] = get_logs_eval(spec, str(test_output))[0] if test_output.exists() else {}
+    with _ONE_LOG_IN_MEMORY:
+        found: dict[str, str | None] = get_logs_eval(spec, str(test_output))[0] if test_output.exists() else {}
     if every:
         return found
     keys = {name: _resolve_case(name, found) for name in (*spec.FAIL_TO_PASS, *spec.PASS_TO_PASS)}
@@ -101,7 +108,7 @@ def test_plan(row: Mapping[str, Any]) -> TestPlan:
 
 def parse_tests(plan: TestPlan, output: str) -> dict[str, str]:
     """Status by test name (PASSED, FAILED, ERROR, SKIPPED, XFAIL), read by swebench's parser."""
-    quiet_swebench()
+    _load_harness()
     from swebench.harness.log_parsers import PARSER_REGISTRY
     from swebench.types import TestSpec
 
@@ -121,10 +128,12 @@ def grade(oracle: Oracle, patch: str | None, test_output: Path) -> dict[str, Any
 
     A patch of None grades as `patch_is_None`.
     """
+    _load_harness()
     from swebench.harness.grading import get_eval_report
 
     prediction = {"instance_id": oracle.instance_id, "model_name_or_path": "", "model_patch": patch}
-    report = get_eval_report(_spec(oracle), prediction, str(test_output), include_tests_status=True)
+    with _ONE_LOG_IN_MEMORY:
+        report = get_eval_report(_spec(oracle), prediction, str(test_output), include_tests_status=True)
     entry: dict[str, Any] = report[oracle.instance_id]
     return entry
 
@@ -141,6 +150,7 @@ def timeout_notice(seconds: float) -> str:
 
 def failure_reason(*logs: Path) -> tuple[str, bool] | None:
     """Swebench's guess why there is nothing to grade: the reason, and whether it surely is the environment."""
+    _load_harness()
     from swebench.harness.infra_failure import TIER_ENVIRONMENT, classify_logs
 
     found = classify_logs(*logs)
@@ -152,8 +162,41 @@ def quiet_swebench() -> None:
     os.environ.setdefault("PYTHON_DOTENV_DISABLED", "1")
 
 
-def _spec(oracle: Oracle) -> Any:
+_IMPORTING = threading.Lock()
+_ONE_LOG_IN_MEMORY = threading.Lock()
+"""Grading holds a log several times over, and takes a moment: it is done one log at a time."""
+
+
+def _load_harness() -> None:
+    """Import swebench's harness, for whose own reading of datasets `datasets` is imported only when it is called.
+
+    That library and what it brings were measured at 120 MB of memory; nothing else here needs them.
+    """
     quiet_swebench()
+    with _IMPORTING:
+        if "swebench.harness.utils" in sys.modules or "datasets" in sys.modules:
+            return
+        later = ModuleType("datasets")
+        for name in ("Dataset", "load_dataset", "load_from_disk"):
+            setattr(later, name, _from_datasets(name))
+        sys.modules["datasets"] = later
+        try:
+            importlib.import_module("swebench.harness.utils")
+        finally:
+            del sys.modules["datasets"]
+
+
+def _from_datasets(name: str) -> Callable[..., Any]:
+    """A function of that library, which is imported at the first call."""
+
+    def call(*values: Any, **options: Any) -> Any:
+        return getattr(importlib.import_module("datasets"), name)(*values, **options)
+
+    return call
+
+
+def _spec(oracle: Oracle) -> Any:
+    _load_harness()
     from swebench.harness.utils import make_test_spec
 
     return make_test_spec(oracle.row)

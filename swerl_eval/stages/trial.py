@@ -18,8 +18,8 @@ from swerl_eval.core.types import Instance, Job, JobResult, Limits, Oracle
 from swerl_eval.ports import Sandbox
 
 RAW = "output.raw"
-LOG_BYTES = 32 * 2**20
-"""Of output that is kept, its beginning and its end; grading holds a log in memory several times."""
+LOG_BYTES = 8 * 2**20
+"""Of output that is kept, its beginning and its end; grading holds a log in memory several times, line by line."""
 _PIECE = 1 << 20
 
 
