@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hostile_patches import LEFT_SECONDS, MARKER, PORT, REACHED
-from hostile_patches.runs import OWNER, Both, flood, run_both
+from hostile_patches.runs import OWNER, TIMEOUT, Both, flood, run_both
 from hostile_patches.table import PATCHES, ROWS
 
 from swerl_eval.core.errors import InputError
@@ -120,7 +120,7 @@ def test_limits_are_told_by_their_reasons(runs: Runs) -> None:
     reasons = {patch.name: runs.both.ours[number].reason for number, patch in enumerate(PATCHES)}
     assert reasons["memory bomb"] == "a process was killed for memory"
     assert reasons["disk filler"] == "killed since it wrote more to disk than it may"
-    assert reasons["endless loop"] == "stopped after 20 seconds"
+    assert reasons["endless loop"] == f"stopped after {TIMEOUT} seconds"
 
 
 def test_the_client_stays_small_whatever_is_printed(demo_images: None, tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_the_client_stays_small_whatever_is_printed(demo_images: None, tmp_path:
 
 
 @pytest.mark.parametrize(("end", "complaint"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
-def test_a_line_of_predictions_that_ends_the_official_run_is_refused_by_name_or_empty(
+def test_a_line_of_predictions_without_a_patch_is_refused_by_name_or_empty(
     tmp_path: Path, end: bytes, complaint: str
 ) -> None:
     file = tmp_path / "preds.jsonl"

@@ -27,7 +27,8 @@ from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.trial import EvaluateSettings
 
 OWNER = "hostile-patches"
-TIMEOUT = 20
+TIMEOUT = 30
+"""Seconds. An honest run takes one or two, and was seen to take 17 on a machine that was busy with other things."""
 LIMITS = Limits(memory=512 * 2**20, cpus=1.0, pids=128, network="none", disk=200_000_000)
 WORKERS = 3
 OFFICIAL_WORKERS = 8

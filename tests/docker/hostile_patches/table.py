@@ -17,5 +17,6 @@ ROWS: tuple[tuple[str, bytes, str], ...] = (
     ("null for a patch", b'"model_patch": null', ""),
     ("a number for a patch", b'"model_patch": 1', "model_patch must be a text"),
 )
-"""Lines of a predictions file that end the official harness's whole run without a report, so that it cannot be given
-them beside others: what they are, their end, and what our reader says against them (nothing: an empty patch)."""
+"""Lines of a predictions file that hold no patch: what they are, their end, and what our reader says against them
+(nothing: an empty patch). The first and the third end the official harness's whole run without a report, so they cannot
+be in its batch; the others are an error of their instance there, or an empty patch."""
