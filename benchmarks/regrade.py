@@ -199,7 +199,7 @@ def table(logs: int, sizes: list[int], rounds: int, command: str) -> Iterator[st
     yield f"{versions('swerl-eval', 'swebench')}; {machine()}; seed {SEED}."
     yield ""
     yield f"{logs} logs of each size, made up as `pytest -rA` prints them; the least of {rounds} rounds, each in a"
-    yield "fresh process, start and imports left out. swebench's own way is its `run_instance(rewrite_reports=True)` in its pool of"
+    yield "fresh process, start and imports left out. swebench's own way is `run_instance(rewrite_reports=True)` in its pool of"
     yield "threads. The reports are the same to the byte. With the strict verdict a saved control run, as long as the"
     yield "log itself, is read for each too; swebench has nothing like it. Goal: 200 logs a second."
     yield ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -67,13 +68,16 @@ def statuses(oracle: Oracle, test_output: Path, *, every: bool = False) -> dict[
     """What a log says of each graded test by its official name (None: nothing), or of `every` test that it names."""
     official = harness().grading
     spec = _spec(oracle)
-    found: dict[str, str | None] = official.get_logs_eval(spec, str(test_output))[0] if test_output.exists() else {}
+    with _ONE_LOG_IN_MEMORY:
+        found: dict[str, str | None] = official.get_logs_eval(spec, str(test_output))[0] if test_output.exists() else {}
     if every:
         return found
     keys = {name: official._resolve_case(name, found) for name in (*spec.FAIL_TO_PASS, *spec.PASS_TO_PASS)}
     return {name: None if key is None else found[key] for name, key in keys.items()}
 
 
+_ONE_LOG_IN_MEMORY = threading.Lock()
+"""Grading holds a log several times over, and takes a moment: it is done one log at a time."""
 _GRADED = ("FAIL_TO_PASS", "PASS_TO_PASS")
 _NOISE = re.compile(r"#!|set -|git (status|show)\b|git .*\bdiff\b|git config .*safe\.directory|: '|$")
 _EDITABLE_INSTALL = re.compile(r"\bpip install\b.*\s-e\b")
@@ -129,7 +133,9 @@ def grade(oracle: Oracle, patch: str | None, test_output: Path) -> dict[str, Any
     A patch of None grades as `patch_is_None`.
     """
     prediction = {"instance_id": oracle.instance_id, "model_name_or_path": "", "model_patch": patch}
-    report = harness().grading.get_eval_report(_spec(oracle), prediction, str(test_output), include_tests_status=True)
+    spec, official = _spec(oracle), harness().grading
+    with _ONE_LOG_IN_MEMORY:
+        report = official.get_eval_report(spec, prediction, str(test_output), include_tests_status=True)
     entry: dict[str, Any] = report[oracle.instance_id]
     return entry
 

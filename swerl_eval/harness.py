@@ -2,7 +2,7 @@
 
 Importing any part of `swebench.harness` runs its `__init__`, which imports all parts, and with them modal, datasets and
 pandas: 130 MB and some seconds of work, of which the specification and the grading use nothing (swebench 5.0.2). Here
-the four parts that we use are imported without that `__init__`, and taken out of `sys.modules` again, so that whoever
+the five parts that we use are imported without that `__init__`, and taken out of `sys.modules` again, so that whoever
 else imports swebench in this process gets it as it is.
 """
 
@@ -12,14 +12,14 @@ import functools
 import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+import threading
 from dataclasses import dataclass
-from enum import EnumMeta
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 PACKAGE = "swebench.harness"
+_IMPORTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,14 @@ class Harness:
     utils: Any
 
 
-@functools.cache
 def harness() -> Harness:
-    """The official harness's parts, imported on first use."""
+    """The official harness's parts, imported on first use. Thread safe."""
+    with _IMPORTING:
+        return _harness()
+
+
+@functools.cache
+def _harness() -> Harness:
     quiet_swebench()
     if PACKAGE in sys.modules:  # somebody has paid for it already
         return _imported()
@@ -47,9 +52,7 @@ def harness() -> Harness:
     if stand_in:  # what utils loads rows from a hub with; we never ask it to
         sys.modules["datasets"] = _Nothing("datasets")
     try:
-        found = _imported()
-        _quicken(found.log_parsers)
-        return found
+        return _imported()
     finally:
         if stand_in:
             del sys.modules["datasets"]
@@ -65,36 +68,6 @@ def _imported() -> Harness:
         log_parsers=import_module("swebench.harness.log_parsers"),
         utils=import_module("swebench.harness.utils"),
     )
-
-
-@dataclass(frozen=True)
-class _Member:
-    """A member of an enumeration, or all of them at once."""
-
-    value: Any
-
-
-class _Statuses(tuple[_Member, ...]):
-    """swebench's enumeration of test statuses, for parsers that ask of each line whether it begins with one of them.
-
-    Going through its members gives one that stands for all: its value is the tuple of their values, which
-    `startswith` and `endswith` take as well. That is the only use that the parsers make of going through them, and it
-    is where four fifths of the time of grading a long log went.
-    """
-
-    def __new__(cls, members: Sequence[Any]) -> _Statuses:
-        made = super().__new__(cls, [_Member(tuple(member.value for member in members))])
-        for member in members:
-            setattr(made, member.name, _Member(member.value))
-        return made
-
-
-def _quicken(log_parsers: Any) -> None:
-    """Give our own copy of the parsers the quicker enumeration; results are the same (a test compares them)."""
-    for parser in log_parsers.PARSER_REGISTRY.values():
-        names = parser.__globals__
-        if isinstance(names.get("TestStatus"), EnumMeta):
-            names["TestStatus"] = _Statuses(list(names["TestStatus"]))
 
 
 class _Nothing(ModuleType):

@@ -26,7 +26,7 @@ from swerl_eval.stages.evaluate import PATCH, TEST_OUTPUT, touches, write_report
 from swerl_eval.stages.trial import Trial
 from swerl_eval.store import Run
 
-BYTES_EACH = 16 * 2**20
+BYTES_EACH = 4 * 2**20
 """Of logs for a process of its own: less is graded in the time that a process takes to start."""
 EVALUATIONS_EACH = 16
 """That one process grades at a time."""

@@ -110,15 +110,17 @@ def _shadows(path: str) -> bool:
     return path.endswith(".py") and package and (name in sys.stdlib_module_names or name in _RUNNERS)
 
 
-_HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
-_NAMES = re.compile(r"(?:--- |\+\+\+ |rename from |rename to |copy to )(.*)")
+_HUNK = re.compile(r"@@ -\d+(?:,(\d{1,18}))? \+\d+(?:,(\d{1,18}))? @@", re.ASCII)
+_NAMES = re.compile(r"(?:--- |\+\+\+ )(.*)")
+_MOVES = re.compile(r"(?:rename from |rename to |copy to )(.*)")
 
 
 def _files(patch: str) -> Iterator[_File]:
     """The files of a diff, also of one that is malformed: better one too many than one too few."""
     file = _File([])
     left = [0, 0]
-    for line in patch.splitlines():
+    for whole in patch.split("\n"):  # other separators may stand within a line
+        line = whole.rstrip("\r")
         if max(left) > 0 and line[:1] in {" ", "+", "-", ""}:
             left[0] -= line[:1] in {" ", "-", ""}
             left[1] -= line[:1] in {" ", "+", ""}
@@ -149,10 +151,11 @@ def _complete(file: _File) -> bool:
 
 
 def _describe(file: _File, line: str) -> None:
-    name = _NAMES.match(line)
-    if name:
-        text = name[1].split("\t")[0].strip()
-        _name(file, text)
+    move, name = _MOVES.match(line), _NAMES.match(line)
+    if move:
+        _add(file, _unquoted(move[1].strip()))
+    elif name:
+        _name(file, name[1].split("\t")[0].strip())
         file.added |= line.startswith("--- /dev/null")
         file.removed |= line.startswith("+++ /dev/null")
         if line.startswith("+++ "):
@@ -164,13 +167,19 @@ def _describe(file: _File, line: str) -> None:
 
 
 def _name(file: _File, *names: str) -> None:
+    """Names of which every rung of the ladder takes the first folder off (`-p1`), whatever it is called."""
     for name in names:
         path = _unquoted(name)
         if path == "/dev/null":
             continue
-        path = path.partition("/")[2] if path.startswith(("a/", "b/")) else path
-        if path and path not in file.paths:
-            file.paths.append(path)
+        if path.startswith("/"):
+            _add(file, path)
+        _add(file, path.partition("/")[2] or path)
+
+
+def _add(file: _File, path: str) -> None:
+    if path and path not in file.paths:
+        file.paths.append(path)
 
 
 def _both(names: str) -> tuple[str, ...]:
@@ -179,7 +188,7 @@ def _both(names: str) -> tuple[str, ...]:
     if len(quoted) == 2:
         return tuple(quoted)
     half = len(names) // 2
-    return (names[:half],) if names[:half].removeprefix("a/") == names[half + 1 :].removeprefix("b/") else ()
+    return (names[:half],) if names[:half].partition("/")[2] == names[half + 1 :].partition("/")[2] else ()
 
 
 def _unquoted(name: str) -> str:

@@ -149,7 +149,9 @@ def _write_run_log(run_log: Path, result: JobResult, marks: dict[str, str]) -> f
 def _remark(result: JobResult) -> str:
     if result.disk_exceeded:
         return "killed since it wrote more to disk than it may"
-    return "a process was killed for memory" if result.out_of_memory else ""
+    if result.out_of_memory:
+        return "a process was killed for memory"
+    return "the middle of its output was left out, and not graded" if result.log_truncated else ""
 
 
 def _evaluation(

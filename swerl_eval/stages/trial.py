@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import dataclasses
 import secrets
+from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,14 +16,20 @@ import anyio.to_thread
 
 from swerl_eval.core import scripts
 from swerl_eval.core.errors import SandboxError
-from swerl_eval.core.sections import Sections, Take
+from swerl_eval.core.sections import Sections
 from swerl_eval.core.types import Instance, Job, JobResult, Limits, Oracle
+from swerl_eval.grading import START_MARKER
 from swerl_eval.ports import Sandbox
 
 RAW = "output.raw"
-LOG_BYTES = 32 * 2**20
-"""Of output that is kept, its beginning and its end; grading holds a log in memory several times."""
-_PIECE = 1 << 20
+RAW_BYTES = 128 * 2**20
+"""Of a job's output that is kept on disk while it is cut, its beginning and its end."""
+SECTION_BYTES = 8 * 2**20
+"""Of one section's text that is kept, likewise: grading holds a log in memory several times, line by line."""
+TAIL_BYTES = 2**20
+LINE_WEIGHT = 32
+"""What a line counts beside its bytes."""
+_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -69,44 +77,89 @@ class Trial:
             limits=settings.limits,
             timeout=settings.timeout,
             log=str(self.logs / RAW),
-            max_log_bytes=LOG_BYTES,
+            max_log_bytes=RAW_BYTES,
         )
         try:
             result = await sandbox.run(job)
-            marks = await anyio.to_thread.run_sync(cut, self.logs / RAW, token, self.logs, outputs)
+            marks, whole = await anyio.to_thread.run_sync(cut, self.logs / RAW, token, self.logs, outputs)
         except OSError as error:
             message = f"the logs in {self.logs} cannot be written: {error.strerror}; free some of their disk"
             raise SandboxError(message) from error
         finally:
             (self.logs / RAW).unlink(missing_ok=True)
-        return result, marks
+        return dataclasses.replace(result, log_truncated=not whole), marks
 
 
-def cut(raw: Path, token: str, folder: Path, outputs: Mapping[str, str]) -> dict[str, str]:
-    """Cut a job's output into files of valid UTF-8. Returns what stood behind the words of the cuts."""
+def cut(raw: Path, token: str, folder: Path, outputs: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    """Cut a job's output into files of valid UTF-8.
+
+    Returns what stood behind the words of the cuts, and whether all that the tests printed was kept.
+    """
     with ExitStack() as files, raw.open("rb") as source:
-        takers = {word: _writer(files, folder / name) for word, name in outputs.items()}
-        sections = Sections(token.encode(), takers)
+        texts = {word: files.enter_context(_BoundedText(folder / name)) for word, name in outputs.items()}
+        sections = Sections(token.encode(), {word: text.take for word, text in texts.items()})
         for piece in iter(lambda: source.readline(_PIECE), b""):
             sections.feed(piece)
         sections.end()
-    return sections.marks
+    return sections.marks, not any(text.tests_cut for text in texts.values())
 
 
-def _writer(files: ExitStack, path: Path) -> Take:
-    """Writes to a file that is there only once something is written."""
-    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-    output: TextIO | None = None
+class _BoundedText:
+    """A text file of bounded size, there only once something is written.
 
-    def take(piece: bytes) -> None:
-        nonlocal output
-        if output is None:
-            output = files.enter_context(path.open("w", encoding="utf-8", newline=""))
-            files.callback(lambda: take_last(b""))
-        output.write(decoder.decode(piece))
+    What stands before the line that opens the tests' output (a `git show` of megabytes was seen there) has a bound of
+    its own, so that it never costs a line of the tests.
+    """
 
-    def take_last(piece: bytes) -> None:
-        if output is not None:
-            output.write(decoder.decode(piece, final=True))
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._weight = self._tail_weight = self._dropped = 0
+        self._tail: deque[bytes] = deque()
+        self._in_tests = False
+        self.tests_cut = False
 
-    return take
+    def __enter__(self) -> _BoundedText:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_part()
+        if self._file is not None:
+            self._file.write(self._decoder.decode(b"", final=True))
+            self._file.close()
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes; a line comes in one piece unless it is overlong."""
+        if not self._in_tests and START_MARKER.encode() in piece:
+            self._end_part()
+            self._in_tests = True
+        weight = _weight(piece)
+        if not self._tail and self._weight + weight <= SECTION_BYTES - TAIL_BYTES:
+            self._weight += weight
+            self._write(piece)
+            return
+        self._tail.append(piece)
+        self._tail_weight += weight
+        while self._tail_weight > TAIL_BYTES:
+            gone = self._tail.popleft()
+            self._tail_weight -= _weight(gone)
+            self._dropped += len(gone)
+            self.tests_cut |= self._in_tests
+
+    def _end_part(self) -> None:
+        if self._dropped:
+            self._write(b"\n[swerl-eval: %d bytes of output left out here]\n" % self._dropped)
+        for piece in self._tail:
+            self._write(piece)
+        self._tail.clear()
+        self._weight = self._tail_weight = self._dropped = 0
+
+    def _write(self, piece: bytes) -> None:
+        if self._file is None:
+            self._file = self._path.open("w", encoding="utf-8", newline="")
+        self._file.write(self._decoder.decode(piece))
+
+
+def _weight(piece: bytes) -> int:
+    return len(piece) + LINE_WEIGHT * piece.count(b"\n")
