@@ -61,7 +61,8 @@ class OwnEngine:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         places = {"data-root": "disk/data", "exec-root": "exec", "pidfile": "pid", "config-file": "daemon.json"}
-        command = ["dockerd", "-H", self.host, "--bridge", "none", "--iptables=false"]
+        # in a network namespace of its own: `--bridge none` deletes docker0, which the machine's engine needs
+        command = ["unshare", "--net", "dockerd", "-H", self.host, "--bridge", "none", "--iptables=false"]
         command += [f"--{option}={self.folder / place}" for option, place in places.items()]
         with (self.folder / "log").open("ab") as log:
             environment = {**os.environ, "TMPDIR": str(self.folder)}  # where containerd leaves a dump of its stacks

@@ -52,9 +52,13 @@ RESOLVED = dict.fromkeys(NAMES, "resolved")
 def one_engine() -> Iterator[OwnEngine]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("an engine of the tests' own needs root and dockerd on this machine")
+    bridge = Path("/sys/class/net/docker0")
+    there = bridge.exists()
     with own_engine(ENGINE_DISK) as engine:
+        assert bridge.exists() == there, "the tests' engine has taken the bridge of the machine's engine"
         engine.load(list(IMAGES.values()))
         yield engine
+    assert bridge.exists() == there, "the tests' engine has taken the bridge of the machine's engine"
 
 
 @pytest.fixture
