@@ -136,7 +136,7 @@ while True:
     try:
         os.fork()
     except OSError:
-        time.sleep(0.01)
+        time.sleep(0.2)
 """
 DISK = """
 import time
