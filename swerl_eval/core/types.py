@@ -325,7 +325,7 @@ class Job:
     environment: tuple[tuple[str, str], ...] = ()
     """Variables, where the image does not set them itself."""
     max_log_bytes: int = 256 * 2**20
-    """Beyond this the middle of the output is left out; its end is always kept."""
+    """Beyond this the middle of the output is left out (a line counts more than its bytes); its end is always kept."""
 
 
 @dataclass(frozen=True)

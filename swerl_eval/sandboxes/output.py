@@ -10,6 +10,8 @@ from pathlib import Path
 
 TAIL_BYTES = 2**20
 """How much of the end of an overlong output is kept: the verdict's markers stand there."""
+LINE_WEIGHT = 32
+"""What a line counts beside its bytes: whoever reads a log line by line needs time and memory for each of them."""
 
 
 class LogReader(threading.Thread):
@@ -63,7 +65,7 @@ class CappedLog:
     path: Path
     max_bytes: int
     truncated: bool = False
-    _written: int = 0
+    _weight: int = 0
     _tail: bytearray = field(default_factory=bytearray)
     _dropped: int = 0
 
@@ -76,11 +78,11 @@ class CappedLog:
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes."""
-        room = self.max_bytes - TAIL_BYTES - self._written
+        room = self.max_bytes - TAIL_BYTES - self._weight
         if room > 0:
-            self._file.write(chunk[:room])
-            self._written += min(room, len(chunk))
-            chunk = chunk[room:]
+            begin, chunk = chunk[:room], chunk[room:]
+            self._file.write(begin)
+            self._weight += len(begin) + LINE_WEIGHT * begin.count(b"\n")
         if chunk:
             self._tail += chunk
             excess = len(self._tail) - TAIL_BYTES

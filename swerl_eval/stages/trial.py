@@ -22,7 +22,7 @@ from swerl_eval.grading import START_MARKER
 from swerl_eval.ports import Sandbox
 
 RAW = "output.raw"
-RAW_BYTES = 128 * 2**20
+RAW_BYTES = 96 * 2**20
 """Of a job's output that is kept on disk while it is cut, its beginning and its end."""
 SECTION_BYTES = 8 * 2**20
 """Of one section's text that is kept, likewise: grading holds a log in memory several times, line by line."""
