@@ -309,6 +309,7 @@ def settings(config: RunConfig) -> Settings:
         test_limits=TestLimits(config.script_timeout, config.regression_seconds, config.regression_seconds),
         evaluate=EvaluateSettings(config.timeout, limits, config.strict == "on"),
         evaluate_all=config.evaluate == "all",
+        stop_when_decided=config.stop_when_decided,
         temperature=config.temperature,
         top_p=config.top_p,
         max_tokens=config.max_tokens,

@@ -89,6 +89,8 @@ class RunConfig(BaseModel):
     """Seconds for one evaluation, as `swebench eval` has it."""
     evaluate: str = Field(default="selected", pattern="^(selected|all)$")
     """`all`: a verdict on every unique candidate too."""
+    stop_when_decided: bool = False
+    """Draw no more samples for an instance once they cannot change which patch is chosen."""
     script_timeout: float = Field(default=60, gt=0, allow_inf_nan=False)
     """Seconds for one reproduction test."""
     regression_files: int = Field(default=5, ge=1)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import anyio
 
+from swerl_eval.core.deciding import decided
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import SandboxError, SourceError, cause_of
 from swerl_eval.core.examination import TestLimits
@@ -30,13 +31,14 @@ from swerl_eval.core.types import (
 from swerl_eval.ports import Sampler, Sandbox, Source
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import Prompts
+from swerl_eval.stages.arriving import Arriving
 from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.examine import Examiner, Subject
 from swerl_eval.stages.localize import LocalizeSettings, localize
 from swerl_eval.stages.regress import RegressSettings, files_to_run, regress
 from swerl_eval.stages.remember import Remembering
-from swerl_eval.stages.repair import RepairSettings, repair
+from swerl_eval.stages.repair import Issue, RepairSettings, repair
 from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, reproduce
 from swerl_eval.stages.score import score
 from swerl_eval.stages.select import select
@@ -46,6 +48,8 @@ from swerl_eval.verdicts import Verdicts
 from swerl_eval.workers import Workers
 
 STAGES = ("localize", "repair", "reproduce", "regress", "examine", "select", "evaluate")
+REGRESS_AFTER = 20
+"""Samples whose edits say which test files are run for regressions; so they need not wait for the last of 500."""
 TESTING = frozenset({"reproduce", "regress", "examine"})
 """Stages that do nothing in a plain vote."""
 
@@ -62,6 +66,8 @@ class Settings:
     evaluate: EvaluateSettings
     evaluate_all: bool
     """Also a verdict on every unique candidate."""
+    stop_when_decided: bool
+    """Draw no more samples for an instance where they cannot change the choice."""
     temperature: float
     top_p: float
     max_tokens: int
@@ -141,16 +147,20 @@ class Pipeline:
             return
         localization = await self.localized(instance)
         if "repair" in self._stages:
-            candidates = await self.repaired(instance, localization)
-        if "examine" in self._stages:
-            tests = await self.reproduced(instance, candidates)
-            regression = await self.regressed(instance, candidates)
-            evidence = await self.examined(instance, candidates, tests, regression)
+            found = Arriving(self._settings.repair.samples)
+            if "select" in self._stages and not self._settings.testing:
+                found.judged_by = (0, False)
+            async with anyio.create_task_group() as group:
+                group.start_soon(self.repaired, instance, localization, found)
+                if "examine" in self._stages:
+                    tests = await self.reproduced(instance, found)
+                    regression = await self.regressed(instance, found)
+                    evidence = await self.examined(instance, found, tests, regression)
         if "select" in self._stages:
-            selection = self.selected(instance, candidates, evidence)
+            selection = self.selected(instance, found.candidates, evidence)
         if "evaluate" in self._stages:
             await self.evaluated(instance, selection)
-            await self.evaluated_all(instance, candidates)
+            await self.evaluated_all(instance, found)
             await self.scored(instance)
 
     async def localized(self, instance: Instance) -> Localization:
@@ -170,29 +180,44 @@ class Pipeline:
         self._finish(instance, "localize", resumed=stored is not None)
         return stored or found
 
-    async def repaired(self, instance: Instance, localization: Localization) -> list[Candidate]:
-        """A candidate patch, or the reason why there is none, for each sample."""
-        keys = [(instance.instance_id, index) for index in range(self._settings.repair.samples)]
-        stored = [self._run.candidates.get(key) for key in keys]
-        candidates = [candidate for candidate in stored if candidate is not None]
-        resumed = len(candidates) == len(keys) or instance.instance_id in self._run.selections
+    async def repaired(self, instance: Instance, localization: Localization, found: Arriving) -> None:
+        """A candidate patch, or the reason why there is none, for each sample; those that have come are in `found`."""
+        keys = [(instance.instance_id, index) for index in range(found.total)]
+        found.add(*(candidate for key in keys if (candidate := self._run.candidates.get(key)) is not None))
+        resumed = len(found.candidates) == found.total or instance.instance_id in self._run.selections
         if not resumed:
             self._run.event(instance.instance_id, "repair", "start")
             snapshot = await anyio.to_thread.run_sync(self._parts.source.snapshot, instance)
-            candidates = await repair(
-                instance, snapshot, localization, self._drawing(), self._parts.prompts, self._settings.repair
-            )
-            self._run.candidates.append(*candidates)
-        self._finish(instance, "repair", resumed=resumed)
-        return candidates
+            issue = Issue(instance, snapshot, localization)
 
-    async def reproduced(self, instance: Instance, candidates: list[Candidate]) -> list[ReproductionTest]:
+            def deliver(candidates: list[Candidate]) -> None:
+                new = [each for each in candidates if (each.instance_id, each.index) not in self._run.candidates]
+                self._run.candidates.append(*new)
+                found.add(*new)
+                self._stop_when_decided(instance, found)
+
+            with found.drawing:
+                await repair(issue, self._drawing(), self._parts.prompts, self._settings.repair, deliver)
+        found.end()
+        self._finish(instance, "repair", resumed=resumed)
+
+    def _stop_when_decided(self, instance: Instance, found: Arriving) -> None:
+        """End the drawing where no further sample can change the choice."""
+        if self._settings.stop_when_decided and found.judged_by is not None:
+            tests, regression = found.judged_by
+            evidence = {each.normal_form: each for each in self._evidence(instance, found)}
+            if decided(found.candidates, found.total, evidence, tests=tests, regression=regression):
+                found.drawing.cancel()
+
+    async def reproduced(self, instance: Instance, found: Arriving) -> list[ReproductionTest]:
         """Scripts that tell whether the issue is still there, with what they do on the original code."""
         settings = self._settings.reproduce
         keys = [(instance.instance_id, index) for index in range(settings.samples if settings.keep else 0)]
         tests = [test for key in keys if (test := self._run.reproductions.get(key)) is not None]
         resumed = len(tests) == len(keys)
-        if not resumed and _unique(candidates):
+        if not resumed:
+            await found.until(lambda: bool(found.unique))
+        if not resumed and found.unique:
             self._run.event(instance.instance_id, "reproduce", "start")
             subject = await self._subject(instance)
             drawing = self._drawing(for_tests=True)
@@ -202,11 +227,17 @@ class Pipeline:
         self._finish(instance, "reproduce", resumed=resumed)
         return tests
 
-    async def regressed(self, instance: Instance, candidates: list[Candidate]) -> RegressionTests:
+    async def regressed(self, instance: Instance, found: Arriving) -> RegressionTests:
         """The repository's own tests that a fix has to keep."""
         stored = self._run.regressions.get(instance.instance_id)
         tests = stored or RegressionTests(instance.instance_id, (), ())
-        if stored is None and self._settings.regress.enabled and _unique(candidates):
+        candidates: list[Candidate] = []
+        if stored is None and self._settings.regress.enabled:
+            candidates = [each for each in await found.first(REGRESS_AFTER) if each.rejection is None]
+            if not candidates:
+                await found.until(lambda: False)
+                candidates = list(found.unique.values())
+        if candidates:
             self._run.event(instance.instance_id, "regress", "start")
             subject = await self._subject(instance)
             drawing, prompts = self._drawing(for_tests=True), self._parts.prompts
@@ -220,27 +251,32 @@ class Pipeline:
         return tests
 
     async def examined(
-        self,
-        instance: Instance,
-        candidates: list[Candidate],
-        tests: list[ReproductionTest],
-        regression: RegressionTests,
+        self, instance: Instance, found: Arriving, tests: list[ReproductionTest], regression: RegressionTests
     ) -> list[Evidence]:
-        """What the tests say of every unique candidate."""
-        unique = _unique(candidates) if regression.files or any(test.rank is not None for test in tests) else {}
-        missing = [each for form, each in unique.items() if (instance.instance_id, form) not in self._run.evidence]
-        if missing:
-            self._run.event(instance.instance_id, "examine", "start")
-            subject, examiner = await self._subject(instance), self._examiner()
+        """What the tests say of every unique candidate, as soon as it has come."""
+        ranked = sum(test.rank is not None for test in tests)
+        found.judged_by = (ranked, bool(regression.files))
+        self._stop_when_decided(instance, found)
+        begun = False
 
-            async def examine_one(candidate: Candidate) -> None:
-                self._run.evidence.append(await examiner.examine(subject, candidate, tests, regression))
+        async def examine_one(candidate: Candidate, subject: Subject) -> None:
+            self._run.evidence.append(await self._examiner().examine(subject, candidate, tests, regression))
+            self._stop_when_decided(instance, found)
 
-            async with anyio.create_task_group() as group:
-                for candidate in missing:
-                    group.start_soon(examine_one, candidate)
-        self._finish(instance, "examine", resumed=not missing)
-        stored = [self._run.evidence.get((instance.instance_id, form)) for form in unique]
+        async with anyio.create_task_group() as group:
+            async for candidate in found.each_unique():
+                known = (instance.instance_id, candidate.normal_form) in self._run.evidence
+                if any(found.judged_by) and not known:
+                    if not begun:
+                        self._run.event(instance.instance_id, "examine", "start")
+                        subject = await self._subject(instance)
+                    begun = True
+                    group.start_soon(examine_one, candidate, subject)
+        self._finish(instance, "examine", resumed=not begun)
+        return self._evidence(instance, found) if any(found.judged_by) else []
+
+    def _evidence(self, instance: Instance, found: Arriving) -> list[Evidence]:
+        stored = [self._run.evidence.get((instance.instance_id, form)) for form in found.unique]
         return [evidence for evidence in stored if evidence is not None]
 
     def selected(self, instance: Instance, candidates: list[Candidate], evidence: list[Evidence]) -> Selection:
@@ -276,12 +312,12 @@ class Pipeline:
         self._finish(instance, "evaluate", resumed=False)
         return evaluation
 
-    async def evaluated_all(self, instance: Instance, candidates: list[Candidate]) -> None:
+    async def evaluated_all(self, instance: Instance, found: Arriving) -> None:
         """A verdict on every unique candidate, for pass@k and the scaling table."""
         if not self._settings.evaluate_all:
             return
         async with anyio.create_task_group() as group:
-            for candidate in _unique(candidates).values():
+            for candidate in found.unique.values():
                 digest = sha256(candidate.patch)
                 stored = self._run.evaluations.get((instance.instance_id, digest))
                 if stored is None or not stored.settled(strict=False):
@@ -366,12 +402,3 @@ class Pipeline:
             max_tokens=settings.max_tokens,
             seed=settings.seed,
         )
-
-
-def _unique(candidates: Sequence[Candidate]) -> dict[str, Candidate]:
-    """The earliest candidate of each normal form."""
-    unique: dict[str, Candidate] = {}
-    for candidate in sorted(candidates, key=lambda each: each.index):
-        if candidate.rejection is None:
-            unique.setdefault(candidate.normal_form, candidate)
-    return unique

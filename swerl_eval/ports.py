@@ -15,6 +15,12 @@ from swerl_eval.core.types import Completion, Instance, Job, JobResult, Machine,
 
 OnTokens = Callable[[int], None]
 """Told how many output tokens have arrived since the last call."""
+OnAnswer = Callable[[int, Completion], None]
+"""Told of an answer that is whole while others of its request are still to come: its place in the request, and it."""
+
+
+def unheard(place: int, completion: Completion) -> None:
+    """An `OnAnswer` for who waits for all answers anyway."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,10 @@ class Sampler(Protocol):
         """A sampler for these settings. Raises `UsageError` for one that is missing, naming the option."""
         ...
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
-        """Answers to one prompt."""
+    async def sample(
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+    ) -> list[Completion]:
+        """Answers to one prompt. `on_answer` may be told of any of them before all are there, each at most once."""
         ...
 
     def count_tokens(self, text: str) -> int:

@@ -198,7 +198,7 @@ OTHER_VALUES: dict[str, Any] = {
     "localization_samples": 9, "max_files": 9, "max_input_tokens": 9, "thinking": False, "prompts": "p", "seed": 9,
     "engine": {"dtype": "x"}, "sandbox": "scripted", "timeout": 9.0, "memory": "9g", "cpus": 9.0, "pids": 9,
     "network": "none", "workers": 999, "requests": 9, "results": "r", "run_id": "r", "submission": {"name": "x"},
-    "disk": "9g", "reuse": False, "quarantine": "q", "written": "9g", "strict": "off",
+    "disk": "9g", "reuse": False, "quarantine": "q", "written": "9g", "strict": "off", "stop_when_decided": True,
     "cache": "c", "tests": 9, "test_samples": 9, "test_model": "t", "regression": "on", "evaluate": "all",
     "script_timeout": 9.0, "regression_files": 9, "regression_seconds": 9.0,
 }  # fmt: skip

@@ -48,9 +48,9 @@ class Counting:
         self._inner = inner
         self.requests: list[SampleRequest] = []
 
-    async def sample(self, request: SampleRequest, on_tokens: object) -> list:
+    async def sample(self, request: SampleRequest, on_tokens: object, on_answer: object = None) -> list:
         self.requests.append(request)
-        return await self._inner.sample(request, on_tokens)
+        return await self._inner.sample(request, on_tokens, on_answer)
 
     def count_tokens(self, text: str) -> int:
         return self._inner.count_tokens(text)

@@ -10,7 +10,7 @@ from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.edits import DIVIDER, FENCE, REPAIR, REPLACE, SEARCH, find_blocks
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import Completion, Edit, Oracle, SampleRequest
-from swerl_eval.ports import OnTokens, SamplerSettings
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
 from swerl_eval.samplers import estimated_tokens
 
 
@@ -30,7 +30,9 @@ class GoldSampler:
             raise UsageError(message)
         return cls(settings.oracle)
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+    ) -> list[Completion]:
         """The gold files, or the gold edits."""
         patch = self._oracle(request.instance_id).patch
         if request.stage == "localize":

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from swerl_eval.core.errors import InputError, UsageError
 from swerl_eval.core.types import Completion, SampleRequest
-from swerl_eval.ports import OnTokens, SamplerSettings
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
 from swerl_eval.samplers import estimated_tokens
 
 
@@ -35,7 +35,9 @@ class ReplaySampler:
             raise UsageError(message)
         return cls(settings.answers)
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+    ) -> list[Completion]:
         """The recorded answers for the request's sample numbers."""
         recorded = self._answers.get((request.instance_id, request.stage), [])
         completions = []

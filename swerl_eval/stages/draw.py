@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,17 +48,31 @@ class Drawing:
     seed: int
 
 
-async def draw(drawing: Drawing, instance_id: str, stage: str, prompts: Sequence[Prompt]) -> list[Sample]:
-    """One answer for each prompt: number k of the list is sample k.
+OnSample = Callable[[Sample], None]
+
+
+def _unheard(sample: Sample) -> None:
+    """For who waits for all samples anyway."""
+
+
+async def draw(
+    drawing: Drawing, instance_id: str, stage: str, prompts: Sequence[Prompt], on_sample: OnSample = _unheard
+) -> list[Sample]:
+    """One answer for each prompt: number k of the list is sample k. `on_sample` is told of each as soon as it is there.
 
     A request whose answers are all stored is not sent. One of which some are missing is sent whole, with the same seed,
     so that a resumed run draws what an uninterrupted one would have drawn; only the missing ones are stored.
     """
+    for index in range(len(prompts)):
+        if (sample := drawing.journal.get((instance_id, stage, index))) is not None:
+            on_sample(sample)
     requests = _requests(drawing, instance_id, stage, prompts)
+    # those that begin with the same files follow each other, while the engine still has what it computed for them
+    requests.sort(key=lambda request: prompts[request.indices[0]].files)
     async with anyio.create_task_group() as group:
         for request in requests:
             if any((instance_id, stage, index) not in drawing.journal for index in request.indices):
-                group.start_soon(_send, drawing, request, prompts[request.indices[0]])
+                group.start_soon(_send, drawing, request, prompts[request.indices[0]], on_sample)
     stored = [drawing.journal.get((instance_id, stage, index)) for index in range(len(prompts))]
     return [sample for sample in stored if sample is not None]
 
@@ -92,20 +106,17 @@ def seed_for(seed: int, instance_id: str, stage: str) -> int:
     return int.from_bytes(digest[:4], "big") % (2**31 - SEED_SPAN)
 
 
-async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt) -> None:
+async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt, on_sample: OnSample) -> None:
     progress = drawing.progress
 
     def count(tokens: int) -> None:
         progress.tokens += tokens
 
-    async with drawing.in_flight:
-        progress.requests += 1
-        try:
-            completions = await drawing.sampler.sample(request, count)
-        finally:
-            progress.requests -= 1
-    missing = [
-        Sample(
+    def keep(place: int, completion: Completion) -> None:
+        index = request.indices[place]
+        if (request.instance_id, request.stage, index) in drawing.journal:
+            return
+        sample = Sample(
             request.instance_id,
             request.stage,
             index,
@@ -114,11 +125,18 @@ async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt) -> Non
             prompt.sha256,
             request.seed,
         )
-        for index, completion in zip(request.indices, completions, strict=True)
-        if (request.instance_id, request.stage, index) not in drawing.journal
-    ]
-    drawing.journal.append(*missing)
-    progress.samples += len(missing)
+        drawing.journal.append(sample)
+        progress.samples += 1
+        on_sample(sample)
+
+    async with drawing.in_flight:
+        progress.requests += 1
+        try:
+            completions = await drawing.sampler.sample(request, count, keep)
+        finally:
+            progress.requests -= 1
+    for place, completion in enumerate(completions):
+        keep(place, completion)
 
 
 def _storable(completion: Completion) -> Completion:

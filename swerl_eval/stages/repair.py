@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from itertools import chain
 
 import anyio
 import anyio.to_process
+import anyio.to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from swerl_eval.core.context import Shown, join_files, within_budget
 from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
@@ -35,33 +39,57 @@ class RepairSettings:
     thinking: bool
 
 
-async def repair(
-    instance: Instance,
-    snapshot: Snapshot,
-    localization: Localization,
-    drawing: Drawing,
-    prompts: Prompts,
-    settings: RepairSettings,
-) -> list[Candidate]:
+@dataclass(frozen=True)
+class Issue:
+    """What is to be repaired."""
+
+    instance: Instance
+    snapshot: Snapshot
+    localization: Localization
+
+
+Deliver = Callable[[list[Candidate]], None]
+"""Takes some candidates as soon as their answers are there and read."""
+
+
+async def repair(issue: Issue, drawing: Drawing, prompts: Prompts, settings: RepairSettings, deliver: Deliver) -> None:
     """One candidate, or the reason why there is none, for each sample. None at all when localization found no file.
 
     A listed file that does not exist is passed over: lists that were handed in may name some, and a gold patch may add
     one.
     """
+    instance, snapshot, localization = issue.instance, issue.snapshot, issue.localization
     read = {path: snapshot.read(path) for path in dict.fromkeys(chain.from_iterable(localization.file_lists))}
     texts = {path: text for path, text in read.items() if text is not None}
     shown = _shown(localization, texts, drawing.sampler.count_tokens, settings.max_input_tokens)
     if not shown:
-        return []
+        return
     # One object per order of files: 500 prompts of 60,000 tokens are 100 MB, their different orders far less.
     prompt_for = lru_cache(maxsize=None)(lambda files: _prompt(instance, texts, files, prompts, settings))
     orders = [_order(shown, index, drawing.seed, instance.instance_id, settings) for index in range(settings.samples)]
     asked = [prompt_for(files) for files in orders]
-    samples = await draw(drawing, instance.instance_id, STAGE, asked)
     existing = frozenset(snapshot.paths())
-    if len(samples) <= FEW:
-        return await anyio.to_thread.run_sync(read_answers, samples, texts, existing)
-    return await anyio.to_process.run_sync(read_answers, samples, texts, existing, cancellable=True)
+    send, samples = anyio.create_memory_object_stream[Sample](math.inf)
+    async with anyio.create_task_group() as group:
+        group.start_soon(_read, samples, texts, existing, deliver)
+        with send:
+            await draw(drawing, instance.instance_id, STAGE, asked, send.send_nowait)
+
+
+async def _read(
+    samples: MemoryObjectReceiveStream[Sample], texts: Mapping[str, str], existing: Collection[str], deliver: Deliver
+) -> None:
+    """Read answers as they come: all that have come while the last ones were read, together."""
+    with samples:
+        async for sample in samples:
+            batch = [sample]
+            with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
+                while True:
+                    batch.append(samples.receive_nowait())
+            if len(batch) <= FEW:
+                deliver(await anyio.to_thread.run_sync(read_answers, batch, texts, existing))
+            else:
+                deliver(await anyio.to_process.run_sync(read_answers, batch, texts, existing, cancellable=True))
 
 
 def _shown(

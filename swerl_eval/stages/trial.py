@@ -87,7 +87,7 @@ class Trial:
             raise SandboxError(message) from error
         finally:
             (self.logs / RAW).unlink(missing_ok=True)
-        return dataclasses.replace(result, log_truncated=not whole), marks
+        return dataclasses.replace(result, log_truncated=result.log_truncated or not whole), marks
 
 
 def cut(raw: Path, token: str, folder: Path, outputs: Mapping[str, str]) -> tuple[dict[str, str], bool]:

@@ -35,7 +35,7 @@ class Model:
     def open(cls, settings: SamplerSettings) -> Model:
         return cls()
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
         self.requests.append(request)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -58,7 +58,7 @@ class Says(Model):
         super().__init__()
         self.completions = completions
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
         return [self.completions[index] for index in request.indices]
 
 
@@ -199,7 +199,7 @@ async def test_no_more_requests_are_in_flight_than_the_limiter_has_places(tmp_pa
 class Gone(Model):
     """Answers the prompt `a` and is gone for all others."""
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
         if request.messages[-1].content != "a":
             await anyio.sleep(0.01)
             message = "the server is gone"

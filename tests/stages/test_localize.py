@@ -54,7 +54,7 @@ class Listener:
     def open(cls, settings: SamplerSettings) -> Listener:
         return cls()
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
         self.requests.append(request)
         return [Completion("```\npkg/a.py\n```") for _ in request.indices]
 

@@ -19,7 +19,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.stages.draw import Drawing
-from swerl_eval.stages.repair import FEW, RepairSettings, read_answer, read_answers, repair
+from swerl_eval.stages.repair import FEW, Issue, RepairSettings, read_answer, read_answers, repair
 from swerl_eval.store import Run, RunManifest, open_run
 
 pytestmark = pytest.mark.anyio
@@ -293,7 +293,7 @@ class Listener:
     def open(cls, settings: SamplerSettings) -> Listener:
         return cls()
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
         self.requests.append(request)
         return [Completion(self.answer) for _ in request.indices]
 
@@ -326,8 +326,10 @@ async def repaired(
     with open_folder(folder) as run:
         drawing = Drawing(sampler, run.samples, anyio.CapacityLimiter(4), Progress(), 1.0, 1.0, 100, seed)
         how = RepairSettings(samples, budget, thinking=False)
-        candidates = await repair(INSTANCE, Files(TEXTS), localization, drawing, load_prompts(""), how)
-        return candidates, list(run.samples.values())
+        candidates: list[Candidate] = []
+        issue = Issue(INSTANCE, Files(TEXTS), localization)
+        await repair(issue, drawing, load_prompts(""), how, candidates.extend)
+        return sorted(candidates, key=lambda each: each.index), list(run.samples.values())
 
 
 async def test_the_prompt_holds_the_issue_and_the_whole_files_under_their_paths(tmp_path: Path):
