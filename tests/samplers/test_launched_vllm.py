@@ -1,4 +1,8 @@
-"""A real vLLM server, launched by us on the CPU with a tiny model. One start serves most of the tests; one kills it."""
+"""A real vLLM server, launched by us on the CPU with a tiny model.
+
+One start serves all tests but the last, which kills its engine: the server ends by itself then, and is started again.
+A start takes 40 to 90 seconds here.
+"""
 
 from __future__ import annotations
 
@@ -138,9 +142,8 @@ def test_a_prompt_that_is_too_long_is_refused_and_recorded(sampler: OpenAISample
     assert run(sampler.sample(request(), ignore))[0].error == ""
 
 
-@pytest.mark.parametrize("victim", ["EngineCore", "api_server"])
-def test_a_server_killed_in_the_middle_comes_again_and_only_lost_requests_are_sent_again(
-    victim: str, sampler: OpenAISampler, run: Run, said: list[str], logs: Path
+def test_a_server_whose_engine_dies_in_the_middle_comes_again_and_only_lost_requests_are_sent_again(
+    sampler: OpenAISampler, run: Run, said: list[str], logs: Path
 ) -> None:
     seeds = range(1000, 1600, 100)
     long = {"n": 3, "max_tokens": 800}
@@ -153,10 +156,8 @@ def test_a_server_killed_in_the_middle_comes_again_and_only_lost_requests_are_se
         begun = asyncio.Event()
         task = asyncio.ensure_future(all_of_them(begun))
         await asyncio.wait_for(begun.wait(), 60)
-        (pid,) = [
-            pid for pid, command in descendants(os.getpid()).items() if victim in command and "guard.py" not in command
-        ]
-        os.kill(pid, signal.SIGKILL)
+        (engine,) = [pid for pid, command in descendants(os.getpid()).items() if "EngineCore" in command]
+        os.kill(engine, signal.SIGKILL)
         return await asyncio.wait_for(task, 300)
 
     log = logs / "server-0.log"
@@ -166,5 +167,5 @@ def test_a_server_killed_in_the_middle_comes_again_and_only_lost_requests_are_se
     assert [texts(each) for each in run(disturbed())] == [texts(each) for each in undisturbed]
     assert [line.split(" ")[2] for line in said[told:]] == ["ended", "waiting", "is"]
     answered = log.read_text().count('"POST /v1/chat/completions HTTP/1.1" 200') - answered_before
-    # each once before it was lost, and once or, where a part of it was saved, in up to two parts after that
+    # each before it was lost, and the lost ones again: whole, or in two parts where the middle one was saved
     assert len(seeds) < answered <= 3 * len(seeds)
