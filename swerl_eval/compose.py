@@ -25,7 +25,7 @@ from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import Evaluation, Instance, Limits
 from swerl_eval.durations import Durations
 from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
-from swerl_eval.ports import Sampler, SamplerSettings, Sandbox, SandboxSettings
+from swerl_eval.ports import Launch, Sampler, SamplerSettings, Sandbox, SandboxSettings
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.registry import load
@@ -82,12 +82,13 @@ class Work:
         self._quarantine = open_quarantine(config)
         self.source = open_source(config)
         self.prompts = load_prompts(config.prompts)
+        self.progress = Progress()
         # opened here so that a wrong name or a missing file is said before a run folder is made
-        self._sampler = None if predictions is not None else open_sampler(config, self.source)
+        self._sampler = None if predictions is not None else open_sampler(config, self.source, self.progress.say)
         self._test_sampler = None
         if self._sampler is not None and config.test_model:
-            self._test_sampler = open_sampler(config.model_copy(update={"model": config.test_model}), self.source)
-        self.progress = Progress()
+            other = config.model_copy(update={"model": config.test_model})
+            self._test_sampler = open_sampler(other, self.source, self.progress.say, first_server=config.servers)
         instances = self.source.instances()
         self.instances = [i for i in instances if predictions is None or i.instance_id in predictions.patches]
         self.progress.total = len(self.instances)
@@ -129,6 +130,7 @@ class Work:
         tests = {i.instance_id: self.source.count_tests(i.instance_id) for i in self.instances}
         order = durations.longest_first(self.instances, tests)
         already = {evaluation.instance_id for evaluation in self._evaluations(run)}
+        self.progress.listener = lambda text: run.event("", "sample", text)
         try:
             if self.pending(run):
                 await self._open(parts, run, order)
@@ -265,14 +267,23 @@ def _read_image(cache: Path, image: str) -> Iterator[bytes]:
     return Images(connect(), cache).git_folder(image)
 
 
-def open_sampler(config: RunConfig, source: DatasetSource) -> Sampler:
-    """The configured sampler; only `gold` is handed the answers."""
-    api_key, base_url = openai_credentials(config.base_url)
+def open_sampler(
+    config: RunConfig, source: DatasetSource, say: Callable[[str], None] | None = None, first_server: int = 0
+) -> Sampler:
+    """The configured sampler; only `gold` is handed the answers. `say` is told what happens to servers."""
+    api_key, base_urls = openai_credentials(config.base_url)
+    launch = None
+    if config.launch:
+        logs = config.run_folder / "logs"
+        launch = Launch(config.launch, logs, config.servers, first_server, config.launch_timeout)
     opened: Sampler = load("sampler", config.sampler, SAMPLERS).open(
         SamplerSettings(
             model=config.model,
             api_key=api_key,
-            base_url=base_url,
+            base_urls=base_urls,
+            requests_per_server=config.requests_per_server,
+            launch=launch,
+            say=say or Progress().say,
             answers=Path(config.answers) if config.answers else None,
             engine=config.engine,
             oracle=source.oracle if config.sampler == "gold" else None,

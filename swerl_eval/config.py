@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from swerl_eval.core.errors import InputError, UsageError
 
@@ -51,8 +51,16 @@ class RunConfig(BaseModel):
     """`openai`, `vllm`, `replay`, `gold`, or `package.module:Class`."""
     model: str = ""
     """Name or path, as the sampler takes it; also the name in predictions."""
-    base_url: str = ""
-    """OpenAI-compatible server. Empty: OPENAI_BASE_URL, else the library's default."""
+    base_url: tuple[str, ...] = ()
+    """OpenAI-compatible servers that have the model, as a list or with commas between. Empty: OPENAI_BASE_URL, else the
+    library's default."""
+    launch: str = ""
+    """Command that starts such a server here, with `{port}` in it (also `{index}`, `{model}`), in place of `base_url`:
+    `CUDA_VISIBLE_DEVICES={index} vllm serve {model} --port {port}`. Not read by a shell."""
+    servers: int = Field(default=1, ge=1)
+    """How many of these are started, with `{index}` 0, 1, …"""
+    launch_timeout: float = Field(default=1800, gt=0)
+    """Seconds until such a server has to be ready."""
     answers: str = ""
     """Recorded answers for the `replay` sampler (jsonl)."""
     temperature: float = Field(default=1.0, ge=0)
@@ -115,6 +123,8 @@ class RunConfig(BaseModel):
     """Containers at a time. 0: as many as the engine's machine bears, fewer while it is overloaded."""
     requests: int = Field(default=64, ge=1)
     """Requests in flight at the sampler."""
+    requests_per_server: int = Field(default=0, ge=0)
+    """Of these, at one of several servers; 0: no limit but the whole."""
     disk: str = "none"
     """What images may take in the engine, such as 100GB: unused ones that this tool pulled make room."""
     reuse: bool = True
@@ -136,6 +146,30 @@ class RunConfig(BaseModel):
         if value and (match is None or not 1 <= int(match[1]) <= int(match[2])):
             raise ValueError("a shard is i/n with 1 <= i <= n, such as 1/4")
         return value
+
+    @field_validator("base_url", mode="before")
+    @classmethod
+    def _addresses_come_with_commas_between(cls, value: Any) -> Any:
+        return _addresses([value] if isinstance(value, str) else value)
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for address in value:
+            if not re.match(r"https?://[^/]", address):
+                message = f"{address!r} is no address of a server; write it as http://localhost:8000/v1"
+                raise ValueError(message)
+        return value
+
+    @model_validator(mode="after")
+    def _launched_servers_fit(self) -> RunConfig:
+        if self.launch and self.base_url:
+            raise ValueError(
+                "launch and base_url exclude each other; --launch '' or --base-url '' takes a stored one back"
+            )
+        if self.launch and self.test_model and "{model}" not in self.launch:
+            raise ValueError("launch needs {model} in place of the model's name, since test_model is another one")
+        return self
 
     @field_validator("memory", "written", "disk")
     @classmethod
@@ -176,7 +210,7 @@ class RunConfig(BaseModel):
 SPEED_ONLY = frozenset(
     {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
-        "quarantine",
+        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server",
     }
 )  # fmt: skip
 """Settings that change where and how fast, not what comes out."""
@@ -264,7 +298,13 @@ def _validated(values: dict[str, Any], place: str) -> RunConfig:
         raise UsageError(message) from error
 
 
-def openai_credentials(base_url: str) -> tuple[str, str | None]:
-    """Key and address for an OpenAI-compatible server. A server of one's own rarely wants a key, so one is made up."""
-    address = base_url or os.environ.get("OPENAI_BASE_URL") or None
-    return os.environ.get("OPENAI_API_KEY") or "none", address
+def _addresses(parts: Iterable[Any]) -> Any:
+    """The addresses in texts with commas between; what is no text is left for the check of types."""
+    split = [str(part).split(",") if isinstance(part, str) else [part] for part in parts]
+    return [each.strip() if isinstance(each, str) else each for part in split for each in part if each != ""]
+
+
+def openai_credentials(base_urls: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """Key and addresses of OpenAI-compatible servers. A server of one's own rarely wants a key, so one is made up."""
+    addresses = base_urls or tuple(_addresses([os.environ.get("OPENAI_BASE_URL", "")]))
+    return os.environ.get("OPENAI_API_KEY") or "none", addresses

@@ -24,13 +24,40 @@ def unheard(place: int, completion: Completion) -> None:
 
 
 @dataclass(frozen=True)
+class Launch:
+    """Servers that a sampler starts when they are first needed, watches, and stops."""
+
+    command: str
+    """With `{port}`, and where wanted `{index}` and `{model}`. Words NAME=VALUE before the program go to its
+    environment. No shell reads it."""
+    logs: Path
+    """Folder for what they print."""
+    copies: int = 1
+    first: int = 0
+    """Index of the first copy; the others follow."""
+    timeout: float = 1800.0
+    """Seconds from the start of one to its first sign of health."""
+
+
+def _unheard(_: str) -> None:
+    """Where nobody listens."""
+
+
+@dataclass(frozen=True)
 class SamplerSettings:
     """What a sampler may be opened with; each takes what it needs."""
 
     model: str = ""
     """Name or path."""
     api_key: str = "none"
-    base_url: str | None = None
+    base_urls: tuple[str, ...] = ()
+    """Addresses of servers that all have the model. Empty: the library's default."""
+    requests_per_server: int = 0
+    """Requests in flight at one of them; 0 for no limit."""
+    launch: Launch | None = None
+    """Servers of the sampler's own, in place of `base_urls`."""
+    say: Callable[[str], None] = _unheard
+    """Told, in a line for people, what happens to servers."""
     answers: Path | None = None
     """File of recorded answers."""
     engine: Mapping[str, Any] = field(default_factory=dict)

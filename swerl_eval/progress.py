@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -28,7 +29,17 @@ class Progress:
     """In flight."""
     containers: int = 0
     """In flight."""
+    notices: list[str] = field(default_factory=list)
+    """What people should know of (a server that is started, one that crashed), the latest last."""
+    listener: Callable[[str], None] | None = None
+    """Told of each notice too."""
     started: float = field(default_factory=time.monotonic)
+
+    def say(self, notice: str) -> None:
+        """Add a notice."""
+        self.notices.append(notice)
+        if self.listener is not None:
+            self.listener(notice)
 
     def finish(self, stage: str, *, resumed: bool) -> None:
         """Count an instance through a stage."""

@@ -1,21 +1,28 @@
 """A real HTTP server on 127.0.0.1 that streams chat completions as OpenAI does, and misbehaves as it is told.
 
 Each request takes the next reply of `FakeServer.script`; when that is empty it gets good answers, whose texts name the
-seed that they were asked for with. Nothing but the standard library.
+seed that they were asked for with. Nothing but the standard library. As a program (`python fake_server.py --port 8000`)
+it is a server to be launched, with a life and a death of its own.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 PROMPT_TOKENS = 17
@@ -56,6 +63,13 @@ class Answer:
     """Go on sending until the client goes away."""
     error_in_stream: str = ""
     """Sent as an error event before anything else."""
+    error_code: int | str = 500
+    cached: int | None = None
+    """Tokens of the prompt that usage says were cached."""
+    held: threading.Event | None = None
+    """Waited for before the first chunk."""
+    then: Callable[[], None] | None = None
+    """Called in place of the end, after `drop_after` chunks."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +112,37 @@ class FakeServer:
     disconnected: threading.Event = field(default_factory=threading.Event)
     """Set when the client went away while it was being answered."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    pieces: Callable[[int], tuple[str, ...]] = lambda seed: ("answer ", str(seed))
+    """Text of a good answer, by its seed."""
+    in_flight: int = 0
+    most_in_flight: int = 0
+    connections: set[socket.socket] = field(default_factory=set)
+    health: int = 200
+    """Status of `/health`."""
+    listening: ThreadingHTTPServer | None = None
+
+    def start(self, port: int = 0) -> None:
+        """Listen; with a port of its own choice, or the one it had."""
+        port = port or (int(self.base_url.rpartition(":")[2].partition("/")[0]) if self.base_url else 0)
+
+        class Handler(_Handler):
+            server_state = self
+
+        self.listening = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.listening.daemon_threads = True
+        self.base_url = f"http://127.0.0.1:{self.listening.server_address[1]}/v1"
+        threading.Thread(target=self.listening.serve_forever, args=(0.01,), daemon=True).start()
+
+    def kill(self) -> None:
+        """Be gone at once, as a process that was killed: nobody listens, and all connections break."""
+        if self.listening is not None:
+            self.listening.shutdown()
+            self.listening.server_close()
+            self.listening = None
+        with self.lock:
+            connections = list(self.connections)
+        for connection in connections:
+            _reset(connection)
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -113,21 +158,18 @@ class FakeServer:
 def serving(*script: Reply) -> Iterator[FakeServer]:
     """A server for the time of the block."""
     state = FakeServer(script=deque(script))
-
-    class Handler(_Handler):
-        server_state = state
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state.base_url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
+    state.start()
     try:
         yield state
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        state.kill()
+
+
+def _reset(connection: socket.socket) -> None:
+    """Close at once, so that the client sees a broken connection and not an end."""
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -138,7 +180,32 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Nothing: the tests look at `requests`."""
 
+    def setup(self) -> None:
+        super().setup()
+        with self.server_state.lock:
+            self.server_state.connections.add(self.connection)
+
+    def finish(self) -> None:
+        with self.server_state.lock:
+            self.server_state.connections.discard(self.connection)
+        super().finish()
+
+    def do_GET(self) -> None:
+        found = self.server_state.health if self.path == "/health" else 200 if self.path == "/v1/models" else 404
+        self._reply(found, {"object": "list", "data": []})
+
     def do_POST(self) -> None:
+        state = self.server_state
+        with state.lock:
+            state.in_flight += 1
+            state.most_in_flight = max(state.most_in_flight, state.in_flight)
+        try:
+            self._answer()
+        finally:
+            with state.lock:
+                state.in_flight -= 1
+
+    def _answer(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         headers = {name.lower(): value for name, value in self.headers.items()}
         reply = self.server_state.next_reply(Received(body, self.path, headers, time.monotonic()))
@@ -154,11 +221,15 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server_state.disconnected.set()
 
     def _refuse(self, reply: Refuse) -> None:
-        content = json.dumps({"error": {"message": reply.message, "type": "error", "code": reply.status}}).encode()
-        self.send_response(reply.status)
+        content = {"error": {"message": reply.message, "type": "error", "code": reply.status}}
+        self._reply(reply.status, content, reply.headers)
+
+    def _reply(self, status: int, value: object, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        content = json.dumps(value).encode()
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(content)))
-        for name, value in reply.headers:
+        for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
@@ -168,8 +239,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        for number, event in enumerate(_events(reply, body)):
+        if reply.held is not None:
+            reply.held.wait(30)
+        for number, event in enumerate(_events(reply, body, self.server_state.pieces)):
             if number == reply.drop_after:
+                if reply.then is not None:
+                    reply.then()
                 self._reset()
                 return
             if number == reply.end_after:
@@ -186,19 +261,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
 
     def _reset(self) -> None:
-        """Close at once, so that the client sees a broken connection and not an end."""
         self.close_connection = True
-        with suppress(OSError):
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.shutdown(socket.SHUT_RDWR)
+        _reset(self.connection)
         self.connection.close()
 
 
-def _events(reply: Answer, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _events(reply: Answer, body: dict[str, Any], pieces: Callable[[int], tuple[str, ...]]) -> Iterator[dict[str, Any]]:
     """The chunks of a reply, those of several answers mixed and the last answer first, as servers may send them."""
     if reply.error_in_stream:
-        yield {"error": {"message": reply.error_in_stream, "type": "InternalServerError", "code": 500}}
-    choices = reply.choices or tuple(Choice(("answer ", str(body["seed"] + k))) for k in range(body["n"]))
+        yield {"error": {"message": reply.error_in_stream, "type": "Error", "code": reply.error_code}}
+    choices = reply.choices or tuple(Choice(pieces(body["seed"] + k)) for k in range(body["n"]))
     choices = choices[: reply.at_most]
     waiting = [(index, choice, deque(choice.deltas())) for index, choice in reversed(list(enumerate(choices)))]
     while waiting:
@@ -214,11 +286,13 @@ def _events(reply: Answer, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if reply.usage and body.get("stream_options", {}).get("include_usage"):
         # two tokens a piece, so that a count of the pieces is told from the server's own
         tokens = sum(2 * len(choice.pieces) + 2 * len(choice.reasoning) for choice in choices)
-        usage = {
+        usage: dict[str, Any] = {
             "prompt_tokens": PROMPT_TOKENS,
             "completion_tokens": tokens,
             "total_tokens": PROMPT_TOKENS + tokens,
         }
+        if reply.cached is not None:
+            usage["prompt_tokens_details"] = {"cached_tokens": reply.cached}
         yield {**_chunk([]), "usage": usage}
 
 
@@ -228,3 +302,50 @@ def _chunk(choices: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dict[str, Any]:
     return {"index": index, "delta": delta, "finish_reason": finish_reason}
+
+
+def main() -> None:
+    """A server to be launched. Notes its lives in a folder, and dies in the first ones if it is told to."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--notes", type=Path, help="folder: pids of each life, and the requests it got")
+    parser.add_argument("--loading", type=float, default=0.0, help="seconds before it listens")
+    parser.add_argument("--fail", default="", help="print this and end instead")
+    parser.add_argument("--deaths", type=int, default=0, help="lives that end in the middle of an answer")
+    parser.add_argument("--die-at", type=int, default=1, help="at which request of such a life")
+    parser.add_argument(
+        "--stubborn", action="store_true", help="take no notice of SIGTERM, and have a worker that does"
+    )
+    told = parser.parse_args()
+    if told.fail:
+        sys.exit(told.fail)
+    life = 0
+    if told.notes:
+        told.notes.mkdir(parents=True, exist_ok=True)
+        life = len(list(told.notes.glob("life-*.json")))
+        worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        note = {"pids": [os.getpid(), worker.pid], "colour": os.environ.get("FAKE_COLOUR"), "arguments": sys.argv[1:]}
+        (told.notes / f"life-{life}.json").write_text(json.dumps(note))
+    if told.stubborn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(told.loading)
+
+    class Mortal(FakeServer):
+        def next_reply(self, received: Received) -> Reply:
+            with self.lock:
+                self.requests.append(received)
+                asked = {"seed": received.body["seed"], "n": received.body["n"]}
+                with (told.notes / f"requests-{life}.jsonl").open("a") as file:
+                    file.write(json.dumps(asked) + "\n")
+                if life < told.deaths and len(self.requests) == told.die_at:
+                    return Answer(drop_after=3, then=lambda: os._exit(3))
+                return Answer()
+
+    sys.stdout.write(f"life {life} listens on {told.port}\n")
+    sys.stdout.flush()
+    Mortal().start(told.port)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

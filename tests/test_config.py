@@ -186,13 +186,14 @@ def test_the_identity_leaves_out_what_only_decides_speed_and_place() -> None:
     assert set(RunConfig().identity()) == set(RunConfig.model_fields) - SPEED_ONLY
     assert {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
-        "quarantine",
+        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server",
     } == SPEED_ONLY  # fmt: skip
 
 
 OTHER_VALUES: dict[str, Any] = {
     "dataset": "lite", "split": "dev", "instances": ("x",), "repo": ("a/b",), "difficulty": ("easy",), "limit": 3,
-    "shard": "1/2", "repositories": "mirrors", "sampler": "replay", "model": "m", "base_url": "http://x",
+    "shard": "1/2", "repositories": "mirrors", "sampler": "replay", "model": "m", "base_url": ("http://x",),
+    "launch": "serve {model} {port}", "servers": 9, "launch_timeout": 9.0, "requests_per_server": 9,
     "answers": "a",
     "temperature": 0.5, "top_p": 0.5, "max_tokens": 9, "samples": 9, "localization": "oracle",
     "localization_samples": 9, "max_files": 9, "max_input_tokens": 9, "thinking": False, "prompts": "p", "seed": 9,
@@ -271,11 +272,44 @@ def test_the_cache_is_the_setting_or_the_environments_or_the_users(
 def test_credentials_come_from_the_environment_and_the_setting_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    assert openai_credentials("") == ("none", None)
+    assert openai_credentials(()) == ("none", ())
     monkeypatch.setenv("OPENAI_API_KEY", "key-1")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://environment/v1")
-    assert openai_credentials("") == ("key-1", "http://environment/v1")
-    assert openai_credentials("http://setting/v1") == ("key-1", "http://setting/v1")
+    assert openai_credentials(()) == ("key-1", ("http://environment/v1",))
+    assert openai_credentials(("http://setting/v1",)) == ("key-1", ("http://setting/v1",))
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://a/v1, http://b/v1")
+    assert openai_credentials(())[1] == ("http://a/v1", "http://b/v1")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http://a/v1,http://b/v1",
+        " http://a/v1, http://b/v1,",
+        ["http://a/v1", "http://b/v1"],
+        ("http://a/v1,http://b/v1",),
+    ],
+)
+def test_addresses_of_servers_are_a_list_or_have_commas_between(value: object) -> None:
+    assert load_config(None, (), {"base_url": value}).base_url == ("http://a/v1", "http://b/v1")
+
+
+def test_no_address_takes_a_stored_one_back() -> None:
+    assert load_config(None, (), {"base_url": [""]}).base_url == ()
+    assert load_config(None, ["base_url="], {}).base_url == ()
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "http://", "ftp://x/v1"])
+def test_what_is_no_address_of_a_server_is_named(address: str) -> None:
+    assert f"{address!r} is no address of a server; write it as http://localhost:8000/v1" in complaint(
+        options={"base_url": [address]}
+    )
+
+
+def test_servers_are_launched_or_given_and_a_model_for_tests_needs_a_place_in_the_command() -> None:
+    both = complaint(options={"launch": "serve {port}", "base_url": "http://x/v1"})
+    assert "launch and base_url exclude each other" in both
+    assert "launch needs {model}" in complaint(options={"launch": "serve {port}", "test_model": "t"})
 
 
 def printed(config: RunConfig) -> str:
@@ -288,7 +322,8 @@ def printed(config: RunConfig) -> str:
     "settings",
     [
         {},
-        OTHER_VALUES,
+        {**OTHER_VALUES, "launch": ""},
+        {**OTHER_VALUES, "base_url": ()},
         {"model": 'a "quoted"\\name\twith\nlines and é, 漢, 🙂', "temperature": 1e-07, "timeout": 1e17},
         {"submission": {"name": "x", "os_model": True, "logo": ["a", "b"]}, "engine": {"seed": 1, "ratio": 0.5}},
     ],

@@ -17,6 +17,8 @@ from swerl_eval.progress import Progress
 
 PLAIN_SECONDS = 30.0
 """Between plain lines: a CI log of a night stays readable."""
+NOTICE_SECONDS = 1.0
+"""Until a notice is shown."""
 _STAGE_WORDS = {
     "localize": "localized",
     "repair": "repaired",
@@ -36,6 +38,7 @@ class Display:
         self._stages = stages
         self._title = title
         self._done = threading.Event()
+        self._noticed = 0
         self._console = Console(stderr=True)
         self._live = Live(console=self._console, get_renderable=self._panel, refresh_per_second=4, transient=True)
         self._thread = threading.Thread(target=self._plain_lines, name="display", daemon=True)
@@ -53,19 +56,31 @@ class Display:
         self._done.set()
         if self._console.is_terminal:
             self._live.stop()
+            self._say_notices()
         else:
             self._thread.join()
             self._say()
 
     def _plain_lines(self) -> None:
         last = ""
-        while not self._done.wait(PLAIN_SECONDS):
+        spoken = time.monotonic()
+        while not self._done.wait(NOTICE_SECONDS):
+            self._say_notices()
             now = self._counts()
-            if now != last:
+            if now != last and time.monotonic() - spoken >= PLAIN_SECONDS:
                 self._say()
-                last = now
+                last, spoken = now, time.monotonic()
+
+    def _say_notices(self) -> None:
+        """Each once."""
+        new = self._progress.notices[self._noticed :]
+        self._noticed += len(new)
+        for notice in new:
+            sys.stderr.write(f"[{_clock(self._progress.seconds)}] {notice}\n")
+        sys.stderr.flush()
 
     def _say(self) -> None:
+        self._say_notices()
         sys.stderr.write(f"[{_clock(self._progress.seconds)}] {self._counts()}\n")
         sys.stderr.flush()
 
@@ -94,7 +109,8 @@ class Display:
             table.add_row(_STAGE_WORDS[stage], bar, f"{done}/{progress.total}")
         verdicts = Text("  ".join(f"{verdict} {count}" for verdict, count in progress.verdicts.most_common()))
         title = Text(f"{self._title}  {_clock(progress.seconds)}", style="bold")
-        return Group(title, table, verdicts, Text(self._flow(), style="dim"))
+        notices = [Text(notice, style="dim") for notice in progress.notices[-1:]]
+        return Group(title, table, verdicts, *notices, Text(self._flow(), style="dim"))
 
 
 def _clock(seconds: float) -> str:

@@ -36,7 +36,8 @@ SHARED: dict[str, Any] = {
     "repositories": _option(str, _WHAT, "Folder of bare mirrors, such as sympy__sympy.git."),
     "sampler": _option(str, _MODEL, "openai, vllm, replay, gold or package.module:Class."),
     "model": _option(str, _MODEL, "Name or path of the model."),
-    "base_url": _option(str, _MODEL, "OpenAI-compatible server."),
+    "base_url": _option(list[str], _MODEL, "OpenAI-compatible server; several: comma-separated or repeated."),
+    "launch": _option(str, _MODEL, "Command that starts such a server here, with {port} in it."),
     "answers": _option(str, _MODEL, "Recorded answers, for --sampler replay."),
     "samples": _option(int, _MODEL, "Repair samples an instance."),
     "localization": _option(str, _MODEL, "model, oracle, or a loc.jsonl."),
@@ -73,8 +74,8 @@ SHARED: dict[str, Any] = {
 }
 CHOICE = ("dataset", "split", "instances", "repo", "difficulty", "limit", "shard")
 SAMPLING = (
-    "repositories", "sampler", "model", "base_url", "answers", "samples", "localization", "tests", "regression",
-    "test_model", "prompts", "temperature", "max_tokens", "seed",
+    "repositories", "sampler", "model", "base_url", "launch", "answers", "samples", "localization", "tests",
+    "regression", "test_model", "prompts", "temperature", "max_tokens", "seed",
 )  # fmt: skip
 SANDBOX = ("workers", "timeout", "network", "disk", "evaluate", "strict", "no_cache")
 PLACE = ("results", "run_id", "config", "overrides")

@@ -152,6 +152,8 @@ class Completion:
     """Thinking that a server sends apart from the text."""
     error: str = ""
     """Why there is no text; empty when there is one."""
+    cached_tokens: int | None = None
+    """Of the prompt's tokens, those that a server says it had computed before."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ RECORDED = 6
 
 def _openai(folder: Path) -> Iterator[SamplerSettings]:
     with serving() as server:
-        yield SamplerSettings(model="fake", base_url=server.base_url)
+        yield SamplerSettings(model="fake", base_urls=(server.base_url,))
 
 
 def _replay(folder: Path) -> Iterator[SamplerSettings]:

@@ -9,7 +9,8 @@ import pytest
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import SamplerSettings
-from swerl_eval.samplers.openai_api import ATTEMPTS, OpenAISampler
+from swerl_eval.samplers.openai_api import OpenAISampler
+from swerl_eval.samplers.servers import ATTEMPTS, Pool, Server
 from tests.fake_server import PROMPT_TOKENS, Answer, Choice, FakeServer, HangUp, Refuse, serving
 
 pytestmark = pytest.mark.anyio
@@ -26,9 +27,13 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
 
 @pytest.fixture
 async def sampler(server: FakeServer) -> AsyncIterator[OpenAISampler]:
-    opened = OpenAISampler(MODEL, "key-1", server.base_url, first_pause=0.001)
+    opened = sampler_of(server.base_url)
     yield opened
     await opened.aclose()
+
+
+def sampler_of(address: str) -> OpenAISampler:
+    return OpenAISampler(MODEL, "key-1", Pool([Server(address)], first_pause=0.001))
 
 
 def asking(n: int = 1, seed: int = 100) -> SampleRequest:
@@ -219,20 +224,59 @@ async def test_a_server_that_is_not_there_is_named_with_the_question_whether_it_
     with socket.socket() as held:  # bound and not listening: nobody else can take the port meanwhile
         held.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{held.getsockname()[1]}/v1"
-        sampler = OpenAISampler(MODEL, "none", address, first_pause=0.001)
+        sampler = sampler_of(address)
         with pytest.raises(SamplerError) as caught:
             await sampler.sample(asking(), ignore)
         await sampler.aclose()
-    assert str(caught.value).startswith(f"{address}/ cannot be reached after {ATTEMPTS} attempts: ")
-    assert str(caught.value).endswith("; is the server up?")
+    assert str(caught.value).startswith(f"{address}/ gave no whole answer in {ATTEMPTS} attempts: ")
+    assert str(caught.value).endswith("; is it up?")
 
 
-async def test_an_error_within_the_stream_ends_the_run_with_its_message(
-    server: FakeServer, sampler: OpenAISampler
+@pytest.mark.parametrize("code", [500, "engine_error"])
+async def test_an_error_within_the_stream_is_a_lost_stream(
+    code: int | str, server: FakeServer, sampler: OpenAISampler
 ) -> None:
-    server.script.append(Answer(error_in_stream="the engine died"))
+    server.script.append(Answer(error_in_stream="the engine died", error_code=code))
+    assert await sampler.sample(asking(2), ignore) == [answered(100, 2), answered(101, 2)]
+    server.script.extend([Answer(error_in_stream="the engine died", error_code=code)] * ATTEMPTS)
     with pytest.raises(SamplerError, match="the engine died"):
         await sampler.sample(asking(), ignore)
+    assert len(server.requests) == 2 + ATTEMPTS
+
+
+@pytest.mark.parametrize("code", [400, "400"])
+async def test_a_refusal_within_the_stream_is_recorded(
+    code: int | str, server: FakeServer, sampler: OpenAISampler
+) -> None:
+    server.script.append(Answer(error_in_stream="too long", error_code=code))
+    assert await sampler.sample(asking(2), ignore) == [refused("too long")] * 2
+    assert len(server.requests) == 1
+
+
+async def test_what_a_broken_stream_has_finished_is_kept_and_the_rest_is_asked_for_with_its_seeds(
+    server: FakeServer, sampler: OpenAISampler
+) -> None:
+    # of the seeds 100 to 104, those of 100, 102 and 104 are short
+    server.pieces = lambda seed: ("answer", *[f" {seed}"] * (1 if seed % 2 == 0 else 9))
+    undisturbed = [completion.text for completion in await sampler.sample(asking(5), ignore)]
+    server.script.append(Answer(drop_after=22))
+    completions = await sampler.sample(asking(5), ignore)
+    assert [completion.text for completion in completions] == undisturbed
+    assert [completion.prompt_tokens for completion in completions] == [PROMPT_TOKENS] * 5
+    again = sorted((body["seed"], body["n"]) for body in server.bodies[2:])
+    assert again == [(101, 1), (103, 1)]
+
+
+async def test_an_answer_that_the_server_aborted_is_asked_for_again(server: FakeServer, sampler: OpenAISampler) -> None:
+    server.script.append(Answer((Choice(("half",), finish_reason="abort"),)))
+    assert await sampler.sample(asking(), ignore) == [answered(100, 4)]
+
+
+async def test_cached_tokens_are_taken_from_the_servers_usage(server: FakeServer, sampler: OpenAISampler) -> None:
+    server.script.append(Answer(cached=16))
+    found = [completion.cached_tokens for completion in await sampler.sample(asking(2), ignore)]
+    assert found == [16, 16]
+    assert [completion.cached_tokens for completion in await sampler.sample(asking(), ignore)] == [None]
 
 
 async def test_a_filtered_answer_is_a_failure_and_those_beside_it_are_not(
@@ -310,4 +354,4 @@ async def test_many_requests_at_once_do_not_mix_their_answers_or_their_retries(
 
 def test_without_a_model_opening_names_the_option() -> None:
     with pytest.raises(UsageError, match="--model"):
-        OpenAISampler.open(SamplerSettings(base_url="http://127.0.0.1:1/v1"))
+        OpenAISampler.open(SamplerSettings(base_urls=("http://127.0.0.1:1/v1",)))
