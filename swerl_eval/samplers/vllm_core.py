@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import subprocess
 import threading
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from swerl_eval.core.errors import SamplerError, SwerlEvalError
+from swerl_eval.samplers.vllm_guard import Guard
 from swerl_eval.samplers.vllm_settings import engine_arguments, imported, reason
 
 _PATIENCE = 10.0
@@ -62,7 +63,7 @@ class Figures:
 class Engine:
     """vLLM's `AsyncLLM` with the processes that belong to it. Both methods may take minutes and want a thread."""
 
-    def __init__(self, llm: Llm, processes: list[BaseProcess], guard: _Guard) -> None:
+    def __init__(self, llm: Llm, processes: list[BaseProcess], guard: Guard) -> None:
         self._llm: Llm | None = llm
         self._processes = processes
         # of a core that was killed the workers could no longer be found
@@ -123,10 +124,12 @@ class Engine:
             self._llm = None
         for process in self._processes:
             _end(process)
-        left = imported("psutil").wait_procs(self._workers, timeout=_PATIENCE)[1]
-        for worker in left:
-            worker.kill()
-        left = imported("psutil").wait_procs(left, timeout=_PATIENCE)[1]
+        _ended_within(_PATIENCE, self._workers)
+        for worker in _alive(self._workers):
+            with suppress(imported("psutil").NoSuchProcess):
+                worker.kill()
+        _ended_within(_PATIENCE, self._workers)
+        left = _alive(self._workers)
         if left:
             pids = ", ".join(str(worker.pid) for worker in left)
             message = f"processes of vLLM's engine do not end ({pids}); they hold memory that a new one would need"
@@ -142,7 +145,7 @@ class _Start:
         self._closing = closing
         self._done = threading.Event()
         self._watch = threading.Thread(target=self._watched, name="vllm-start", daemon=True)
-        self.guard = _Guard()
+        self.guard = Guard()
 
     def __enter__(self) -> _Start:
         self._watch.start()
@@ -168,54 +171,31 @@ class _Start:
                     child.kill()
 
 
-class _Guard:
-    """Kills an engine's processes when this one is killed outright: a shell that reads until its pipe is closed.
-
-    vLLM's core does not notice by itself, and would keep a GPU's memory from the run that resumes this one.
-    """
-
-    def __init__(self) -> None:
-        script = 'while read -r pid; do pids="$pids $pid"; done; kill -9 $pids'
-        self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", script],
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C is not for it
-        )  # fmt: skip
-        _GUARDS.add(self)
-
-    def watch(self, pid: int | None) -> None:
-        if self._shell.stdin is not None and self._shell.poll() is None:
-            self._shell.stdin.write(f"{pid}\n".encode())
-            self._shell.stdin.flush()
-
-    def dismiss(self) -> None:
-        _GUARDS.discard(self)
-        self._shell.kill()
-        self._shell.communicate()
-
-    def forget(self) -> None:
-        if self._shell.stdin is not None:
-            os.close(self._shell.stdin.fileno())
-
-
-_GUARDS: set[_Guard] = set()
-
-
-def _forget_guards() -> None:
-    for guard in _GUARDS:
-        guard.forget()
-
-
-# A forked core would hold the pipes open that tell of this process's end.
-os.register_at_fork(after_in_child=_forget_guards)
-
-
 def _end(process: BaseProcess) -> None:
     """Joined, killed if need be."""
     process.join(_PATIENCE)
     if process.is_alive():
         process.kill()
         process.join(_PATIENCE)
+
+
+def _alive(workers: Sequence[Any]) -> list[Any]:
+    """Those that still hold memory: a zombie holds none, and of a dead core's workers some may stay one for good."""
+    psutil = imported("psutil")
+
+    def holds(worker: Any) -> bool:
+        try:
+            return bool(worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+    return [worker for worker in workers if holds(worker)]
+
+
+def _ended_within(seconds: float, workers: Sequence[Any]) -> None:
+    deadline = time.monotonic() + seconds
+    while _alive(workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def _descendants(processes: Sequence[BaseProcess]) -> list[Any]:
