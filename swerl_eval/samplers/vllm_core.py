@@ -61,7 +61,7 @@ class Figures:
 
 
 class Engine:
-    """vLLM's `AsyncLLM` with the processes that belong to it. Both methods may take minutes and want a thread."""
+    """vLLM's `AsyncLLM` with the processes that belong to it. Starting takes minutes, ending seconds."""
 
     def __init__(self, llm: Llm, processes: list[BaseProcess], guard: Guard) -> None:
         self._llm: Llm | None = llm
@@ -84,12 +84,12 @@ class Engine:
                     raise SamplerError(message)
                 # Kept in no local: errors that vLLM catches and stores on import hold the frame.
                 return cls(llm.from_engine_args(arguments, stat_loggers=[figures]), start.children(), start.guard)
-            except SwerlEvalError:
-                raise
             except Exception as error:
                 for child in start.children():
                     _end(child)
                 start.guard.dismiss()
+                if isinstance(error, SwerlEvalError):
+                    raise
                 message = f"vLLM does not start with {model}: {reason(error)}; its own messages say more"
                 raise SamplerError(message) from error
 

@@ -108,8 +108,8 @@ class VllmSampler:
         if self._starting is not None:
             await asyncio.wait([self._starting])
             if self._starting.exception() is None:
-                await self._in_thread(self._starting.result().end)
-                await asyncio.sleep(0)  # its sockets are closed by the loop
+                # On the loop: beside it, vLLM would see its core end and tell of a failure.
+                self._starting.result().end()
         self._thread.shutdown(wait=False)
 
     async def _started(self) -> Engine:
