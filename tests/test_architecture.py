@@ -34,6 +34,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.verdicts": (),
     "swerl_eval.workers": ("swerl_eval.core.types",),
     "swerl_eval.durations": ("swerl_eval.core.types", "swerl_eval.store"),
+    "swerl_eval.checkpoint": ("swerl_eval.core.errors",),
     "swerl_eval.harness": (),
     "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.harness"),
     # what stands behind the seams
@@ -58,6 +59,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.core",
         "swerl_eval.grading",
         "swerl_eval.ports",
+        "swerl_eval.stages",
+        "swerl_eval.store",
+    ),
+    # asks as the stages do, and nobody answers
+    "swerl_eval.preflight": (
+        "swerl_eval.core.types",
+        "swerl_eval.ports",
+        "swerl_eval.progress",
+        "swerl_eval.prompts",
         "swerl_eval.stages",
         "swerl_eval.store",
     ),
@@ -144,8 +154,12 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "openai": {"swerl_eval.samplers.openai_api": True},
     "httpx": {"swerl_eval.samplers.openai_api": True},
     "httpx2": {"swerl_eval.samplers.openai_api": True},
-    "vllm": {"swerl_eval.samplers.vllm_engine": False},
+    "vllm": dict.fromkeys(
+        ("swerl_eval.samplers.vllm_core", "swerl_eval.samplers.vllm_engine", "swerl_eval.samplers.vllm_settings"),
+        False,
+    ),
     "transformers": {"swerl_eval.samplers.vllm_engine": False},
+    "psutil": {"swerl_eval.samplers.vllm_core": False},
     "torch": {},
     "swebench": {"swerl_eval.harness": False, "swerl_eval.grading": False, "swerl_eval.sources.datasets": False},
     "datasets": {},
@@ -186,6 +200,7 @@ COME_WITH: dict[str, str] = {
     "httpx2": "openai",
     "transformers": "vllm",
     "datasets": "swebench",
+    "psutil": "vllm",
 }
 """Packages that are imported and not declared, and the declared one whose own they are."""
 
@@ -248,7 +263,7 @@ def _targets(module: str, node: ast.AST) -> list[str]:
     if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
         # by name: importlib's own functions, and wrappers of them that are named alike
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if name in {"import_module", "__import__", "_imported"} and isinstance(node.args[0].value, str):
+        if name in {"import_module", "__import__", "imported"} and isinstance(node.args[0].value, str):
             return [node.args[0].value]
     return []
 

@@ -9,6 +9,19 @@ from typing import Any
 CONTEXT = 4096
 """The longest context that the model's configuration allows."""
 
+ENGINE: dict[str, Any] = {
+    "dtype": "float32",
+    "enforce_eager": True,
+    "max_num_seqs": 32,
+    "kv_cache_memory_bytes": 64 << 20,
+    "block_size": 32,
+    # on a CPU, a seeded request that is prefilled in parts kills vLLM 0.32
+    "enable_chunked_prefill": False,
+    "max_num_batched_tokens": 4096,
+    "seed": 0,
+}
+"""Settings with which the real engine runs on a CPU, quickly and the same each time."""
+
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
@@ -19,11 +32,11 @@ CHAT_TEMPLATE = (
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
-def make_tiny_model(folder: Path) -> Path:
+def make_tiny_model(folder: Path, **dimensions: int) -> Path:
     """Write model and tokenizer into `folder`, as `from_pretrained` reads them. The same bytes each time.
 
     Two layers of width 64 and some 500 tokens: any byte can be written, and an answer ends by itself after
-    hundreds of tokens.
+    hundreds of tokens. Other `dimensions`, by their names in a configuration, make it larger, and of 16 bits.
     """
     # by name: none of these is in the environment that the type checker and most tests run in
     torch: Any = importlib.import_module("torch")
@@ -33,20 +46,27 @@ def make_tiny_model(folder: Path) -> Path:
     )
     tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(folder)
+    sizes = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
     config = transformers.Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
         max_position_embeddings=CONTEXT,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
         bos_token_id=None,
+        **{**sizes, **dimensions},
     )
     torch.manual_seed(0)
-    transformers.Qwen2ForCausalLM(config).save_pretrained(folder)
+    torch.set_default_dtype(torch.bfloat16 if dimensions else torch.float32)
+    try:
+        transformers.Qwen2ForCausalLM(config).save_pretrained(folder)
+    finally:
+        torch.set_default_dtype(torch.float32)
     return folder
 
 

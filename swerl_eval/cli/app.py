@@ -197,6 +197,15 @@ def doctor(options: dict[str, Any]) -> None:
     _exit(examine(resolve(options)))
 
 
+@app.command()
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+def preflight(options: dict[str, Any]) -> None:
+    """Say whether the model fits this machine's GPUs, and whether the prompts at hand fit its context."""
+    from swerl_eval.cli.preflight import check as check_before
+
+    _exit(check_before(resolve(options)))
+
+
 @images_app.command()
 @taking(*CHOICE)
 def check(options: dict[str, Any]) -> None:

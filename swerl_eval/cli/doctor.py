@@ -143,6 +143,6 @@ def _gpu(config: RunConfig) -> Finding:
 
 def _vllm(config: RunConfig) -> Finding:
     if importlib.util.find_spec("vllm") is not None:
-        return Finding("vLLM", FINE, "installed")
+        return Finding("vLLM", FINE, "installed; `swerl-eval preflight` says whether a model fits")
     state = MISSING if config.sampler == "vllm" else NOTE
     return Finding("vLLM", state, "not installed", "pip install 'swerl-eval[vllm]' (only for --sampler vllm)")

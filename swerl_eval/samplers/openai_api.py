@@ -16,7 +16,7 @@ import openai
 
 from swerl_eval.core.errors import SamplerError, UsageError, cause_of
 from swerl_eval.core.types import Completion, SampleRequest
-from swerl_eval.ports import OnTokens, SamplerSettings
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
 from swerl_eval.samplers import estimated_tokens
 from swerl_eval.samplers.launch import LaunchedServers
 from swerl_eval.samplers.servers import ATTEMPTS, LONGEST_PAUSE, Attempts, Pool, Server
@@ -75,11 +75,13 @@ class OpenAISampler:
         launched = LaunchedServers(launch, settings.model, pool, settings.say) if launch is not None else None
         return cls(settings.model, settings.api_key, pool, launched)
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+    ) -> list[Completion]:
         """One streamed request for all n; what is missing after it is asked for again, each with its own seed."""
         if self._launched is not None:
             self._launched.start()
-        draw = _Draw(request, on_tokens)
+        draw = _Draw(request, on_tokens, on_answer)
         await self._fill(draw, range(request.n), Attempts())
         return draw.completions()
 
@@ -146,8 +148,12 @@ class OpenAISampler:
                     self._pool.heard_from(server)
                     usage = chunk.usage or usage
                     for choice in chunk.choices:
-                        if parts.setdefault(choice.index, _Parts()).add(choice):
+                        part = parts.setdefault(choice.index, _Parts())
+                        if part.add(choice):
                             draw.on_tokens(1)
+                        if choice.finish_reason and part.finished and choice.index < len(numbers):
+                            # the counts of its tokens come with the end of the stream
+                            draw.on_answer(numbers[choice.index], part.completion(None, None))
         finally:
             draw.take(numbers, parts, usage)
         if not parts or not all(part.finished for part in parts.values()):
@@ -186,6 +192,7 @@ class _Draw:
 
     request: SampleRequest
     on_tokens: OnTokens
+    on_answer: OnAnswer
     found: dict[int, Completion] = field(default_factory=dict)
     """By number, from 0 to n - 1."""
 

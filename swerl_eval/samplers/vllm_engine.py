@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
-import importlib
 import importlib.util
 import itertools
+import logging
 import re
 import threading
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, field, fields
-from types import ModuleType
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
-from swerl_eval.core.errors import SamplerError, SwerlEvalError, UsageError
+from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import OnTokens, SamplerSettings
-
-INSTALL = "pip install 'swerl-eval[vllm]'"
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.samplers.vllm_core import Engine, EngineDiedError, Figures, Output, Part, Tokenizer
+from swerl_eval.samplers.vllm_settings import INSTALL, EngineSettings, imported, reason
 
 _GREEDY = 1e-5
 """vLLM takes a lower temperature for zero, and refuses n > 1 there."""
 
+_DEATHBED = 10
+"""Seconds from a request that was broken off to the death of its engine, at most."""
+
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_LOG = logging.getLogger(__name__)
 
 
 class VllmSampler:
     """Draws answers from a model in vLLM's async engine (a `ports.Sampler`).
 
     `model` is a folder or hub id; `engine` holds settings by the names of vLLM's `AsyncEngineArgs` (`dtype`,
-    `max_model_len`, `tensor_parallel_size`, …). The engine starts with the first request, off the event loop;
-    it stays with that loop until `aclose`.
+    `max_model_len`, `tensor_parallel_size`, …), and ours beside them: `lora`, `chat_template_kwargs`, `restarts`. The
+    engine starts with the first request, off the event loop; it stays with that loop until `aclose`.
 
-    A prompt that leaves no room in the context is never sent: its completions carry the error
-    `context_length: …`. An engine that does not start, or that dies, is a `SamplerError` for this request and
-    all later ones: nothing is restarted here. A setting that the engine does not have is a `UsageError`.
+    A prompt that leaves no room in the context is never sent: its completions carry the error `context_length: …`.
+
+    An engine that dies (killed, out of memory, broken) is started anew once nothing of the old one is left, and the
+    requests that it had not finished are sent again with their seeds, so that the answers are what they would have
+    been; each time is a warning on the log. After `restarts` of them, as when the engine does not start at all, there
+    is a `SamplerError` for this request and all later ones. A setting that the engine does not have is a `UsageError`.
     """
 
     recorded = False
@@ -47,12 +52,14 @@ class VllmSampler:
             message = f"the vllm sampler needs vLLM, which is not installed here: {INSTALL}"
             raise UsageError(message)
         self._model = model
-        self._settings = dict(engine)
-        self._starting: asyncio.Future[None] | None = None
-        self._engine: _Engine | None = None
+        self._settings = EngineSettings.read(engine)
+        self._starting: asyncio.Future[Engine] | None = None
+        self._closing = threading.Event()
+        self._deaths: list[str] = []
+        self._figures = Figures()
         # One thread: a tokenizer is not to be used by two at a time, and starting takes minutes.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vllm")
-        self._counter: _Tokenizer | None = None
+        self._counter: Tokenizer | None = None
         self._counting = threading.Lock()
         self._numbers = itertools.count()
 
@@ -64,13 +71,98 @@ class VllmSampler:
             raise UsageError(message)
         return cls(settings.model, settings.engine)
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens) -> list[Completion]:
+    async def sample(
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+    ) -> list[Completion]:
         """One engine request for all n; answer k has seed + k. A greedy answer is drawn once and repeated."""
-        engine = await self._started()
-        prompt = await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._prompt, engine.get_tokenizer(), request.messages
-        )
-        context = engine.model_config.max_model_len
+        while True:
+            engine = await self._started()
+            try:
+                return await self._ask(engine, request, on_tokens, on_answer)
+            except EngineDiedError as death:
+                self._bury(engine, str(death))
+
+    def count_tokens(self, text: str) -> int:
+        """Length by the model's own tokenizer, special tokens of the prompt's frame not counted."""
+        with self._counting:
+            return len(self._own_tokenizer().encode(_valid(text), add_special_tokens=False, verbose=False))
+
+    def count_prompt(self, messages: Sequence[Message]) -> int:
+        """Length of a whole prompt, as it would be sent."""
+        with self._counting:
+            return len(self._prompt(self._own_tokenizer(), messages))
+
+    def figures(self) -> dict[str, int]:
+        """What the engine has counted so far; a request that was sent again counts again.
+
+        `prompt_tokens` of all answers (a prompt with n answers n times), `prompt_tokens_computed` of them, the others
+        having been in the prefix cache, and `engine_restarts`.
+        """
+        return {
+            "prompt_tokens": self._figures.prompt_tokens,
+            "prompt_tokens_computed": self._figures.prompt_tokens_computed,
+            "engine_restarts": len(self._deaths),
+        }
+
+    async def aclose(self) -> None:
+        """End the engine's processes, also those of one that is still starting."""
+        self._closing.set()
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+            if self._starting.exception() is None:
+                # On the loop: beside it, vLLM would see its core end and tell of a failure.
+                self._starting.result().end()
+        self._thread.shutdown(wait=False)
+
+    async def _started(self) -> Engine:
+        """The engine, started once. A caller that gives up waiting does not stop the start for the others."""
+        if self._closing.is_set():
+            message = f"vLLM with {self._model} was closed"
+            raise SamplerError(message)
+        if self._starting is None:
+            self._starting = self._in_thread(self._start)
+        return await asyncio.shield(self._starting)
+
+    def _start(self) -> Engine:
+        return Engine.start(self._model, self._settings.arguments, self._figures, self._closing)
+
+    def _bury(self, engine: Engine, death: str) -> None:
+        """See to it that a new engine starts in the place of a dead one: the first caller does, for all."""
+        starting = self._starting
+        if starting is not None and starting.done() and not starting.exception() and starting.result() is engine:
+            self._starting = self._in_thread(self._revive, engine, death)
+
+    def _revive(self, engine: Engine, death: str) -> Engine:
+        death = f"{death}, {engine.fate()}"
+        engine.end()
+        while not self._closing.is_set():
+            allowed = self._settings.restarts
+            if len(self._deaths) >= allowed:
+                told = "; ".join(f"({number}) {why}" for number, why in enumerate([*self._deaths, death], start=1))
+                message = (
+                    f"vLLM with {self._model} died again after {allowed} restarts: {told}; its own messages say more"
+                )
+                raise SamplerError(message)
+            self._deaths.append(death)
+            _LOG.warning(
+                "vLLM with %s died (%s): restart %d of at most %d, then the lost requests are sent again",
+                self._model, death, len(self._deaths), allowed,
+            )  # fmt: skip
+            try:
+                return self._start()
+            except SamplerError as error:
+                death = str(error)
+        message = f"vLLM with {self._model} was closed"
+        raise SamplerError(message)
+
+    def _in_thread(self, work: Any, *arguments: Any) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def _ask(
+        self, engine: Engine, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer
+    ) -> list[Completion]:
+        prompt = await self._in_thread(lambda: self._prompt(engine.llm.get_tokenizer(), request.messages))
+        context = engine.llm.model_config.max_model_len
         if len(prompt) >= context:
             error = f"context_length: the prompt has {len(prompt)} tokens, max_model_len is {context}"
             return [Completion("", "error", len(prompt), error=error)] * request.n
@@ -86,94 +178,75 @@ class VllmSampler:
         name = f"{request.instance_id}-{request.stage}-{next(self._numbers)}"
         async with aclosing(self._outputs(engine, prompt, settings, name)) as outputs:
             async for output in outputs:
-                on_tokens(sum(answers[part.index].add(part) for part in output.outputs))
+                on_tokens(sum([answers[part.index].add(part) for part in output.outputs]))
+                for part in output.outputs:
+                    if part.finish_reason and answers[part.index].whole and not greedy:
+                        on_answer(part.index, answers[part.index].completion(len(prompt)))
+        if not all(answer.whole for answer in answers):
+            await self._broken_off(engine, name)
         completions = [answer.completion(len(prompt)) for answer in answers]
         return completions * request.n if greedy else completions
 
-    def count_tokens(self, text: str) -> int:
-        """Length by the model's own tokenizer, special tokens of the prompt's frame not counted."""
-        with self._counting:
-            if self._counter is None:
-                self._counter = self._load_counter()
-            return len(self._counter.encode(_valid(text), add_special_tokens=False, verbose=False))
+    async def _broken_off(self, engine: Engine, name: str) -> None:
+        """An engine that is told to end breaks its requests off first, so its death may be some seconds away."""
+        for _ in range(_DEATHBED):
+            if engine.dead:
+                message = "requests broken off"
+                raise EngineDiedError(message)
+            await asyncio.sleep(1)
+        message = f"vLLM with {self._model} broke an answer to {name} off, and goes on"
+        raise SamplerError(message)
 
-    async def aclose(self) -> None:
-        """End the engine's process."""
-        if self._starting is not None:
-            await asyncio.wait([self._starting])
-        if self._engine is not None:
-            self._engine.shutdown()
-            # Nothing may hold it any longer: at the interpreter's end its own clean-up stumbles.
-            self._engine = None
-        self._thread.shutdown(wait=False)
-
-    async def _started(self) -> _Engine:
-        """The engine, started once. A caller that gives up waiting does not stop the start for the others."""
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().run_in_executor(self._thread, self._start)
-        await asyncio.shield(self._starting)
-        if self._engine is None:
-            message = f"vLLM with {self._model} was closed"
-            raise SamplerError(message)
-        return self._engine
-
-    def _start(self) -> None:
-        arguments = _imported("vllm.engine.arg_utils").AsyncEngineArgs
-        known = [item.name for item in fields(arguments) if item.name != "model"]
-        for name in self._settings:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f"; did you mean {near[0]}?" if near else "; it takes what AsyncEngineArgs of vLLM has"
-                message = f"engine.{name} is no setting of vLLM's engine{hint}"
-                raise UsageError(message)
-        try:
-            settings = arguments(model=self._model, **self._settings)
-            # Kept in no local: errors that vLLM catches and stores on import hold the frame.
-            self._engine = _imported("vllm.v1.engine.async_llm").AsyncLLM.from_engine_args(settings)
-        except SwerlEvalError:
-            raise
-        except Exception as error:
-            message = f"vLLM does not start with {self._model}: {_reason(error)}; its own messages say more"
-            raise SamplerError(message) from error
-
-    def _prompt(self, tokenizer: _Tokenizer, messages: Sequence[Message]) -> list[int]:
+    def _prompt(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
         """Tokens of the messages in the model's chat template, ready for the answer."""
         chat = [{"role": message.role, "content": _valid(message.content)} for message in messages]
         try:
             # in two steps: with tokenize=True the result's type depends on the version of transformers
-            text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+            text = tokenizer.apply_chat_template(
+                chat, add_generation_prompt=True, tokenize=False, **self._settings.template
+            )
             return list(tokenizer.encode(text, add_special_tokens=False))
         except Exception as error:
-            message = f"the chat template of {self._model} does not take the prompt: {_reason(error)}"
+            message = f"the chat template of {self._model} does not take the prompt: {reason(error)}"
             raise SamplerError(message) from error
 
     async def _outputs(
-        self, engine: _Engine, prompt: list[int], settings: dict[str, Any], name: str
-    ) -> AsyncGenerator[_Output, None]:
+        self, engine: Engine, prompt: list[int], settings: dict[str, Any], name: str
+    ) -> AsyncGenerator[Output, None]:
         """What the engine sends, in pieces. Closing or cancelling this ends the request in the engine."""
-        sampling = _imported("vllm.sampling_params")
+        sampling = imported("vllm.sampling_params")
+        adapter = self._settings.lora
         # with its type told, as vLLM's own renderer hands it over; without, it is deprecated
         tokens = {"type": "token", "prompt_token_ids": prompt}
         try:
             parameters = sampling.SamplingParams(**settings, output_kind=sampling.RequestOutputKind.DELTA)
-            async with aclosing(engine.generate(tokens, parameters, name)) as outputs:
+            lora = imported("vllm.lora.request").LoRARequest(adapter.name, 1, adapter.path) if adapter else None
+            async with aclosing(engine.llm.generate(tokens, parameters, name, lora_request=lora)) as outputs:
                 async for output in outputs:
                     yield output
         except Exception as error:
-            message = f"vLLM with {self._model} gives no answer to {name}: {_reason(error)}"
+            if engine.dead:
+                raise EngineDiedError(type(error).__name__) from error
+            message = f"vLLM with {self._model} gives no answer to {name}: {reason(error)}"
             raise SamplerError(message) from error
 
-    def _load_counter(self) -> _Tokenizer:
-        settings = self._settings
+    def _own_tokenizer(self) -> Tokenizer:
+        """For counting; needs no engine."""
+        if self._counter is None:
+            self._counter = self._load_counter()
+        return self._counter
+
+    def _load_counter(self) -> Tokenizer:
+        settings = self._settings.arguments
         try:
-            tokenizer: _Tokenizer = _imported("transformers").AutoTokenizer.from_pretrained(
+            tokenizer: Tokenizer = imported("transformers").AutoTokenizer.from_pretrained(
                 settings.get("tokenizer") or self._model,
                 revision=settings.get("tokenizer_revision") or settings.get("revision"),
                 cache_dir=settings.get("download_dir"),
                 trust_remote_code=settings.get("trust_remote_code", False),
             )
         except (OSError, ValueError) as error:
-            message = f"the tokenizer of {self._model} cannot be loaded: {_reason(error)}"
+            message = f"the tokenizer of {self._model} cannot be loaded: {reason(error)}"
             raise SamplerError(message) from error
         return tokenizer
 
@@ -186,67 +259,23 @@ class _Answer:
     tokens: int = 0
     finish_reason: str | None = None
 
-    def add(self, part: _Part) -> int:
+    def add(self, part: Part) -> int:
         """Take a piece; says how many tokens it brought."""
         self.text.append(part.text)
         self.tokens += len(part.token_ids)
         self.finish_reason = part.finish_reason or self.finish_reason
         return len(part.token_ids)
 
+    @property
+    def whole(self) -> bool:
+        """Whether it ended as answers do."""
+        return self.finish_reason in {"stop", "length"}
+
     def completion(self, prompt_tokens: int) -> Completion:
-        if self.finish_reason not in {"stop", "length"}:
-            message = f"vLLM broke an answer off ({self.finish_reason})"
-            raise SamplerError(message)
-        return Completion("".join(self.text), self.finish_reason, prompt_tokens, self.tokens)
-
-
-def _imported(module: str) -> ModuleType:
-    """A module of vLLM or of what comes with it, imported on first use: it takes seconds."""
-    try:
-        return importlib.import_module(module)
-    except Exception as error:  # a torchvision of another build, say, is a RuntimeError
-        message = f"{module} cannot be imported: {_reason(error)}; install vLLM with {INSTALL}"
-        raise UsageError(message) from error
+        """Of a whole answer."""
+        return Completion("".join(self.text), self.finish_reason or "", prompt_tokens, self.tokens)
 
 
 def _valid(text: str) -> str:
     """Bytes of a repository that are not UTF-8 come as lone surrogates, which no tokenizer takes."""
     return _LONE_SURROGATES.sub("\ufffd", text)
-
-
-def _reason(error: BaseException) -> str:
-    """On one line; vLLM's go over many."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
-
-
-class _Engine(Protocol):
-    """What is used of `vllm.v1.engine.async_llm.AsyncLLM`; the same in vLLM 0.20, 0.32 and 0.33."""
-
-    model_config: Any
-
-    def generate(
-        self, prompt: dict[str, Any], sampling_params: object, request_id: str
-    ) -> AsyncGenerator[_Output, None]: ...
-
-    def get_tokenizer(self) -> _Tokenizer: ...
-
-    def shutdown(self) -> None: ...
-
-
-class _Tokenizer(Protocol):
-    def apply_chat_template(self, conversation: list[dict[str, str]], **options: bool) -> str: ...
-
-    def encode(self, text: str, **options: bool) -> list[int]: ...
-
-
-class _Output(Protocol):
-    """Of a request with n > 1, the pieces of any number of its answers."""
-
-    outputs: list[_Part]
-
-
-class _Part(Protocol):
-    index: int
-    text: str
-    token_ids: Sequence[int]
-    finish_reason: str | None

@@ -112,7 +112,9 @@ async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt, on_sam
     def count(tokens: int) -> None:
         progress.tokens += tokens
 
-    def keep(place: int, completion: Completion) -> None:
+    told: set[int] = set()
+
+    def hear(place: int, completion: Completion, *, last: bool = False) -> None:
         index = request.indices[place]
         if (request.instance_id, request.stage, index) in drawing.journal:
             return
@@ -125,18 +127,22 @@ async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt, on_sam
             prompt.sha256,
             request.seed,
         )
-        drawing.journal.append(sample)
-        progress.samples += 1
-        on_sample(sample)
+        # a server counts a request's tokens at its end; until then an answer without counts is not worth storing
+        if last or completion.prompt_tokens is not None:
+            drawing.journal.append(sample)
+            progress.samples += 1
+        if index not in told:
+            told.add(index)
+            on_sample(sample)
 
     async with drawing.in_flight:
         progress.requests += 1
         try:
-            completions = await drawing.sampler.sample(request, count, keep)
+            completions = await drawing.sampler.sample(request, count, hear)
         finally:
             progress.requests -= 1
     for place, completion in enumerate(completions):
-        keep(place, completion)
+        hear(place, completion, last=True)
 
 
 def _storable(completion: Completion) -> Completion:

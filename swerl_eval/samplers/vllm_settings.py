@@ -1,0 +1,108 @@
+"""The configuration's table `engine`, as vLLM takes it, and vLLM's modules, imported when they are needed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from swerl_eval.core.errors import UsageError
+
+INSTALL = "pip install 'swerl-eval[vllm]'"
+RESTARTS = 3
+"""Engines started anew in one run, unless `engine.restarts` says otherwise."""
+
+_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM takes for `max_lora_rank`."""
+
+
+@dataclass(frozen=True)
+class Lora:
+    """An adapter that every request is answered with."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """The configuration's table `engine`: vLLM's own settings, and ours beside them."""
+
+    arguments: Mapping[str, Any]
+    """By the names of vLLM's `AsyncEngineArgs`."""
+    lora: Lora | None = None
+    """From `lora`: a folder, or a table of `path` and `name`."""
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """From `chat_template_kwargs`: what the chat template is told, such as `enable_thinking`."""
+    restarts: int = RESTARTS
+    """From `restarts`."""
+
+    @classmethod
+    def read(cls, table: Mapping[str, Any]) -> EngineSettings:
+        """Raises `UsageError` for a value of ours that is of the wrong kind; vLLM's are seen at the start."""
+        arguments = dict(table)
+        adapter = arguments.pop("lora", None)
+        template = arguments.pop("chat_template_kwargs", {})
+        restarts = arguments.pop("restarts", RESTARTS)
+        if not isinstance(template, Mapping):
+            message = "engine.chat_template_kwargs is a table: -c engine.chat_template_kwargs.enable_thinking=true"
+            raise UsageError(message)
+        if not isinstance(restarts, int) or restarts < 0:
+            message = f"engine.restarts is a number of restarts from 0 on, not {restarts!r}"
+            raise UsageError(message)
+        lora = None if adapter is None else _lora(adapter)
+        if lora is not None:
+            arguments = {"enable_lora": True, "max_lora_rank": _rank(lora)} | arguments
+        return cls(arguments, lora, template, restarts)
+
+
+def _lora(adapter: Any) -> Lora:
+    table = {"path": adapter} if isinstance(adapter, str) else adapter
+    path = table.get("path") if isinstance(table, Mapping) else None
+    if not isinstance(path, str) or set(table) - {"path", "name"}:
+        message = f"engine.lora is an adapter's folder, or a table of path and name, not {adapter!r}"
+        raise UsageError(message)
+    return Lora(str(table.get("name") or Path(path).name), path)
+
+
+def _rank(lora: Lora) -> int:
+    """The least that vLLM takes and the adapter fits in."""
+    file = Path(lora.path) / "adapter_config.json"
+    try:
+        rank = int(json.loads(file.read_text(encoding="utf-8"))["r"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"engine.lora: {file} cannot be read for the adapter's rank: {reason(error)}"
+        raise UsageError(message) from error
+    return next((taken for taken in _LORA_RANKS if taken >= rank), rank)
+
+
+def engine_arguments(model: str, settings: Mapping[str, Any]) -> Any:
+    """vLLM's `AsyncEngineArgs` for these settings. Raises `UsageError` for one that it does not have."""
+    kind = imported("vllm.engine.arg_utils").AsyncEngineArgs
+    known = [item.name for item in fields(kind) if item.name != "model"]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else "; it takes what AsyncEngineArgs of vLLM has"
+            message = f"engine.{name} is no setting of vLLM's engine{hint}"
+            raise UsageError(message)
+    return kind(model=model, **settings)
+
+
+def imported(module: str) -> ModuleType:
+    """A module of vLLM or of what comes with it, imported on first use: it takes seconds."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # a torchvision of another build, say, is a RuntimeError
+        message = f"{module} cannot be imported: {reason(error)}; install vLLM with {INSTALL}"
+        raise UsageError(message) from error
+
+
+def reason(error: BaseException) -> str:
+    """On one line; vLLM's go over many."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]

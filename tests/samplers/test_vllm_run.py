@@ -1,0 +1,177 @@
+"""`swerl-eval run` on the bundled suite through the real engine: a model that knows nothing, kills, a dying engine.
+
+No container is started: the sandbox is the scripted one, which says of every patch that no test passes.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from swerl_eval.demo.setup import SUITE
+from tests.tiny_model import ENGINE
+
+pytestmark = pytest.mark.vllm
+
+SAMPLES = 4
+REPAIRED = 8
+"""Instances with a file to show: the gold patch of the ninth only adds one."""
+PATIENCE = 240.0
+"""Seconds for a run, an engine's start included, on a machine that does other things too."""
+
+
+@pytest.fixture(scope="module")
+def command(model: str, mirrors: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("settings")
+    settings = {
+        "dataset": str(SUITE),
+        "repositories": str(mirrors),
+        "cache": str(folder / "cache"),
+        "sampler": "vllm",
+        "model": model,
+        "localization": "oracle",
+        "samples": SAMPLES,
+        "max_tokens": 48,
+        "sandbox": "scripted",
+        "run_id": "tiny",
+        "requests": 1,  # one after the other, so that there is a middle to be killed in
+        "engine": ENGINE | {"max_model_len": 2048},
+    }
+    (folder / "run.toml").write_text(tomli_w.dumps(settings))
+    return [sys.executable, "-m", "swerl_eval.cli.app", "run", "--config", str(folder / "run.toml")]
+
+
+def finish(command: list[str], results: Path, *options: str) -> str:
+    """Run to the end; what it said on standard error."""
+    whole = [*command, "--results", str(results), *options]
+    done = subprocess.run(whole, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stderr
+
+
+@contextmanager
+def under_way(command: list[str], results: Path, samples: int) -> Iterator[subprocess.Popen[str]]:
+    """A run that has stored so many answers and goes on."""
+    with (results.parent / f"{results.name}.txt").open("w+") as said:
+        process = subprocess.Popen([*command, "--results", str(results)], stdout=said, stderr=said, text=True)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while len(stored(results)) < samples:
+                assert process.poll() is None, Path(said.name).read_text()[-3000:]
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def stored(results: Path) -> list[str]:
+    """Whole lines of answers; the order in which they came says nothing."""
+    file = results / "tiny" / "samples.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+    return sorted(line for line in lines if line.endswith("\n"))
+
+
+def report(results: Path) -> Any:
+    return json.loads((results / "tiny" / "report.json").read_bytes())
+
+
+def below(process: subprocess.Popen[str]) -> list[Any]:
+    """The engine's processes, and what guards them."""
+    psutil: Any = importlib.import_module("psutil")
+    found: list[Any] = psutil.Process(process.pid).children(recursive=True)
+    return found
+
+
+def assert_ended(processes: list[Any]) -> None:
+    psutil: Any = importlib.import_module("psutil")
+
+    def alive() -> list[Any]:
+        found = []
+        for process in processes:
+            # a zombie holds nothing; of a parent that was killed, they may stay where nothing reaps them
+            with suppress(psutil.NoSuchProcess):
+                found += [process] if process.is_running() and process.status() != psutil.STATUS_ZOMBIE else []
+        return found
+
+    deadline = time.monotonic() + 30
+    while alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(command: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("undisturbed")
+    finish(command, results)
+    return results
+
+
+def test_a_model_that_knows_nothing_solves_nothing_and_everything_else_is_right(undisturbed: Path) -> None:
+    found = report(undisturbed)
+    assert found["recorded"] is False
+    assert "resolved" not in {row["verdict"] for row in found["instances"]}
+    assert len(found["instances"]) == 9
+    samples = [json.loads(line) for line in stored(undisturbed)]
+    assert len(samples) == found["sampling"]["samples"] == REPAIRED * SAMPLES
+    assert found["sampling"]["valid"] == 0
+    assert found["sampling"]["rejections"]["no_edit"] > REPAIRED
+    errors = [each["completion"]["error"] for each in samples if each["completion"]["error"]]
+    assert errors, "no prompt of the suite was too long for the context"
+    assert all("max_model_len is 2048" in error for error in errors)
+    assert found["sampling"]["rejections"]["sample_failed"] == len(errors)
+    rewards = [json.loads(line) for line in (undisturbed / "tiny" / "rewards.jsonl").read_text().splitlines()]
+    assert [each["value"] for each in rewards] == [-1.0] * len(samples)
+    assert len({each["seed"] for each in samples}) == REPAIRED
+    answers = [each["completion"]["text"] for each in samples if not each["completion"]["error"]]
+    assert len(set(answers)) == len(answers), "no answer is there twice"
+
+
+def test_localization_that_names_no_file_leaves_nothing_to_repair(command: list[str], tmp_path: Path) -> None:
+    finish(command, tmp_path, "--localization", "model")
+    found = report(tmp_path)
+    assert [row["verdict"] for row in found["instances"]] == ["empty_patch"] * 9
+    assert len(stored(tmp_path)) == 9
+
+
+def test_a_run_that_was_killed_and_interrupted_ends_as_an_undisturbed_one(
+    command: list[str], undisturbed: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    for samples, how, code in ((SAMPLES, signal.SIGKILL, -signal.SIGKILL), (3 * SAMPLES, signal.SIGINT, 130)):
+        with under_way(command, results, samples) as process:
+            engine = below(process)
+            assert engine
+            process.send_signal(how)
+            assert process.wait(60) == code
+        assert samples <= len(stored(results)) < REPAIRED * SAMPLES
+        assert_ended(engine)
+    finish(command, results)
+    assert stored(results) == stored(undisturbed)
+    assert report(results) == report(undisturbed)
+
+
+def test_an_engine_that_is_killed_in_a_run_is_started_again_and_no_answer_changes(
+    command: list[str], undisturbed: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    with under_way(command, results, 2 * SAMPLES) as process:
+        (core,) = [each for each in below(process) if "EngineCore" in " ".join(each.cmdline())]
+        os.kill(core.pid, signal.SIGKILL)
+        assert process.wait(PATIENCE) == 0
+    assert "restart 1 of at most 3" in " ".join((tmp_path / "results.txt").read_text().split())
+    assert stored(results) == stored(undisturbed)
+    assert report(results) == report(undisturbed)
