@@ -158,7 +158,7 @@ def test_a_server_whose_engine_dies_in_the_middle_comes_again_and_only_lost_requ
         await asyncio.wait_for(begun.wait(), 60)
         (engine,) = [pid for pid, command in descendants(os.getpid()).items() if "EngineCore" in command]
         os.kill(engine, signal.SIGKILL)
-        return await asyncio.wait_for(task, 300)
+        return await asyncio.wait_for(task, 600)
 
     log = logs / "server-0.log"
     undisturbed = run(all_of_them(asyncio.Event()))
