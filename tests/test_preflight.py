@@ -86,8 +86,13 @@ def test_of_many_instances_some_are_picked_at_equal_distances() -> None:
 
 
 def test_the_measuring_sampler_is_not_to_be_opened_by_name() -> None:
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(TypeError, match="only measures"):
         Measuring.open(SamplerSettings())
+
+
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # so that no cell is wrapped
 
 
 def preflight(config: RunConfig, capsys: pytest.CaptureFixture[str], **changes: Any) -> tuple[int, str]:
