@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import functools
 import hashlib
+import math
 import shutil
 import signal
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import NO_ROOM, InterruptedRunError, PreflightError, SourceError, StorageError, cause_of
 from swerl_eval.core.examination import TestLimits
-from swerl_eval.core.types import Evaluation, Instance, Limits
+from swerl_eval.core.types import Evaluation, Instance, Limits, Usage
 from swerl_eval.durations import Durations
 from swerl_eval.pipeline import STAGES, Parts, Pipeline, Settings
 from swerl_eval.ports import Launch, Sampler, SamplerSettings, Sandbox, SandboxSettings
@@ -83,6 +85,7 @@ class Work:
         self.source = open_source(config)
         self.prompts = load_prompts(config.prompts)
         self.progress = Progress()
+        self._began = time.time()
         # opened here so that a wrong name or a missing file is said before a run folder is made
         self._sampler = None if predictions is not None else open_sampler(config, self.source, self.progress.say)
         self._test_sampler = None
@@ -141,6 +144,7 @@ class Work:
                 await pipeline.run(order)
                 group.cancel_scope.cancel()
         finally:
+            self._record_usage(run, parts)
             for part in (parts.sampler, parts.test_sampler, parts.sandbox):
                 if part is not None:
                     with anyio.CancelScope(shield=True):
@@ -150,6 +154,27 @@ class Work:
         durations.record({each.instance_id: each.seconds for each in found if each.instance_id not in already})
         infra = {each.instance_id: each.prevented for each in found if each.prevented}
         return Outcome(run.folder, pipeline.failures, infra)
+
+    def _record_usage(self, run: Run, parts: Parts) -> None:
+        """What this process drew, also when it ends early."""
+        progress = self.progress
+        if not progress.samples or run.manifest.recorded:
+            return
+        counted: list[dict[str, int]] = [
+            getattr(sampler, "figures", dict)() for sampler in (parts.sampler, parts.test_sampler) if sampler
+        ]
+        known = [each["prompt_tokens_computed"] for each in counted if "prompt_tokens_computed" in each]
+        run.usage.append(
+            Usage(
+                began=self._began,
+                seconds=round(progress.sampling_seconds, 3),
+                samples=progress.samples,
+                prompt_tokens=progress.prompt_tokens,
+                prompt_tokens_computed=sum(known) if counted and len(known) == len(counted) else None,
+                completion_tokens=progress.tokens,
+                gpus=gpus_of(self.config),
+            )
+        )
 
     def _evaluations(self, run: Run) -> Iterator[Evaluation]:
         for instance in self.instances:
@@ -303,6 +328,14 @@ def open_sandbox(config: RunConfig, run_folder: Path) -> Sandbox:
 def owner_of(run_folder: Path) -> str:
     """What marks the containers of a run."""
     return hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
+
+
+def gpus_of(config: RunConfig) -> int | None:
+    """GPUs that the model is on, as the settings say; None for servers of somebody else."""
+    if config.sampler == "vllm":
+        parallel = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+        return math.prod(int(config.engine.get(name, 1)) for name in parallel)
+    return None
 
 
 def settings(config: RunConfig) -> Settings:

@@ -25,8 +25,13 @@ class Progress:
     """Answers received by this process."""
     tokens: int = 0
     """Output tokens received by this process."""
+    prompt_tokens: int = 0
+    """Of these answers' prompts: one that is asked for n answers counts n times."""
     requests: int = 0
     """In flight."""
+    sampling_seconds: float = 0.0
+    """With a request in flight, those under way now left out."""
+    _sampling_since: float = 0.0
     containers: int = 0
     """In flight."""
     notices: list[str] = field(default_factory=list)
@@ -40,6 +45,15 @@ class Progress:
         self.notices.append(notice)
         if self.listener is not None:
             self.listener(notice)
+
+    def request(self, step: int) -> None:
+        """A request begins (1) or ends (-1)."""
+        now = time.monotonic()
+        if not self.requests:
+            self._sampling_since = now
+        self.requests += step
+        if not self.requests:
+            self.sampling_seconds += now - self._sampling_since
 
     def finish(self, stage: str, *, resumed: bool) -> None:
         """Count an instance through a stage."""

@@ -36,6 +36,7 @@ from swerl_eval.core.types import (
     Reward,
     Sample,
     Selection,
+    Usage,
 )
 
 SCHEMA_VERSION = 1
@@ -193,6 +194,7 @@ class Run:
         self.evidence = Journal(folder / "evidence.jsonl", Evidence, lambda r: (r.instance_id, r.normal_form))
         self.rewards = Journal(folder / "rewards.jsonl", Reward, lambda r: (r.instance_id, r.index))
         self.machines = Journal(folder / "machines.jsonl", Machine, lambda r: r)
+        self.usage = Journal(folder / "usage.jsonl", Usage, lambda r: r.began)
         self.regrades = Journal(folder / "regrades.jsonl", Regrade, lambda _: None)
         self._events: Any = None
         self._lock: filelock.FileLock | None = None
@@ -210,6 +212,7 @@ class Run:
             self.regressions,
             self.evidence,
             self.machines,
+            self.usage,
             self.regrades,
         )
 

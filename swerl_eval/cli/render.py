@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from swerl_eval.core.types import Usage
 
 MOST_ROWS = 100
 """Of the table; a run over a whole dataset has its rows in report.json."""
@@ -121,3 +124,22 @@ def _rate(rates: dict[str, Any]) -> str:
         f"{rates['resolved']}/{rates['total']} = {100 * rates['solve_rate']:.1f} % "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f}){strict}"
     )
+
+
+def usage_line(usage: Sequence[Usage], resolved: int) -> str:
+    """What was drawn from the model and what it took; empty where nothing was."""
+    if not usage:
+        return ""
+    asked, written = (sum(getattr(each, name) for each in usage) for name in ("prompt_tokens", "completion_tokens"))
+    seconds = sum(each.seconds for each in usage)
+    words = [f"{asked:,} prompt tokens asked"]
+    computed = [each.prompt_tokens_computed for each in usage if each.prompt_tokens_computed is not None]
+    if len(computed) == len(usage):
+        words.append(f"{sum(computed):,} computed, {max(0, asked - sum(computed)):,} reused")
+    words.append(f"{written:,} output tokens ({written / max(seconds, 1e-9):,.0f}/s)")
+    gpus = [each.gpus for each in usage if each.gpus is not None]
+    if len(gpus) == len(usage):
+        spent = sum(each.seconds * (each.gpus or 0) for each in usage)
+        each_solved = f", {spent / resolved:,.0f} for each resolved issue" if resolved else ""
+        words.append(f"{spent:,.0f} GPU-seconds{each_solved}")
+    return f"Sampling: {'; '.join(words)}"

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from swerl_eval.cli.display import Display
-from swerl_eval.cli.render import RECORDED, print_run
+from swerl_eval.cli.render import RECORDED, print_run, usage_line
 from swerl_eval.compose import Outcome, Work, gold_predictions, open_source, rows_of, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.diffs import files_touched
@@ -72,6 +72,7 @@ def _conclude(outcome: Outcome, until: str, work: Work) -> int:
     if until == "evaluate":
         print_run(console, orjson.loads((outcome.folder / "report.json").read_bytes()))
         _print_test_seconds(console, Run(outcome.folder))
+        _print_usage(console, Run(outcome.folder))
         if work.progress.remembered:
             console.print(Text(f"{work.progress.remembered} verdicts from the cache (--no-cache runs every patch)"))
     else:
@@ -104,6 +105,13 @@ def _print_test_seconds(console: Console, run: Run) -> None:
     if seconds is not None:
         total, outside = seconds
         console.print(Text(f"Test containers: {total:.2f} s a candidate, {outside:.2f} s of it outside of the tests"))
+
+
+def _print_usage(console: Console, run: Run) -> None:
+    """What was drawn from the model, in all of the run's processes."""
+    line = usage_line(list(run.usage.values()), sum(each.resolved for each in run.evaluations.values()))
+    if line:
+        console.print(Text(line))
 
 
 def regrade_run(folder: Path, dataset: str | None, quarantine: Path | None) -> None:
@@ -147,6 +155,7 @@ def print_report(folder: Path, form: str, quarantine: Path | None = None) -> Non
     else:
         print_run(Console(), report)
         _print_test_seconds(Console(), run)
+        _print_usage(Console(), run)
 
 
 def export_run(folder: Path, to: str, output: Path | None, details: dict[str, Any]) -> None:

@@ -363,6 +363,24 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What one process drew from the model (`usage.jsonl`)."""
+
+    began: float
+    """Seconds since the epoch."""
+    seconds: float
+    """With a request in flight."""
+    samples: int
+    prompt_tokens: int
+    """Asked for: a prompt with n answers counts n times."""
+    prompt_tokens_computed: int | None
+    """Of these; the others were reused. None where the sampler cannot tell."""
+    completion_tokens: int
+    gpus: int | None = None
+    """That the model was on; None where they are somebody else's."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The verdict on one patch (`evaluations.jsonl`), keyed by instance and patch."""
 

@@ -131,16 +131,17 @@ async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt, on_sam
         if last or completion.prompt_tokens is not None:
             drawing.journal.append(sample)
             progress.samples += 1
+            progress.prompt_tokens += completion.prompt_tokens or 0
         if index not in told:
             told.add(index)
             on_sample(sample)
 
     async with drawing.in_flight:
-        progress.requests += 1
+        progress.request(1)
         try:
             completions = await drawing.sampler.sample(request, count, hear)
         finally:
-            progress.requests -= 1
+            progress.request(-1)
     for place, completion in enumerate(completions):
         hear(place, completion, last=True)
 
