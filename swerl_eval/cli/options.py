@@ -51,6 +51,9 @@ SHARED: dict[str, Any] = {
     "seed": _option(int, _MODEL, "Everything random follows from it."),
     "workers": _option(int, _HOW, "Containers at a time; default: what the machine bears.", "--workers", "-j"),
     "timeout": _option(float, _HOW, "Seconds for one evaluation."),
+    "stop_when_decided": _option(
+        bool, _MODEL, "Draw no more samples for an instance once they cannot change the choice.", "--stop-when-decided"
+    ),
     "no_cache": _option(
         bool, _HOW, "Run every patch; neither take verdicts from the cache nor keep any.", "--no-cache"
     ),
@@ -75,7 +78,7 @@ SHARED: dict[str, Any] = {
 CHOICE = ("dataset", "split", "instances", "repo", "difficulty", "limit", "shard")
 SAMPLING = (
     "repositories", "sampler", "model", "base_url", "launch", "answers", "samples", "localization", "tests",
-    "regression", "test_model", "prompts", "temperature", "max_tokens", "seed",
+    "regression", "test_model", "prompts", "temperature", "max_tokens", "seed", "stop_when_decided",
 )  # fmt: skip
 SANDBOX = ("workers", "timeout", "network", "disk", "evaluate", "strict", "no_cache")
 PLACE = ("results", "run_id", "config", "overrides")
