@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,7 +87,9 @@ class Client:
             rows_with_pauses(SUITE, folder / "rows.jsonl", pauses)
         self.command = [PROGRAM, "evaluate", "--predictions", "gold", "--dataset", str(folder / "rows.jsonl")]
         self.command += ["--results", str(folder), "--run-id", "run", "--network", "none", "-c", "strict=off"]
-        self.command += ["--timeout", "120", *(options or ("--workers", "3"))]
+        self.command += ["--timeout", "120", "--no-cache", *(options or ("--workers", "3"))]
+        # a cache of its own: with durations of other tests the instances would start in another order
+        self.cache = Path(os.environ["SWERL_EVAL_CACHE"]) / uuid.uuid4().hex
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, environment: dict[str, str] | None = None) -> Client:
@@ -95,7 +98,7 @@ class Client:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={**self.engine.environment, **(environment or {})},
+            env={**self.engine.environment, "SWERL_EVAL_CACHE": str(self.cache), **(environment or {})},
         )
         STARTED.append(self.process)
         return self
