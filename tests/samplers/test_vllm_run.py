@@ -139,35 +139,32 @@ def test_a_model_that_knows_nothing_solves_nothing_and_everything_else_is_right(
     assert len(set(answers)) == len(answers), "no answer is there twice"
 
 
-def test_localization_that_names_no_file_leaves_nothing_to_repair(command: list[str], tmp_path: Path) -> None:
-    finish(command, tmp_path, "--localization", "model")
-    found = report(tmp_path)
-    assert [row["verdict"] for row in found["instances"]] == ["empty_patch"] * 9
-    assert len(stored(tmp_path)) == 9
+def test_an_interrupted_run_ends_in_order_and_takes_its_engine_along(command: list[str], tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with under_way([*command, "--localization", "model"], results, 2) as process:
+        engine = below(process)
+        assert engine
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert_ended(engine)
+    assert "the same command finishes the run" in (tmp_path / "results.txt").read_text()
+    found = [json.loads(line) for line in stored(results)]
+    assert {each["stage"] for each in found} == {"localize"}
+    assert 2 <= len(found) < 9
 
 
-def test_a_run_that_was_killed_and_interrupted_ends_as_an_undisturbed_one(
+def test_killed_resumed_and_with_its_engine_killed_a_run_ends_as_an_undisturbed_one(
     command: list[str], undisturbed: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
-    for samples, how, code in ((SAMPLES, signal.SIGKILL, -signal.SIGKILL), (3 * SAMPLES, signal.SIGINT, 130)):
-        with under_way(command, results, samples) as process:
-            engine = below(process)
-            assert engine
-            process.send_signal(how)
-            assert process.wait(60) == code
-        assert samples <= len(stored(results)) < REPAIRED * SAMPLES
-        assert_ended(engine)
-    finish(command, results)
-    assert stored(results) == stored(undisturbed)
-    assert report(results) == report(undisturbed)
-
-
-def test_an_engine_that_is_killed_in_a_run_is_started_again_and_no_answer_changes(
-    command: list[str], undisturbed: Path, tmp_path: Path
-) -> None:
-    results = tmp_path / "results"
-    with under_way(command, results, 2 * SAMPLES) as process:
+    with under_way(command, results, SAMPLES) as process:
+        engine = below(process)
+        assert engine
+        process.kill()
+        process.wait()
+    assert SAMPLES <= len(stored(results)) < REPAIRED * SAMPLES
+    assert_ended(engine)
+    with under_way(command, results, 3 * SAMPLES) as process:
         (core,) = [each for each in below(process) if "EngineCore" in " ".join(each.cmdline())]
         os.kill(core.pid, signal.SIGKILL)
         assert process.wait(PATIENCE) == 0
