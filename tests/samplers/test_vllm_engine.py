@@ -23,7 +23,7 @@ import pytest
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.samplers.vllm_engine import VllmSampler
-from swerl_eval.samplers.vllm_settings import EngineSettings, engine_arguments
+from swerl_eval.samplers.vllm_settings import STREAM_INTERVAL, EngineSettings, engine_arguments
 from tests import tiny_model
 
 pytestmark = pytest.mark.vllm
@@ -168,7 +168,7 @@ def test_a_prompt_that_leaves_room_for_one_token_is_sent(sampler: VllmSampler, r
 
 def test_tokens_are_reported_while_they_come(sampler: VllmSampler, run: Run) -> None:
     heard: list[int] = []
-    answers = run(sampler.sample(request(n=4, max_tokens=64), heard.append))
+    answers = run(sampler.sample(request(n=4, max_tokens=300), heard.append))
     assert sum(heard) == sum(answer.completion_tokens for answer in answers)
     assert len(heard) > 10
     assert max(heard) < sum(heard) / 4
@@ -257,7 +257,8 @@ def test_settings_for_several_gpus_reach_the_engine(vllm: None, model: str) -> N
     asked = {"tensor_parallel_size": 4, "pipeline_parallel_size": 2, "data_parallel_size": 3}
     arguments = engine_arguments(model, EngineSettings.read(asked).arguments)
     assert {name: getattr(arguments, name) for name in asked} == asked
-    assert arguments.model == model
+    assert (arguments.model, arguments.stream_interval) == (model, STREAM_INTERVAL)
+    assert engine_arguments(model, {"stream_interval": 1}).stream_interval == 1
 
 
 def test_prompt_tokens_that_were_in_the_cache_are_not_counted_as_computed(sampler: VllmSampler, run: Run) -> None:
