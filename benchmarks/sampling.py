@@ -46,7 +46,7 @@ from swerl_eval.progress import Progress  # noqa: E402
 from swerl_eval.prompts import load_prompts  # noqa: E402
 from swerl_eval.samplers.vllm_engine import VllmSampler  # noqa: E402
 from swerl_eval.stages.draw import Drawing  # noqa: E402
-from swerl_eval.stages.repair import RepairSettings, repair  # noqa: E402
+from swerl_eval.stages.repair import Issue, RepairSettings, repair  # noqa: E402
 from swerl_eval.store import Journal  # noqa: E402
 from tests.tiny_model import ENGINE, make_tiny_model  # noqa: E402
 
@@ -108,7 +108,7 @@ def requests(model: str, samples: int, max_tokens: int, files: int) -> list[Samp
                 shown = tuple([*gold, *more][: max(files, len(gold))]) if gold else ()
                 found = Localization(instance.instance_id, (shown,) if shown else (), "oracle")
                 how = RepairSettings(samples, settings(config).repair.max_input_tokens, True)
-                await repair(instance, snapshot, found, drawing, load_prompts(""), how)
+                await repair(Issue(instance, snapshot, found), drawing, load_prompts(""), how, lambda candidates: None)
 
         anyio.run(ask)
         journal.close()
