@@ -47,10 +47,9 @@ def run() -> Iterator[Run]:
 def sampler(model: str, run: Run) -> Iterator[VllmSampler]:
     sampler = VllmSampler(model, ENGINE)
     yield sampler
+    before = multiprocessing.active_children()  # those of other samplers may be among them
     run(sampler.aclose())
-    for child in multiprocessing.active_children():
-        child.join(10)
-    assert not multiprocessing.active_children(), "the engine's process is left"
+    assert set(multiprocessing.active_children()) < set(before), "the engine's process is left"
 
 
 def request(content: str = "Fix the parser.", n: int = 1, **changes: Any) -> SampleRequest:
@@ -361,7 +360,8 @@ def test_an_engine_that_dies_is_started_again_within_a_bound_and_the_answers_are
         assert not first & descendants(), "something of the dead engine is left beside the new one"
         assert answers == undisturbed
         assert mortal.figures()["engine_restarts"] == 1
-        assert [(short.completion_tokens, record.levelname) for record in caplog.records] == [(1, "WARNING")]
+        ours = [record.levelname for record in caplog.records if record.name.startswith("swerl_eval")]
+        assert (short.completion_tokens, ours) == (1, ["WARNING"])
         assert "ended with -9" in caplog.text
         for task in await kill(mortal):
             with pytest.raises(SamplerError, match=r"died again after 1 restarts: \(1\) .*-9.*; \(2\) .*-9"):
