@@ -35,6 +35,12 @@ PROMPTS = 17
 """Nine of localization, and eight of repair: one gold patch adds a file and changes none."""
 
 
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables on a terminal that folds nothing."""
+    monkeypatch.setenv("COLUMNS", "300")
+
+
 class Bytes(ReplaySampler):
     """Counts bytes, so that lengths can be told."""
 
