@@ -414,9 +414,10 @@ class Evaluation:
     @property
     def prevented(self) -> str:
         """Why the machine prevented the official verdict or the strict one; empty where both stand."""
-        if self.verdict is Verdict.INFRA_ERROR:
-            return self.reason
-        return self.strict_reason if self.strict is Verdict.INFRA_ERROR else ""
+        if Verdict.INFRA_ERROR not in {self.verdict, self.strict}:
+            return ""
+        said = self.reason if self.verdict is Verdict.INFRA_ERROR else self.strict_reason
+        return said or "the machine failed, and did not say how"
 
     def settled(self, *, strict: bool) -> bool:
         """Whether nothing is left to run: no machine failed, and the strict verdict is there where it is asked for."""
