@@ -94,12 +94,12 @@ def files_touched(patch: str) -> tuple[str, ...]:
     paths = []
     for file in files:
         name = file.source_file if file.source_file != _DEV_NULL else file.target_file
-        name = _unquoted(name)
+        name = unquoted(name)
         paths.append(name[2:] if name.startswith(("a/", "b/")) else name)
     return tuple(dict.fromkeys(paths))
 
 
-def _unquoted(name: str) -> str:
+def unquoted(name: str) -> str:
     """A path as it is, where git wrote it as a C string for its special characters."""
     if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
         return name

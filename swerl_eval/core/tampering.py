@@ -12,6 +12,8 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
+from swerl_eval.core.diffs import unquoted
+
 
 @dataclass(frozen=True)
 class Touch:
@@ -153,7 +155,7 @@ def _complete(file: _File) -> bool:
 def _describe(file: _File, line: str) -> None:
     move, name = _MOVES.match(line), _NAMES.match(line)
     if move:
-        _add(file, _unquoted(move[1].strip()))
+        _add(file, unquoted(move[1].strip()))
     elif name:
         _name(file, name[1].split("\t")[0].strip())
         file.added |= line.startswith("--- /dev/null")
@@ -169,7 +171,7 @@ def _describe(file: _File, line: str) -> None:
 def _name(file: _File, *names: str) -> None:
     """Names of which every rung of the ladder takes the first folder off (`-p1`), whatever it is called."""
     for name in names:
-        path = _unquoted(name)
+        path = unquoted(name)
         if path == "/dev/null":
             continue
         if path.startswith("/"):
@@ -189,13 +191,3 @@ def _both(names: str) -> tuple[str, ...]:
         return tuple(quoted)
     half = len(names) // 2
     return (names[:half],) if names[:half].partition("/")[2] == names[half + 1 :].partition("/")[2] else ()
-
-
-def _unquoted(name: str) -> str:
-    """A path as it is, where git wrote it as a C string for its special characters."""
-    if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
-        return name
-    try:
-        return name[1:-1].encode("ascii").decode("unicode_escape").encode("latin-1").decode("utf-8", "surrogateescape")
-    except UnicodeError:
-        return name
