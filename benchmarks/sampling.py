@@ -32,23 +32,25 @@ from typing import Any
 import anyio
 from _machine import machine, versions
 
+from swerl_eval.checkpoint import gpus
+from swerl_eval.compose import given_files, open_source, settings
+from swerl_eval.config import RunConfig
+from swerl_eval.core.types import Completion, Localization, Message, Sample, SampleRequest
+from swerl_eval.demo.repositories import build_repository
+from swerl_eval.demo.setup import PACKAGES, SUITE
+from swerl_eval.preflight import Measuring
+from swerl_eval.progress import Progress
+from swerl_eval.prompts import load_prompts
+from swerl_eval.samplers.vllm_engine import VllmSampler
+from swerl_eval.stages.draw import Drawing
+from swerl_eval.stages.repair import Issue, RepairSettings, repair
+from swerl_eval.store import Journal
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the tiny model is the tests'
+tiny_model: Any = importlib.import_module("tests.tiny_model")
+ENGINE, make_tiny_model = tiny_model.ENGINE, tiny_model.make_tiny_model
 
-from swerl_eval.checkpoint import gpus  # noqa: E402 - after the path
-from swerl_eval.compose import given_files, open_source, settings  # noqa: E402
-from swerl_eval.config import RunConfig  # noqa: E402
-from swerl_eval.core.types import Completion, Localization, Message, Sample, SampleRequest  # noqa: E402
-from swerl_eval.demo.repositories import build_repository  # noqa: E402
-from swerl_eval.demo.setup import PACKAGES, SUITE  # noqa: E402
-from swerl_eval.preflight import Measuring  # noqa: E402
-from swerl_eval.progress import Progress  # noqa: E402
-from swerl_eval.prompts import load_prompts  # noqa: E402
-from swerl_eval.samplers.vllm_engine import VllmSampler  # noqa: E402
-from swerl_eval.stages.draw import Drawing  # noqa: E402
-from swerl_eval.stages.repair import Issue, RepairSettings, repair  # noqa: E402
-from swerl_eval.store import Journal  # noqa: E402
-from tests.tiny_model import ENGINE, make_tiny_model  # noqa: E402
 
 CONTEXT = 4096
 TIMED = 3
