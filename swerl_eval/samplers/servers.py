@@ -97,11 +97,11 @@ class Pool:
     @asynccontextmanager
     async def taking(self, attempts: Attempts) -> AsyncIterator[Server]:
         """A server for one request, waited for. Raises `SamplerError` when none is left to try, with each one's why."""
-        while (server := self._best(attempts)) is None:
+        while (server := self._best(attempts, now := time.monotonic())) is None:
             reasons = [attempts.said(each) for each in self.servers]
             if all(reasons):
                 raise SamplerError("; ".join(reasons))
-            await self._wait(attempts)
+            await self._wait(attempts, now)
         server.in_flight += 1
         server.last = next(self._numbers)
         tries = server.tried = server.doubted
@@ -154,8 +154,7 @@ class Pool:
         server.gone = reason
         self._change()
 
-    def _best(self, attempts: Attempts) -> Server | None:
-        now = time.monotonic()
+    def _best(self, attempts: Attempts, now: float) -> Server | None:
         free = [
             server
             for server in self.servers
@@ -166,9 +165,11 @@ class Pool:
         ]
         return min(free, key=lambda server: (server.in_flight, server.last), default=None)
 
-    async def _wait(self, attempts: Attempts) -> None:
-        """Until something changes, or a pause ends."""
-        now = time.monotonic()
+    async def _wait(self, attempts: Attempts, now: float) -> None:
+        """Until something changes, or a pause ends that had not ended at `now`, when nobody was free.
+
+        That time and no later one: a pause that ends in between would be missed, and the wait without an end.
+        """
         ends = [max(server.away_until, attempts.not_before.get(server, 0.0)) for server in self.servers]
         pause = min((end - now for end in ends if end > now), default=math.inf)
         with anyio.move_on_after(pause):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from swerl_eval.core.errors import SamplerError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import SamplerSettings
 from swerl_eval.samplers.openai_api import OpenAISampler
-from swerl_eval.samplers.servers import ATTEMPTS, Pool, Server
+from swerl_eval.samplers.servers import ATTEMPTS, Attempts, Pool, Server
 from tests.fake_server import Answer, FakeServer, HangUp, Refuse, serving
 
 pytestmark = pytest.mark.anyio
@@ -285,3 +286,15 @@ async def test_the_pause_grows_with_every_outage_and_an_answer_ends_that() -> No
     server.away_until = 0
     pool.set_aside(server, 1)
     assert round(server.away_until - anyio.current_time()) == 10
+
+
+async def test_no_pause_ends_unseen() -> None:
+    """However short it is: some end between the look at who is free and the wait."""
+    server = Server("")
+    pool = Pool([server])
+    attempts = Attempts()
+    with anyio.fail_after(30):
+        for number in range(20_000):
+            attempts.not_before[server] = time.monotonic() + 1e-7 * (number % 200)
+            async with pool.taking(attempts):
+                pass
