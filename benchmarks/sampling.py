@@ -44,6 +44,7 @@ from swerl_eval.prompts import load_prompts
 from swerl_eval.samplers.vllm_engine import VllmSampler
 from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.repair import Issue, RepairSettings, repair
+from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Journal
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +101,7 @@ def requests(model: str, samples: int, max_tokens: int, files: int) -> list[Samp
         measuring = Measuring(VllmSampler(model, {}))
         journal = Journal(folder / "samples.jsonl", Sample, lambda each: (each.instance_id, each.stage, each.index))
         journal.open_for_writing()
-        drawing = Drawing(measuring, journal, anyio.CapacityLimiter(8), Progress(), 1.0, 1.0, max_tokens, 0)
+        drawing = Drawing(measuring, journal, Turns(8), Progress(), 1.0, 1.0, max_tokens, 0)
 
         async def ask() -> None:
             for instance in instances:

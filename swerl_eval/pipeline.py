@@ -43,6 +43,7 @@ from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, reproduce
 from swerl_eval.stages.score import score
 from swerl_eval.stages.select import select
 from swerl_eval.stages.trial import EvaluateSettings, Trial
+from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Run
 from swerl_eval.verdicts import Verdicts
 from swerl_eval.workers import Workers
@@ -112,7 +113,7 @@ class Pipeline:
         self._settings = settings
         self._progress = progress
         self._stages = STAGES[: STAGES.index(until) + 1]
-        self._requests = anyio.CapacityLimiter(settings.requests)
+        self._turns = Turns(settings.requests)
         self._workers = workers
         self._containers = workers.limiter
         self.failures: dict[str, str] = {}
@@ -395,7 +396,7 @@ class Pipeline:
         return Drawing(
             sampler=sampler,
             journal=self._run.samples,
-            in_flight=self._requests,
+            turns=self._turns,
             progress=self._progress,
             temperature=settings.temperature,
             top_p=settings.top_p,

@@ -18,6 +18,7 @@ from swerl_eval.prompts import Prompts
 from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.localize import LocalizeSettings, localize
 from swerl_eval.stages.repair import Issue, RepairSettings, repair
+from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Journal
 
 MOST = 100
@@ -122,7 +123,7 @@ async def _lengths(
             Path(folder) / "samples.jsonl", Sample, lambda sample: (sample.instance_id, sample.stage, sample.index)
         )
         journal.open_for_writing()
-        drawing = Drawing(sampler, journal, anyio.CapacityLimiter(1), Progress(), 1.0, 1.0, 1, 0)
+        drawing = Drawing(sampler, journal, Turns(1), Progress(), 1.0, 1.0, 1, 0)
         if asking.localize is not None:
             await localize(instance, snapshot, drawing, asking.prompts, replace(asking.localize, samples=1))
         localization = Localization(instance.instance_id, tuple(map(tuple, lists)), "preflight")

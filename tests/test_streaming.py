@@ -34,8 +34,10 @@ class OneByOne:
         self._inner = inner
         self._wait = wait
         self.told = 0
+        self.asked: list[tuple[str, str]] = []
 
     async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer) -> list[Completion]:
+        self.asked.append((request.instance_id, request.stage))
         completions = await self._inner.sample(request, on_tokens)
         if request.stage == "repair":
             for place, completion in enumerate(completions):
@@ -100,6 +102,16 @@ def _sandbox_in_which_scripts_reproduce(kind: type[ScriptedSandbox]) -> Scripted
         return Reply(f"{mark} READY\n{''.join(parts)}".encode())
 
     return kind(reply=answer)
+
+
+async def test_the_first_instances_tests_are_written_before_the_others_patches(demo_config: RunConfig) -> None:
+    config = demo_config.model_copy(update={"tests": 2, "test_samples": 6, "requests": 1})
+    with Work(config).open_run() as run:
+        sampler = await carry_out(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
+    first = sampler.asked[0][0]
+    before = sampler.asked[: sampler.asked.index((first, "reproduce"))]
+    # others have their turns while the first one's tests are being prepared, and no longer
+    assert sum(stage == "repair" and name != first for name, stage in before) < 10
 
 
 async def nothing(told: int) -> None:

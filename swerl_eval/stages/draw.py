@@ -14,6 +14,7 @@ from swerl_eval.core.diffs import sha256
 from swerl_eval.core.types import Completion, Message, Sample, SampleRequest
 from swerl_eval.ports import Sampler
 from swerl_eval.progress import Progress
+from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Journal
 
 SEED_SPAN = 1 << 24
@@ -40,7 +41,7 @@ class Drawing:
 
     sampler: Sampler
     journal: Journal[Sample]
-    in_flight: anyio.CapacityLimiter
+    turns: Turns
     progress: Progress
     temperature: float
     top_p: float
@@ -136,7 +137,7 @@ async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt, on_sam
             told.add(index)
             on_sample(sample)
 
-    async with drawing.in_flight:
+    async with drawing.turns.turn(request.instance_id):
         progress.request(1)
         try:
             completions = await drawing.sampler.sample(request, count, hear)

@@ -17,6 +17,7 @@ from swerl_eval.ports import OnTokens, SamplerSettings
 from swerl_eval.progress import Progress
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.stages.draw import SEED_SPAN, Drawing, Prompt, draw, seed_for
+from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Journal
 
 pytestmark = pytest.mark.anyio
@@ -72,7 +73,7 @@ def drawing(model: Model, folder: Path, in_flight: int = 8) -> Drawing:
     return Drawing(
         sampler=model,
         journal=samples_journal(folder),
-        in_flight=anyio.CapacityLimiter(in_flight),
+        turns=Turns(in_flight),
         progress=Progress(),
         temperature=0.7,
         top_p=0.9,

@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import anyio
 import orjson
 import pytest
 
@@ -17,6 +16,7 @@ from swerl_eval.prompts import load_prompts
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.localize import LocalizeSettings, localize
+from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Run, RunManifest, open_run
 
 pytestmark = pytest.mark.anyio
@@ -75,7 +75,7 @@ def open_folder(folder: Path) -> Run:
 
 
 def drawing(run: Run, sampler: Listener | ReplaySampler, seed: int = 0) -> Drawing:
-    return Drawing(sampler, run.samples, anyio.CapacityLimiter(4), Progress(), 1.0, 1.0, 100, seed)
+    return Drawing(sampler, run.samples, Turns(4), Progress(), 1.0, 1.0, 100, seed)
 
 
 async def answered(folder: Path, answers: Sequence[str], max_files: int = 5) -> Localization:

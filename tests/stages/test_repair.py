@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import anyio
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -20,6 +19,7 @@ from swerl_eval.prompts import load_prompts
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.repair import FEW, Issue, RepairSettings, read_answer, read_answers, repair
+from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Run, RunManifest, open_run
 
 pytestmark = pytest.mark.anyio
@@ -324,7 +324,7 @@ async def repaired(
 ) -> tuple[list[Candidate], list[Sample]]:
     localization = Localization("o__n-1", tuple(map(tuple, lists)), "model")
     with open_folder(folder) as run:
-        drawing = Drawing(sampler, run.samples, anyio.CapacityLimiter(4), Progress(), 1.0, 1.0, 100, seed)
+        drawing = Drawing(sampler, run.samples, Turns(4), Progress(), 1.0, 1.0, 100, seed)
         how = RepairSettings(samples, budget, thinking=False)
         candidates: list[Candidate] = []
         issue = Issue(INSTANCE, Files(TEXTS), localization)

@@ -1,0 +1,49 @@
+"""Who may ask the model next."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+
+
+class Turns:
+    """Bounds what is in flight at the sampler, earlier instances first (for one event loop).
+
+    Served in the order of asking, the tests of the first instance would be written after the patches of every other
+    one that is under way, and all containers would stand idle until then.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+        self._places: dict[str, int] = {}
+        """Of instances, in the order in which they asked first."""
+        self._waiting: list[tuple[int, int, anyio.Event]] = []
+        """A heap: place, running number, and what is set when the turn has come."""
+        self._asked = 0
+
+    @asynccontextmanager
+    async def turn(self, instance_id: str) -> AsyncIterator[None]:
+        """Wait for a turn, and hold it."""
+        place = self._places.setdefault(instance_id, len(self._places))
+        self._asked += 1
+        come = anyio.Event()
+        heapq.heappush(self._waiting, (place, self._asked, come))
+        self._next()
+        try:
+            await come.wait()
+            yield
+        finally:
+            if come.is_set():
+                self._free += 1
+            else:  # cancelled: nobody is to be given a turn that nobody takes
+                self._waiting = [entry for entry in self._waiting if entry[2] is not come]
+                heapq.heapify(self._waiting)
+            self._next()
+
+    def _next(self) -> None:
+        while self._free and self._waiting:
+            self._free -= 1
+            heapq.heappop(self._waiting)[2].set()
