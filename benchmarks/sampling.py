@@ -1,6 +1,6 @@
 """The vLLM sampler beside bare `LLM.chat`, and what identical prompts save.
 
-    python benchmarks/sampling.py [--model PATH | --random-size tiny|small|1b|8b] [--part throughput|prompts]
+    python benchmarks/sampling.py [--model PATH | --random-size tiny|small|1b|8b] [--part throughput|prompts|overlap]
         [--samples 16] [--max-tokens 128] [--repeats 3] [--output FILE]
 
 Needs vLLM, for a CPU or a GPU. The prompts are those of the bundled suite's repair stage, with the gold patches' files.
@@ -31,6 +31,7 @@ from typing import Any
 
 import anyio
 from _machine import machine, versions
+from _overlap import overlap
 
 from swerl_eval.checkpoint import gpus
 from swerl_eval.compose import given_files, open_source, settings
@@ -272,7 +273,12 @@ def prompts(plan: Plan) -> Iterator[str]:
         )
 
 
-PARTS = {"throughput": throughput, "prompts": prompts}
+def overlapping(plan: Plan) -> Iterator[str]:
+    """Needs Docker, and no vLLM."""
+    return overlap(plan.repeats)
+
+
+PARTS = {"throughput": throughput, "prompts": prompts, "overlap": overlapping}
 
 
 def table(plan: Plan, parts: Sequence[str], command: str) -> Iterator[str]:

@@ -89,7 +89,8 @@ class RunConfig(BaseModel):
     """Folder of templates, or `swerl`. Empty: the bundled ones."""
     seed: int = 0
     engine: dict[str, Any] = Field(default_factory=dict)
-    """Arguments for vLLM's engine, as AsyncEngineArgs names them."""
+    """Arguments for vLLM's engine, as AsyncEngineArgs names them; and ours: `lora` (an adapter's folder),
+    `chat_template_kwargs` (a table), `restarts` (of an engine that dies, 3)."""
 
     # -- the sandbox
     sandbox: str = "docker"
@@ -198,7 +199,9 @@ class RunConfig(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """The settings that a result depends on; a resume must not change one of them."""
-        return {key: value for key, value in self.model_dump(mode="json").items() if key not in SPEED_ONLY}
+        values = {key: value for key, value in self.model_dump(mode="json").items() if key not in SPEED_ONLY}
+        values["engine"] = {key: value for key, value in values["engine"].items() if key not in ENGINE_SPEED_ONLY}
+        return values
 
     def default_run_id(self) -> str:
         """Readable, and different for different settings."""
@@ -214,6 +217,14 @@ SPEED_ONLY = frozenset(
     }
 )  # fmt: skip
 """Settings that change where and how fast, not what comes out."""
+ENGINE_SPEED_ONLY = frozenset(
+    {
+        "block_size", "cpu_offload_gb", "data_parallel_size", "disable_log_stats", "enable_prefix_caching",
+        "enforce_eager", "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs",
+        "pipeline_parallel_size", "restarts", "stream_interval", "tensor_parallel_size",
+    }
+)  # fmt: skip
+"""The same of `engine`: a run that ran out of a GPU's memory is resumed with less of it, or on more GPUs."""
 
 
 def parse_size(text: str) -> int | None:

@@ -74,7 +74,17 @@ class Watch:
         mark = f"TMPDIR={self._temporary}".encode()
         for process in Path("/proc").glob("[0-9]*"):
             try:
-                if mark in (process / "environ").read_bytes():
-                    yield f"the process {(process / 'cmdline').read_bytes().replace(bytes(1), b' ').decode()}"
+                if mark in (process / "environ").read_bytes() and not _is_own_tracker(process):
+                    yield f"the process {_command(process)}"
             except OSError:
                 continue  # ended by now, or somebody else's
+
+
+def _command(process: Path) -> str:
+    return (process / "cmdline").read_bytes().replace(bytes(1), b" ").decode()
+
+
+def _is_own_tracker(process: Path) -> bool:
+    """Python's own helper for `multiprocessing`, which a process has once and until its end."""
+    parent = int((process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    return parent == os.getpid() and "multiprocessing.resource_tracker" in _command(process)

@@ -184,6 +184,15 @@ def test_a_file_that_is_not_there_or_no_toml_is_named(tmp_path: Path) -> None:
 
 def test_the_identity_leaves_out_what_only_decides_speed_and_place() -> None:
     assert set(RunConfig().identity()) == set(RunConfig.model_fields) - SPEED_ONLY
+
+
+def test_a_run_that_ran_out_of_a_gpus_memory_is_resumed_with_less_of_it_or_on_more_gpus() -> None:
+    first, second, other = (
+        RunConfig(engine={"max_model_len": length, "gpu_memory_utilization": share, "tensor_parallel_size": gpus})
+        for length, share, gpus in ((8192, 0.95, 1), (8192, 0.85, 4), (4096, 0.95, 1))
+    )
+    assert first.identity()["engine"] == {"max_model_len": 8192}
+    assert first.default_run_id() == second.default_run_id() != other.default_run_id()
     assert {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
         "quarantine", "launch", "servers", "launch_timeout", "requests_per_server",

@@ -8,7 +8,7 @@ import itertools
 import logging
 import re
 import threading
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -41,18 +41,19 @@ class VllmSampler:
 
     An engine that dies (killed, out of memory, broken) is started anew once nothing of the old one is left, and the
     requests that it had not finished are sent again with their seeds, so that the answers are what they would have
-    been; each time is a warning on the log. After `restarts` of them, as when the engine does not start at all, there
+    been; each time is told to `say`. After `restarts` of them, as when the engine does not start at all, there
     is a `SamplerError` for this request and all later ones. A setting that the engine does not have is a `UsageError`.
     """
 
     recorded = False
 
-    def __init__(self, model: str, engine: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, engine: Mapping[str, Any], say: Callable[[str], None] = _LOG.warning) -> None:
         if importlib.util.find_spec("vllm") is None:
             message = f"the vllm sampler needs vLLM, which is not installed here: {INSTALL}"
             raise UsageError(message)
         self._model = model
         self._settings = EngineSettings.read(engine)
+        self._say = say
         self._starting: asyncio.Future[Engine] | None = None
         self._closing = threading.Event()
         self._deaths: list[str] = []
@@ -65,11 +66,11 @@ class VllmSampler:
 
     @classmethod
     def open(cls, settings: SamplerSettings) -> VllmSampler:
-        """Needs `model`; `engine` is handed on."""
+        """Needs `model`; `engine` and `say` are handed on."""
         if not settings.model:
             message = "the vllm sampler needs --model, a folder or a hub id"
             raise UsageError(message)
-        return cls(settings.model, settings.engine)
+        return cls(settings.model, settings.engine, settings.say)
 
     async def sample(
         self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
@@ -130,9 +131,9 @@ class VllmSampler:
         """See to it that a new engine starts in the place of a dead one: the first caller does, for all."""
         starting = self._starting
         if starting is not None and starting.done() and not starting.exception() and starting.result() is engine:
-            self._starting = self._in_thread(self._revive, engine, death)
+            self._starting = self._in_thread(self._revive, engine, death, asyncio.get_running_loop())
 
-    def _revive(self, engine: Engine, death: str) -> Engine:
+    def _revive(self, engine: Engine, death: str, loop: asyncio.AbstractEventLoop) -> Engine:
         death = f"{death}, {engine.fate()}"
         engine.end()
         while not self._closing.is_set():
@@ -144,10 +145,11 @@ class VllmSampler:
                 )
                 raise SamplerError(message)
             self._deaths.append(death)
-            _LOG.warning(
-                "vLLM with %s died (%s): restart %d of at most %d, then the lost requests are sent again",
-                self._model, death, len(self._deaths), allowed,
-            )  # fmt: skip
+            message = (
+                f"vLLM with {self._model} died ({death}): restart {len(self._deaths)} of at most {allowed}, then the "
+                "lost requests are sent again"
+            )
+            loop.call_soon_threadsafe(self._say, message)
             try:
                 return self._start()
             except SamplerError as error:

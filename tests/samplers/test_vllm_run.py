@@ -169,5 +169,6 @@ def test_killed_resumed_and_with_its_engine_killed_a_run_ends_as_an_undisturbed_
         os.kill(core.pid, signal.SIGKILL)
         assert process.wait(PATIENCE) == 0
     assert "restart 1 of at most 3" in " ".join((tmp_path / "results.txt").read_text().split())
+    assert "restart 1 of at most 3" in (results / "tiny" / "events.jsonl").read_text()
     assert stored(results) == stored(undisturbed)
     assert report(results) == report(undisturbed)
