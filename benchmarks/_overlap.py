@@ -8,37 +8,43 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import jsonlines
 
 from swerl_eval.compose import Work
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, SampleRequest
-from swerl_eval.demo.setup import ANSWERS, demo_settings, prepare
+from swerl_eval.demo.setup import ANSWERS, SUITE, demo_settings, prepare
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
 from swerl_eval.samplers.replay import ReplaySampler
+from swerl_eval.sources.datasets import load_rows
+from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Run
 
 PLACES = 8
 """Answers that the slowed engine decodes at a time."""
-REQUESTS = 4
-"""In flight, each for up to 8 answers: more than it has places for, so that it is never idle for want of requests."""
+TIMES = (1, 3)
+"""How often the suite is run over."""
 
 
 class SlowedEngine:
-    """Recorded answers at an engine's pace (a `ports.Sampler`). Who asks first is served first."""
+    """Recorded answers at an engine's pace (a `ports.Sampler`), in the order of vLLM's priority scheduling."""
 
     recorded = True
 
     def __init__(self, answers: ReplaySampler, tokens_per_second: float) -> None:
         self._answers = answers
         self._rate = tokens_per_second / PLACES
-        self._places = asyncio.Semaphore(PLACES)
+        self._places = Turns(PLACES)
 
     @classmethod
     def open(cls, settings: SamplerSettings) -> SlowedEngine:
@@ -52,7 +58,7 @@ class SlowedEngine:
         completions = await self._answers.sample(request, on_tokens)
 
         async def decode(place: int) -> None:
-            async with self._places:
+            async with self._places.turn(request.priority):
                 await asyncio.sleep((completions[place].completion_tokens or 0) / self._rate)
             on_answer(place, completions[place])
 
@@ -67,53 +73,67 @@ class SlowedEngine:
         """Nothing is held."""
 
 
-def run(folder: Path, name: str, rate: float) -> float:
-    """A run's seconds, from an empty run folder to the last verdict."""
-    config = RunConfig(
-        **{
-            **demo_settings(),
-            "sampler": f"{__name__}:SlowedEngine",
-            "engine": {"tokens_per_second": rate},
+@dataclass(frozen=True)
+class Suite:
+    """The bundled suite some times over, each time under other ids, in a folder of its own."""
+
+    folder: Path
+    rows: Path
+    answers: Path
+
+    @classmethod
+    def write(cls, folder: Path, times: int) -> Suite:
+        """Its rows and recorded answers."""
+        suite = cls(folder, folder / "rows.jsonl", folder / "answers.jsonl")
+        folder.mkdir()
+        with jsonlines.open(ANSWERS) as reader:
+            answers = list(reader)
+        for file, lines in ((suite.rows, load_rows(str(SUITE), None)), (suite.answers, answers)):
+            with jsonlines.open(file, "w") as writer:
+                for number in range(times):
+                    writer.write_all({**line, "instance_id": f"{line['instance_id']}-{number}"} for line in lines)
+        return suite
+
+    def run(self, name: str, tokens_per_second: float) -> float:
+        """A run's seconds, from an empty run folder to the last verdict."""
+        changes = {
+            "dataset": str(self.rows),
+            "sampler": f"{SlowedEngine.__module__}:{SlowedEngine.__name__}",
+            "answers": str(self.answers),
+            "engine": {"tokens_per_second": tokens_per_second},
             "evaluate": "selected",
-            "requests": REQUESTS,
-            "results": str(folder),
+            "workers": os.cpu_count(),
+            "results": str(self.folder),
             "run_id": name,
             "reuse": False,
         }
-    )
-    work = Work(config)
-    begun = time.monotonic()
-    with work.open_run() as opened:
-        outcome = work.carry_out(opened)
-    seconds = time.monotonic() - begun
-    if not outcome.complete:
-        sys.exit(f"{name}: {outcome.failures | outcome.infra_errors}")
-    return seconds
+        work = Work(RunConfig(**{**demo_settings(), **changes}))
+        begun = time.monotonic()
+        with work.open_run() as opened:
+            outcome = work.carry_out(opened)
+        seconds = time.monotonic() - begun
+        if not outcome.complete:
+            sys.exit(f"{name}: {outcome.failures | outcome.infra_errors}")
+        return seconds
 
+    def drawn(self, name: str) -> dict[tuple[str, str], list[Completion]]:
+        """What a run drew: answers by instance and stage."""
+        found: dict[tuple[str, str], list[Completion]] = defaultdict(list)
+        for sample in Run(self.folder / name).samples.values():
+            found[sample.instance_id, sample.stage].append(sample.completion)
+        return found
 
-def drawn(folder: Path) -> dict[tuple[str, str], list[Completion]]:
-    """What a run drew: answers by instance and stage."""
-    found: dict[tuple[str, str], list[Completion]] = defaultdict(list)
-    for sample in Run(folder).samples.values():
-        found[sample.instance_id, sample.stage].append(sample.completion)
-    return found
+    def sampled(self, drawn: Mapping[tuple[str, str], Sequence[Completion]], tokens_per_second: float) -> float:
+        """Seconds that the same answers take when all are asked for at once."""
+        asked = [SampleRequest(*key, (), tuple(range(len(each))), 0, 1.0, 1.0, 1) for key, each in drawn.items()]
 
+        async def draw() -> None:
+            engine = SlowedEngine(ReplaySampler(self.answers), tokens_per_second)
+            await asyncio.gather(*(engine.sample(each, lambda _: None) for each in asked))
 
-def sampled(asked: dict[tuple[str, str], int], rate: float) -> float:
-    """Seconds that the same answers take when all are asked for at once."""
-
-    async def draw() -> None:
-        engine = SlowedEngine(ReplaySampler(ANSWERS), rate)
-        await asyncio.gather(*(engine.sample(request(*key, n), lambda _: None) for key, n in asked.items()))
-
-    begun = time.monotonic()
-    asyncio.run(draw())
-    return time.monotonic() - begun
-
-
-def request(instance_id: str, stage: str, n: int) -> SampleRequest:
-    """For all recorded answers of a stage."""
-    return SampleRequest(instance_id, stage, (), tuple(range(n)), 0, 1.0, 1.0, 1)
+        begun = time.monotonic()
+        asyncio.run(draw())
+        return time.monotonic() - begun
 
 
 def overlap(repeats: int) -> Iterator[str]:
@@ -121,26 +141,28 @@ def overlap(repeats: int) -> Iterator[str]:
     prepare(lambda _: None)
     yield "## Sampling and testing at the same time"
     yield ""
-    yield "The bundled suite with reproduction tests, regression tests and strict verdicts. The engine is slowed:"
-    yield f"recorded answers at the pace of one with {PLACES} places that takes about as long as the tests. Sampling"
-    yield "alone: the same answers, all asked for at once. Testing alone: a run whose answers come at once."
+    yield "The bundled suite with reproduction tests, regression tests and strict verdicts; once, and some times over,"
+    yield "since what nothing can overlap, the first patch and the last verdict, is much of so short a run. The engine"
+    yield f"is slowed: recorded answers at the pace of one with {PLACES} places that takes as long as the tests."
+    yield "Sampling alone: the same answers, all asked for at once. Testing alone: a run whose answers come at once."
     yield "Goal: at most 1.15."
     yield ""
-    yield "| round | sampling alone | testing alone | the run | against the longer one |"
+    yield "| instances | sampling alone | testing alone | the run | against the longer one |"
     yield "|---|---|---|---|---|"
-    ratios = []
+    medians = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        run(folder, "warm", math.inf)
-        answers = drawn(folder / "warm")
-        asked = {key: len(each) for key, each in answers.items()}
-        tokens = sum(each.completion_tokens or 0 for several in answers.values() for each in several)
-        for number in range(repeats):
-            testing = run(folder, f"testing-{number}", math.inf)
-            rate = tokens / testing
-            sampling = sampled(asked, rate)
-            whole = run(folder, f"whole-{number}", rate)
-            ratios.append(whole / max(sampling, testing))
-            yield f"| {number + 1} | {sampling:.1f} s | {testing:.1f} s | {whole:.1f} s | {ratios[-1]:.2f} |"
+        for times in TIMES:
+            suite = Suite.write(Path(name) / str(times), times)
+            ratios = []
+            for number in range(math.ceil(repeats / times)):
+                testing = suite.run(f"testing-{number}", math.inf)
+                drawn = suite.drawn(f"testing-{number}")
+                tokens = sum(each.completion_tokens or 0 for several in drawn.values() for each in several)
+                sampling = suite.sampled(drawn, tokens / testing)
+                whole = suite.run(f"whole-{number}", tokens / testing)
+                ratios.append(whole / max(sampling, testing))
+                instances = len({instance_id for instance_id, _ in drawn})
+                yield f"| {instances} | {sampling:.1f} s | {testing:.1f} s | {whole:.1f} s | {ratios[-1]:.2f} |"
+            medians[instances] = statistics.median(ratios)
     yield ""
-    yield f"Median: {statistics.median(ratios):.2f}."
+    yield f"Median: {', '.join(f'{ratio:.2f} with {instances} instances' for instances, ratio in medians.items())}."

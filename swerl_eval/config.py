@@ -221,7 +221,7 @@ ENGINE_SPEED_ONLY = frozenset(
     {
         "block_size", "cpu_offload_gb", "data_parallel_size", "disable_log_stats", "enable_prefix_caching",
         "enforce_eager", "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs",
-        "pipeline_parallel_size", "restarts", "stream_interval", "tensor_parallel_size",
+        "pipeline_parallel_size", "restarts", "scheduling_policy", "stream_interval", "tensor_parallel_size",
     }
 )  # fmt: skip
 """The same of `engine`: a run that ran out of a GPU's memory is resumed with less of it, or on more GPUs."""

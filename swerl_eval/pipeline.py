@@ -127,6 +127,7 @@ class Pipeline:
         in_flight = anyio.CapacityLimiter(asking + 2 * self._workers.most)
         async with anyio.create_task_group() as group:
             for instance in instances:
+                self._turns.priority(instance.instance_id)  # named in this order, whichever asks first
                 await in_flight.acquire_on_behalf_of(instance.instance_id)
                 group.start_soon(self._solve_one, instance, in_flight)
 
@@ -154,9 +155,11 @@ class Pipeline:
             async with anyio.create_task_group() as group:
                 group.start_soon(self.repaired, instance, localization, found)
                 if "examine" in self._stages:
-                    tests = await self.reproduced(instance, found)
-                    regression = await self.regressed(instance, found)
-                    evidence = await self.examined(instance, found, tests, regression)
+                    guide = await self.guided(instance, localization)
+                    async with anyio.create_task_group() as tests:
+                        tests.start_soon(self.reproduced, instance, localization, guide)
+                        tests.start_soon(self.regressed, instance, found, guide)
+                    evidence = await self.examined(instance, found)
         if "select" in self._stages:
             selection = self.selected(instance, found.candidates, evidence)
         if "evaluate" in self._stages:
@@ -210,30 +213,38 @@ class Pipeline:
             if decided(found.candidates, found.total, evidence, tests=tests, regression=regression):
                 found.drawing.cancel()
 
-    async def reproduced(self, instance: Instance, found: Arriving) -> list[ReproductionTest]:
+    async def guided(self, instance: Instance, localization: Localization) -> str | None:
+        """The test file that tests of this issue would stand in; asked for at once, so that tests can be written."""
+        wanted = self._settings.reproduce.wanted
+        known = len(self._reproduction_tests(instance)) == wanted and (
+            instance.instance_id in self._run.regressions or not self._settings.regress.enabled
+        )
+        # where there is no file to repair, there is nothing to test
+        if known or not wanted or not any(localization.file_lists):
+            return None
+        subject, drawing = await self._subject(instance), self._drawing(for_tests=True)
+        return await guide_file(subject, drawing, self._parts.prompts, self._settings.reproduce)
+
+    async def reproduced(self, instance: Instance, localization: Localization, guide: str | None) -> None:
         """Scripts that tell whether the issue is still there, with what they do on the original code."""
-        settings = self._settings.reproduce
-        keys = [(instance.instance_id, index) for index in range(settings.samples if settings.keep else 0)]
-        tests = [test for key in keys if (test := self._run.reproductions.get(key)) is not None]
-        resumed = len(tests) == len(keys)
-        if not resumed:
-            await found.until(lambda: bool(found.unique))
-        if not resumed and found.unique:
+        resumed = len(self._reproduction_tests(instance)) == self._settings.reproduce.wanted
+        if not resumed and any(localization.file_lists):
             self._run.event(instance.instance_id, "reproduce", "start")
             subject = await self._subject(instance)
-            drawing = self._drawing(for_tests=True)
-            guide = await guide_file(subject, drawing, self._parts.prompts, settings)
-            tests = await reproduce(subject, guide, drawing, self._parts.prompts, settings, self._examiner())
+            drawing, prompts = self._drawing(for_tests=True), self._parts.prompts
+            tests = await reproduce(subject, guide, drawing, prompts, self._settings.reproduce, self._examiner())
             self._run.reproductions.append(*tests)
         self._finish(instance, "reproduce", resumed=resumed)
-        return tests
 
-    async def regressed(self, instance: Instance, found: Arriving) -> RegressionTests:
+    def _reproduction_tests(self, instance: Instance) -> list[ReproductionTest]:
+        keys = [(instance.instance_id, index) for index in range(self._settings.reproduce.wanted)]
+        return [test for key in keys if (test := self._run.reproductions.get(key)) is not None]
+
+    async def regressed(self, instance: Instance, found: Arriving, guide: str | None) -> None:
         """The repository's own tests that a fix has to keep."""
-        stored = self._run.regressions.get(instance.instance_id)
-        tests = stored or RegressionTests(instance.instance_id, (), ())
+        resumed = instance.instance_id in self._run.regressions
         candidates: list[Candidate] = []
-        if stored is None and self._settings.regress.enabled:
+        if not resumed and self._settings.regress.enabled:
             candidates = [each for each in await found.first(REGRESS_AFTER) if each.rejection is None]
             if not candidates:
                 await found.until(lambda: False)
@@ -242,19 +253,15 @@ class Pipeline:
             self._run.event(instance.instance_id, "regress", "start")
             subject = await self._subject(instance)
             drawing, prompts = self._drawing(for_tests=True), self._parts.prompts
-            guide = None
-            if self._settings.reproduce.keep:
-                guide = await guide_file(subject, drawing, prompts, self._settings.reproduce)
             files = files_to_run(subject.snapshot.paths(), candidates, guide, self._settings.regress.max_files)
             tests = await regress(subject, files, drawing, prompts, self._settings.regress, self._examiner())
             self._run.regressions.append(tests)
-        self._finish(instance, "regress", resumed=stored is not None)
-        return tests
+        self._finish(instance, "regress", resumed=resumed)
 
-    async def examined(
-        self, instance: Instance, found: Arriving, tests: list[ReproductionTest], regression: RegressionTests
-    ) -> list[Evidence]:
+    async def examined(self, instance: Instance, found: Arriving) -> list[Evidence]:
         """What the tests say of every unique candidate, as soon as it has come."""
+        tests = self._reproduction_tests(instance)
+        regression = self._run.regressions.get(instance.instance_id) or RegressionTests(instance.instance_id, (), ())
         ranked = sum(test.rank is not None for test in tests)
         found.judged_by = (ranked, bool(regression.files))
         self._stop_when_decided(instance, found)

@@ -132,6 +132,8 @@ class SampleRequest:
     temperature: float
     top_p: float
     max_tokens: int
+    priority: int = 0
+    """Lower ones first, where the engine has a queue that can tell; says nothing about the answers."""
 
     @property
     def n(self) -> int:

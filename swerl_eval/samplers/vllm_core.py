@@ -216,7 +216,13 @@ class Llm(Protocol):
     errored: bool
 
     def generate(
-        self, prompt: dict[str, Any], sampling_params: object, request_id: str, *, lora_request: object | None
+        self,
+        prompt: dict[str, Any],
+        sampling_params: object,
+        request_id: str,
+        *,
+        lora_request: object | None,
+        priority: int,
     ) -> AsyncGenerator[Output, None]:
         """What comes for a prompt of tokens."""
         ...

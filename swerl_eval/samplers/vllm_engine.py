@@ -178,7 +178,7 @@ class VllmSampler:
             "max_tokens": min(request.max_tokens, context - len(prompt)),
         }
         name = f"{request.instance_id}-{request.stage}-{next(self._numbers)}"
-        async with aclosing(self._outputs(engine, prompt, settings, name)) as outputs:
+        async with aclosing(self._outputs(engine, prompt, settings, name, request.priority)) as outputs:
             async for output in outputs:
                 on_tokens(sum([answers[part.index].add(part) for part in output.outputs]))
                 for part in output.outputs:
@@ -213,7 +213,7 @@ class VllmSampler:
             raise SamplerError(message) from error
 
     async def _outputs(
-        self, engine: Engine, prompt: list[int], settings: dict[str, Any], name: str
+        self, engine: Engine, prompt: list[int], settings: dict[str, Any], name: str, priority: int
     ) -> AsyncGenerator[Output, None]:
         """What the engine sends, in pieces. Closing or cancelling this ends the request in the engine."""
         sampling = imported("vllm.sampling_params")
@@ -223,7 +223,8 @@ class VllmSampler:
         try:
             parameters = sampling.SamplingParams(**settings, output_kind=sampling.RequestOutputKind.DELTA)
             lora = imported("vllm.lora.request").LoRARequest(adapter.name, 1, adapter.path) if adapter else None
-            async with aclosing(engine.llm.generate(tokens, parameters, name, lora_request=lora)) as outputs:
+            drawn = engine.llm.generate(tokens, parameters, name, lora_request=lora, priority=priority)
+            async with aclosing(drawn) as outputs:
                 async for output in outputs:
                     yield output
         except Exception as error:

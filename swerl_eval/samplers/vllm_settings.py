@@ -94,8 +94,8 @@ def engine_arguments(model: str, settings: Mapping[str, Any]) -> Any:
             hint = f"; did you mean {near[0]}?" if near else "; it takes what AsyncEngineArgs of vLLM has"
             message = f"engine.{name} is no setting of vLLM's engine{hint}"
             raise UsageError(message)
-    streamed = {"stream_interval": STREAM_INTERVAL} if "stream_interval" in known else {}
-    return kind(model=model, **{**streamed, **settings})
+    ours = {"stream_interval": STREAM_INTERVAL, "scheduling_policy": "priority"}
+    return kind(model=model, **{name: value for name, value in ours.items() if name in known} | dict(settings))
 
 
 def imported(module: str) -> ModuleType:

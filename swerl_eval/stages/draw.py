@@ -17,6 +17,8 @@ from swerl_eval.progress import Progress
 from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Journal
 
+PATCHES = "repair"
+"""The stage that draws patches."""
 SEED_SPAN = 1 << 24
 """Seeds set aside for one instance and stage; far more than samples are drawn."""
 
@@ -137,10 +139,11 @@ async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt, on_sam
             told.add(index)
             on_sample(sample)
 
-    async with drawing.turns.turn(request.instance_id):
+    priority = drawing.turns.priority(request.instance_id, patches=request.stage == PATCHES)
+    async with drawing.turns.turn(priority):
         progress.request(1)
         try:
-            completions = await drawing.sampler.sample(request, count, hear)
+            completions = await drawing.sampler.sample(dataclasses.replace(request, priority=priority), count, hear)
         finally:
             progress.request(-1)
     for place, completion in enumerate(completions):

@@ -39,6 +39,11 @@ class ReproduceSettings:
     max_input_tokens: int
     thinking: bool
 
+    @property
+    def wanted(self) -> int:
+        """Scripts of an instance: none where the stage is off."""
+        return self.samples if self.keep else 0
+
 
 async def guide_file(subject: Subject, drawing: Drawing, prompts: Prompts, settings: ReproduceSettings) -> str | None:
     """The existing test file that the model names as the closest one, if it exists and fits the prompt."""

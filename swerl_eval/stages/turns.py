@@ -19,18 +19,24 @@ class Turns:
     def __init__(self, limit: int) -> None:
         self._free = limit
         self._places: dict[str, int] = {}
-        """Of instances, in the order in which they asked first."""
+        """Of instances, in the order in which they were first named."""
         self._waiting: list[tuple[int, int, anyio.Event]] = []
-        """A heap: place, running number, and what is set when the turn has come."""
+        """A heap: priority, running number, and what is set when the turn has come."""
         self._asked = 0
 
+    def priority(self, instance_id: str, *, patches: bool = False) -> int:
+        """Lower ones first: those of the instance that was named first, and of one instance its patches last.
+
+        So its tests run on the original code while the patches are drawn.
+        """
+        return 2 * self._places.setdefault(instance_id, len(self._places)) + patches
+
     @asynccontextmanager
-    async def turn(self, instance_id: str) -> AsyncIterator[None]:
+    async def turn(self, priority: int) -> AsyncIterator[None]:
         """Wait for a turn, and hold it."""
-        place = self._places.setdefault(instance_id, len(self._places))
         self._asked += 1
         come = anyio.Event()
-        heapq.heappush(self._waiting, (place, self._asked, come))
+        heapq.heappush(self._waiting, (priority, self._asked, come))
         self._next()
         try:
             await come.wait()

@@ -16,7 +16,7 @@ async def test_the_instance_that_asked_first_goes_first_and_its_requests_in_thei
     turns, served = Turns(1), []
 
     async def ask(instance_id: str, name: str) -> None:
-        async with turns.turn(instance_id):
+        async with turns.turn(turns.priority(instance_id)):
             served.append(name)
             await anyio.wait_all_tasks_blocked()
 
@@ -34,7 +34,7 @@ async def test_no_more_than_the_limit_hold_a_turn_and_cancelled_or_failed_ones_t
         nonlocal held, most, done, failed
         with anyio.move_on_after(chance.choice([0.0005, 0.002, 60])):
             try:
-                async with turns.turn(f"i{number % 7}"):
+                async with turns.turn(number % 7):
                     held += 1
                     most = max(most, held)
                     try:
@@ -54,5 +54,5 @@ async def test_no_more_than_the_limit_hold_a_turn_and_cancelled_or_failed_ones_t
     assert done > 100
     assert 0 < done + failed < 600  # some were cancelled
     with anyio.fail_after(5):  # all three turns are there again
-        async with turns.turn("x"), turns.turn("y"), turns.turn("z"):
+        async with turns.turn(0), turns.turn(1), turns.turn(2):
             pass
