@@ -16,8 +16,9 @@ from swerl_eval.core.types import Machine
 
 MEMORY_EACH = 2 * 2**30
 """Bytes of memory for each worker; few test suites need more."""
-CROWDED, ROOMY = 1.5, 1.1
-"""Pressure above which there is one worker fewer, and below which there is one more."""
+CROWDED, ROOMY = 2.0, 1.5
+"""Pressure above which there is one worker fewer, and below which there is one more. On two cores, two workers and what
+serves them were seen to make 1.5 of it by themselves."""
 LOOK_SECONDS = 10.0
 AT_MOST = 64
 """Workers, where the machine decides."""

@@ -36,7 +36,7 @@ def test_an_overloaded_machine_gets_one_worker_fewer_at_a_look_and_has_them_back
     workers = Workers(0)
     workers.fit(machine(4, 24))
     sizes = []
-    for pressure in (2.0, 2.0, 2.0, 1.3, 1.0, 0.5, 0.5):
+    for pressure in (2.5, 2.5, 2.5, 1.8, 1.0, 0.5, 0.5):
         workers.adjust(pressure)
         sizes.append(workers.limiter.total_tokens)
     assert sizes == [2, 1, 1, 1, 2, 3, 3]

@@ -64,20 +64,32 @@ DRAWN_NOW = {"openai": True, "vllm": True, "replay": False, "gold": False}
 NAMES = [pytest.param(name, marks=[pytest.mark.vllm] if name == "vllm" else []) for name in SAMPLERS]
 
 
-@pytest.fixture(params=NAMES)
-def settings(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SamplerSettings]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield from SETTINGS[request.param](tmp_path)
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """One event loop for all, since a real engine takes long to start and stays with its loop."""
+    return "asyncio"
 
 
-@pytest.fixture
-def kind(request: pytest.FixtureRequest) -> Any:
-    return load("sampler", request.node.callspec.params["settings"], SAMPLERS)
+@pytest.fixture(scope="module", params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Of the sampler under contract."""
+    found: str = request.param
+    return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def settings(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SamplerSettings]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_PROXY", "127.0.0.1")
+        yield from SETTINGS[name](tmp_path_factory.mktemp(name))
+
+
+@pytest.fixture(scope="module")
+def kind(name: str) -> Any:
+    return load("sampler", name, SAMPLERS)
+
+
+@pytest.fixture(scope="module")
 async def sampler(kind: Any, settings: SamplerSettings) -> AsyncIterator[Sampler]:
     opened = kind.open(settings)
     yield opened
