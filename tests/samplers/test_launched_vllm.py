@@ -60,7 +60,8 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sampler(run: Run, said: list[str], logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAISampler]:
     model = make_tiny_model(tmp_path_factory.mktemp("tiny-model"))
-    settings = SamplerSettings(model=str(model), launch=Launch(SERVER, logs), say=said.append)
+    # two at a time: the engine is far ahead of what its server sends, and would be done with more before it is killed
+    settings = SamplerSettings(model=str(model), requests_per_server=2, launch=Launch(SERVER, logs), say=said.append)
     opened = OpenAISampler.open(settings)
     yield opened
     family = descendants(os.getpid())
@@ -168,4 +169,4 @@ def test_a_server_whose_engine_dies_in_the_middle_comes_again_and_only_lost_requ
     assert [line.split(" ")[2] for line in said[told:]] == ["ended", "waiting", "is"]
     answered = log.read_text().count('"POST /v1/chat/completions HTTP/1.1" 200') - answered_before
     # each before it was lost, and the lost ones again: whole, or in two parts where the middle one was saved
-    assert len(seeds) < answered <= 3 * len(seeds)
+    assert len(seeds) <= answered <= 3 * len(seeds)
