@@ -20,7 +20,6 @@ from pathlib import Path
 
 import jsonlines
 
-from swerl_eval.compose import Work
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, SampleRequest
 from swerl_eval.demo.setup import ANSWERS, SUITE, demo_settings, prepare
@@ -29,6 +28,7 @@ from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.sources.datasets import load_rows
 from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Run
+from swerl_eval.work import Work
 
 PLACES = 8
 """Answers that the slowed engine decodes at a time."""

@@ -215,12 +215,7 @@ class Pipeline:
 
     async def guided(self, instance: Instance, localization: Localization) -> str | None:
         """The test file that tests of this issue would stand in; asked for at once, so that tests can be written."""
-        wanted = self._settings.reproduce.wanted
-        known = len(self._reproduction_tests(instance)) == wanted and (
-            instance.instance_id in self._run.regressions or not self._settings.regress.enabled
-        )
-        # where there is no file to repair, there is nothing to test
-        if known or not wanted or not any(localization.file_lists):
+        if not self._tests_are_wanted(instance, localization):
             return None
         subject, drawing = await self._subject(instance), self._drawing(for_tests=True)
         return await guide_file(subject, drawing, self._parts.prompts, self._settings.reproduce)
@@ -228,13 +223,18 @@ class Pipeline:
     async def reproduced(self, instance: Instance, localization: Localization, guide: str | None) -> None:
         """Scripts that tell whether the issue is still there, with what they do on the original code."""
         resumed = len(self._reproduction_tests(instance)) == self._settings.reproduce.wanted
-        if not resumed and any(localization.file_lists):
+        if not resumed and self._tests_are_wanted(instance, localization):
             self._run.event(instance.instance_id, "reproduce", "start")
             subject = await self._subject(instance)
             drawing, prompts = self._drawing(for_tests=True), self._parts.prompts
             tests = await reproduce(subject, guide, drawing, prompts, self._settings.reproduce, self._examiner())
             self._run.reproductions.append(*tests)
         self._finish(instance, "reproduce", resumed=resumed)
+
+    def _tests_are_wanted(self, instance: Instance, localization: Localization) -> bool:
+        """Not where there is no file to repair, nor where the choice was made without them."""
+        chosen = instance.instance_id in self._run.selections
+        return self._settings.reproduce.wanted > 0 and any(localization.file_lists) and not chosen
 
     def _reproduction_tests(self, instance: Instance) -> list[ReproductionTest]:
         keys = [(instance.instance_id, index) for index in range(self._settings.reproduce.wanted)]

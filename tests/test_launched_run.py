@@ -11,10 +11,10 @@ import pytest
 
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.options import resolve
-from swerl_eval.compose import Work
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SamplerError
 from swerl_eval.progress import Progress
+from swerl_eval.work import Work
 
 FAKE = Path(__file__).parent / "fake_server.py"
 

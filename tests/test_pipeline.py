@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from swerl_eval import compose, grading
-from swerl_eval.compose import Work, open_sampler, settings
+from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.control import CONTROL_FILE
 from swerl_eval.core.errors import PreflightError, SandboxError, SourceError
@@ -23,6 +23,7 @@ from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_rep
 from swerl_eval.sources.handed_in import Predictions
 from swerl_eval.store import Run
 from swerl_eval.verdicts import Verdicts
+from swerl_eval.work import Work
 from swerl_eval.workers import Workers
 
 EXPECTED_CHOICE = {

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from swerl_eval.cli.preflight import check
-from swerl_eval.compose import Work, open_sampler, settings
+from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Instance, Localization
 from swerl_eval.ports import SamplerSettings
 from swerl_eval.preflight import Asking, Length, Measuring, measure, spread
 from swerl_eval.prompts import load_prompts
 from swerl_eval.samplers.replay import ReplaySampler
+from swerl_eval.work import Work
 from tests.test_checkpoint import nvidia_smi
 
 TINY: dict[str, Any] = {

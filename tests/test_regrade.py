@@ -13,7 +13,7 @@ import pytest
 
 from swerl_eval import grading
 from swerl_eval import regrade as module
-from swerl_eval.compose import Work, open_source, settings
+from swerl_eval.compose import open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.control import CONTROL, CONTROL_FILE
 from swerl_eval.core.errors import RunLockedError
@@ -25,6 +25,7 @@ from swerl_eval.regrade import regrade
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.store import Run, reopen_run
+from swerl_eval.work import Work
 from swerl_eval.workers import Workers
 
 ONE, CHEAT = "demo__ledgerly-2", "demo__inkwell-1"

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from swerl_eval.compose import Work, open_sampler, settings
+from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Candidate, Completion, Job, JobResult, Outcome, Rejection, SampleRequest
 from swerl_eval.pipeline import Parts, Pipeline
@@ -18,6 +18,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.sandboxes.scripted import ScriptedSandbox
 from swerl_eval.stages.arriving import Arriving
 from swerl_eval.store import Run
+from swerl_eval.work import Work
 from swerl_eval.workers import Workers
 from tests.test_pipeline import passing
 
@@ -112,6 +113,17 @@ async def test_the_first_instances_tests_are_written_before_the_others_patches(d
     before = sampler.asked[: sampler.asked.index((first, "reproduce"))]
     # others have their turns while the first one's tests are being prepared, and no longer
     assert sum(stage == "repair" and name != first for name, stage in before) < 10
+
+
+async def test_where_the_choice_was_made_no_tests_are_written_afterwards(demo_config: RunConfig) -> None:
+    config = demo_config.model_copy(update={"tests": 2, "test_samples": 6, "instances": (ONE,)})
+    with Work(config).open_run() as run:
+        await carry_out(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
+    for name in ("reproductions.jsonl", "samples.jsonl"):
+        (config.run_folder / name).write_bytes(b"")
+    with Work(config).open_run() as run:
+        again = await carry_out(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
+    assert again.asked == []
 
 
 async def nothing(told: int) -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swerl_eval.checkpoint import Gpu, folder_of, gpus, read_config, read_tensors
-from swerl_eval.compose import given_files, interruptible, open_sampler, open_source, settings
+from swerl_eval.compose import given_files, open_sampler, open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.footprint import OVERHEAD, Footprint, Share, footprint
@@ -20,6 +20,7 @@ from swerl_eval.preflight import Asking, Length, measure, spread
 from swerl_eval.prompts import load_prompts
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.store import Run
+from swerl_eval.work import interruptible
 
 FINE, TOO_LITTLE, ESTIMATE, NOTE = "fine", "too little", "estimate", "note"
 _STYLES = {FINE: "green", TOO_LITTLE: "red", ESTIMATE: "yellow", NOTE: "yellow"}

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from swerl_eval.cli.display import Display
-from swerl_eval.compose import interruptible, open_sandbox, open_source, package_versions, settings, writing
+from swerl_eval.compose import open_sandbox, open_source, package_versions, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.soundness import Soundness
 from swerl_eval.core.types import Evaluation, Machine
@@ -24,6 +24,7 @@ from swerl_eval.reports.quarantine import write_quarantine
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.validate import KINDS, Validator
+from swerl_eval.work import interruptible, writing
 from swerl_eval.workers import Workers
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.render import RECORDED, print_run, usage_line
-from swerl_eval.compose import Outcome, Work, gold_predictions, open_source, rows_of, settings
+from swerl_eval.compose import gold_predictions, open_source, rows_of, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import UsageError
@@ -30,6 +30,7 @@ from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.testing import seconds_per_candidate
 from swerl_eval.sources.handed_in import Predictions, read_predictions
 from swerl_eval.store import Run, reopen_run
+from swerl_eval.work import Outcome, Work
 
 
 def carry_out(config: RunConfig, until: str, predictions: Predictions | None = None) -> int:

@@ -19,7 +19,7 @@ import orjson
 import pytest
 import yaml
 
-from swerl_eval.compose import Work, open_sampler, settings
+from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SandboxError, UsageError
 from swerl_eval.core.types import Job
@@ -32,6 +32,7 @@ from swerl_eval.reports.derived import write_derived
 from swerl_eval.reports.summary import build_report
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.store import Run
+from swerl_eval.work import Work
 from swerl_eval.workers import Workers
 
 MODEL, SAFE_MODEL, RUN_ID = "org/model-7b", "org__model-7b", "nightly"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from swerl_eval.compose import Work, open_source, settings
+from swerl_eval.compose import open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.scripts import APPLY_LADDER
 from swerl_eval.core.types import Evaluation, Oracle, Verdict
@@ -26,6 +26,7 @@ from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.remember import Remembering
 from swerl_eval.stages.trial import Trial
 from swerl_eval.verdicts import Verdicts
+from swerl_eval.work import Work
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
 NAME = "demo__ledgerly-2"

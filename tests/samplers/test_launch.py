@@ -290,7 +290,7 @@ async def test_closing_while_it_is_starting_leaves_nothing(bench: Bench) -> None
 CLIENT = """
 import sys, anyio
 from pathlib import Path
-from swerl_eval.compose import interruptible
+from swerl_eval.work import interruptible
 from swerl_eval.core.types import Message, SampleRequest
 from swerl_eval.ports import Launch, SamplerSettings
 from swerl_eval.samplers.openai_api import OpenAISampler
