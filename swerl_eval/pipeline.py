@@ -127,7 +127,7 @@ class Pipeline:
         in_flight = anyio.CapacityLimiter(asking + 2 * self._workers.most)
         async with anyio.create_task_group() as group:
             for instance in instances:
-                self._turns.priority(instance.instance_id)  # named in this order, whichever asks first
+                self._turns.line_up(instance.instance_id)  # in this order, whichever asks first
                 await in_flight.acquire_on_behalf_of(instance.instance_id)
                 group.start_soon(self._solve_one, instance, in_flight)
 

@@ -17,8 +17,6 @@ from swerl_eval.progress import Progress
 from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Journal
 
-PATCHES = "repair"
-"""The stage that draws patches."""
 SEED_SPAN = 1 << 24
 """Seeds set aside for one instance and stage; far more than samples are drawn."""
 
@@ -139,7 +137,7 @@ async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt, on_sam
             told.add(index)
             on_sample(sample)
 
-    priority = drawing.turns.priority(request.instance_id, patches=request.stage == PATCHES)
+    priority = drawing.turns.priority(request.instance_id, request.stage)
     async with drawing.turns.turn(priority):
         progress.request(1)
         try:

@@ -22,10 +22,10 @@ from swerl_eval.core.pysource import breaks_syntax
 from swerl_eval.core.types import Candidate, Instance, Localization, Rejection, Sample
 from swerl_eval.ports import Snapshot
 from swerl_eval.prompts import REPAIR, Prompts
-from swerl_eval.stages.draw import PATCHES, Drawing, Prompt, draw, seed_for
+from swerl_eval.stages.draw import Drawing, Prompt, draw, seed_for
 from swerl_eval.stages.localize import chat
 
-STAGE = PATCHES
+STAGE = "repair"
 FEW = 16
 """Up to so many answers are read in a thread: starting a process costs more."""
 

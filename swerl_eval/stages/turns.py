@@ -8,9 +8,14 @@ from contextlib import asynccontextmanager
 
 import anyio
 
+PATCHES = "repair"
+"""The stage that draws patches."""
+AWAITED = frozenset({"localize", "guide", "regress"})
+"""Stages whose answers, few and short, other requests or tests wait for."""
+
 
 class Turns:
-    """Bounds what is in flight at the sampler, earlier instances first (for one event loop).
+    """Bounds what is in flight at the sampler, and says who is next (for one event loop).
 
     Served in the order of asking, the tests of the first instance would be written after the patches of every other
     one that is under way, and all containers would stand idle until then.
@@ -19,17 +24,22 @@ class Turns:
     def __init__(self, limit: int) -> None:
         self._free = limit
         self._places: dict[str, int] = {}
-        """Of instances, in the order in which they were first named."""
+        """Of instances, in the order in which they lined up."""
         self._waiting: list[tuple[int, int, anyio.Event]] = []
         """A heap: priority, running number, and what is set when the turn has come."""
         self._asked = 0
 
-    def priority(self, instance_id: str, *, patches: bool = False) -> int:
-        """Lower ones first: those of the instance that was named first, and of one instance its patches last.
+    def line_up(self, instance_id: str) -> int:
+        """The place of an instance: behind all that have one, if it has none yet."""
+        return self._places.setdefault(instance_id, len(self._places))
 
-        So its tests run on the original code while the patches are drawn.
+    def priority(self, instance_id: str, stage: str) -> int:
+        """Lower ones first: what others wait for, of any instance; then by the instance's place.
+
+        Of one instance the patches come last, so that its tests run on the original code while they are drawn.
         """
-        return 2 * self._places.setdefault(instance_id, len(self._places)) + patches
+        place = self.line_up(instance_id)
+        return 0 if stage in AWAITED else 1 + 2 * place + (stage == PATCHES)
 
     @asynccontextmanager
     async def turn(self, priority: int) -> AsyncIterator[None]:

@@ -101,7 +101,7 @@ async def test_identical_prompts_are_one_request(tmp_path: Path):
         temperature=0.7,
         top_p=0.9,
         max_tokens=100,
-        priority=1,
+        priority=2,
     )
 
 
@@ -261,9 +261,9 @@ def test_no_two_samples_of_an_instance_and_stage_share_a_seed(tmp_path_factory: 
     assert sorted(index for request in model.requests for index in request.indices) == list(range(len(letters)))
 
 
-async def test_earlier_instances_come_first_and_of_one_instance_its_patches_last(tmp_path: Path):
+async def test_a_request_carries_its_priority_to_the_engine(tmp_path: Path):
     model = Model()
     drawn = drawing(model, tmp_path)
     for instance_id, stage in (("a", "repair"), ("b", "repair"), ("a", "reproduce"), ("b", "guide")):
         await draw(drawn, instance_id, stage, prompts("a"))
-    assert [request.priority for request in model.requests] == [1, 3, 0, 2]
+    assert [request.priority for request in model.requests] == [2, 4, 1, 0]

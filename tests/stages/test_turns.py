@@ -7,7 +7,8 @@ import random
 import anyio
 import pytest
 
-from swerl_eval.stages.turns import Turns
+from swerl_eval.stages import localize, regress, repair, reproduce
+from swerl_eval.stages.turns import AWAITED, PATCHES, Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -16,7 +17,7 @@ async def test_the_instance_that_asked_first_goes_first_and_its_requests_in_thei
     turns, served = Turns(1), []
 
     async def ask(instance_id: str, name: str) -> None:
-        async with turns.turn(turns.priority(instance_id)):
+        async with turns.turn(turns.priority(instance_id, "reproduce")):
             served.append(name)
             await anyio.wait_all_tasks_blocked()
 
@@ -24,6 +25,20 @@ async def test_the_instance_that_asked_first_goes_first_and_its_requests_in_thei
         for instance_id, name in (("b", "b1"), ("a", "a1"), ("a", "a2"), ("c", "c1"), ("a", "a3"), ("b", "b2")):
             group.start_soon(ask, instance_id, name)
     assert served == ["b1", "b2", "a1", "a2", "a3", "c1"]
+
+
+def test_what_others_wait_for_comes_before_all_tests_and_patches() -> None:
+    turns = Turns(1)
+    turns.line_up("a")
+    asked = [(name, stage) for name in "ba" for stage in ("repair", "reproduce", *sorted(AWAITED))]
+    asked.sort(key=lambda each: turns.priority(*each))
+    assert asked[:6] == [(name, stage) for name in "ba" for stage in sorted(AWAITED)]
+    assert asked[6:] == [("a", "reproduce"), ("a", "repair"), ("b", "reproduce"), ("b", "repair")]
+
+
+def test_the_names_are_those_of_the_stages() -> None:
+    assert {localize.STAGE, reproduce.GUIDE_STAGE, regress.STAGE} == AWAITED
+    assert repair.STAGE == PATCHES
 
 
 async def test_no_more_than_the_limit_hold_a_turn_and_cancelled_or_failed_ones_take_none_along() -> None:
