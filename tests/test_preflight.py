@@ -180,3 +180,4 @@ def test_without_a_gpu_the_numbers_are_given_all_the_same(
     assert "128.0 KiB a token" in output
     assert "4.00 GiB for one answer at 32,768 tokens" in output
     assert "no GPU is found here" in output
+    assert "it is not installed here, so its own checks are not made" in output

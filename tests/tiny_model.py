@@ -27,7 +27,9 @@ CHAT_TEMPLATE = (
     "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n"
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    "{% if messages[-1].content.startswith('Think') %}<think>\n{% endif %}"
 )
+"""Asked to think, it opens the thinking itself, as those of many thinking models do."""
 
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 

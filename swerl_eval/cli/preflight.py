@@ -18,24 +18,25 @@ from swerl_eval.core.footprint import OVERHEAD, Footprint, Share, footprint
 from swerl_eval.core.types import Instance
 from swerl_eval.preflight import Asking, Length, measure, spread
 from swerl_eval.prompts import load_prompts
+from swerl_eval.samplers.vllm_settings import INSTALL, installed, refusal
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.store import Run
 from swerl_eval.work import interruptible
 
-FINE, TOO_LITTLE, ESTIMATE, NOTE = "fine", "too little", "estimate", "note"
-_STYLES = {FINE: "green", TOO_LITTLE: "red", ESTIMATE: "yellow", NOTE: "yellow"}
+FINE, TOO_LITTLE, REFUSED, ESTIMATE, NOTE = "fine", "too little", "refused", "estimate", "note"
+_STYLES = {FINE: "green", TOO_LITTLE: "red", REFUSED: "red", ESTIMATE: "yellow", NOTE: "yellow"}
 Line = tuple[str, str, str]
 """What, how it stands, and the numbers."""
 
 
 def check(config: RunConfig) -> int:
-    """Print both tables. Exit code 1 when the model does not fit or a prompt is too long for the context."""
+    """Print both tables. Exit code 1 when vLLM would not start, the model does not fit or a prompt is too long."""
     fit, context = _fit(config)
     _show("Does it fit?", fit)
     asked = anyio.run(interruptible, _measured, config)
     lines = list(_long_enough(asked, config, context))
     _show("Are the prompts short enough?", lines)
-    return 1 if any(state == TOO_LITTLE for _, state, _ in [*fit, *lines]) else 0
+    return 1 if any(state in {TOO_LITTLE, REFUSED} for _, state, _ in [*fit, *lines]) else 0
 
 
 def _show(title: str, lines: Sequence[Line]) -> None:
@@ -51,17 +52,26 @@ def _fit(config: RunConfig) -> tuple[list[Line], int | None]:
     context = asked if isinstance(asked, int) else None
     if config.sampler != "vllm":
         return [("model", NOTE, f"it is behind --sampler {config.sampler}; memory is its server's matter")], context
+    taken = _taken(config)
     folder = folder_of(config.model)
     if folder is None:
         found = f"{config.model or 'no model'} is no folder with a config.json: nothing is known of its size"
-        return [("model", NOTE, found)], context
+        return [taken, ("model", NOTE, found)], context
     try:
         size = footprint(read_config(folder), read_tensors(folder), config.engine)
     except ValueError as error:
         message = f"{folder}: {error}"
         raise InputError(message) from error
     context = context or size.context
-    return list(_memory(size, _share(config), gpus(), context, config.requests)), context
+    return [taken, *_memory(size, _share(config), gpus(), context, config.requests)], context
+
+
+def _taken(config: RunConfig) -> Line:
+    """What vLLM itself says of the model's configuration and the engine's settings, weights not yet loaded."""
+    if not installed():
+        return "vLLM", NOTE, f"it is not installed here, so its own checks are not made: {INSTALL}"
+    refused = refusal(config.model, config.engine)
+    return ("vLLM", REFUSED, refused) if refused else ("vLLM", FINE, "it takes the model and the engine's settings")
 
 
 def _share(config: RunConfig) -> Share:

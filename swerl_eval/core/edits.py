@@ -26,6 +26,7 @@ SEARCH = "<<<<<<< SEARCH"
 DIVIDER = "======="
 REPLACE = ">>>>>>> REPLACE"
 FENCE = "```"
+THINK_START = "<think>"
 THINK_END = "</think>"
 SOLUTION_START = "<solution>"
 SOLUTION_END = "</solution>"
@@ -66,7 +67,7 @@ def solution_of(answer: str) -> str:
     """
     if THINK_END in answer:
         answer = answer.rpartition(THINK_END)[2]
-    elif answer.lstrip().startswith("<think>"):
+    elif answer.lstrip().startswith(THINK_START):
         return ""
     start = answer.find(SOLUTION_START)
     if start >= 0:

@@ -26,12 +26,12 @@ from swerl_eval.core.edits import (
     SOLUTION_START,
     STRICT,
     THINK_END,
+    THINK_START,
     find_blocks,
 )
 from swerl_eval.core.linediff import unified_hunks
 from swerl_eval.core.similarity import ratio
 
-THINK_START = "<think>"
 ANSWER_START = SOLUTION_START
 ANSWER_END = SOLUTION_END
 

@@ -75,13 +75,13 @@ class Engine:
     @classmethod
     def start(cls, model: str, settings: Mapping[str, Any], figures: Figures, closing: threading.Event) -> Engine:
         """Start one, and give up when `closing` is set. Raises `SamplerError` with vLLM's reason."""
-        arguments = engine_arguments(model, settings)
         llm = imported("vllm.v1.engine.async_llm").AsyncLLM
         with _ONE_START_AT_A_TIME, _Start(closing) as start:
             try:
                 if closing.is_set():
                     message = f"vLLM with {model} was closed"
                     raise SamplerError(message)
+                arguments = engine_arguments(model, settings)
                 # Kept in no local: errors that vLLM catches and stores on import hold the frame.
                 return cls(llm.from_engine_args(arguments, stat_loggers=[figures]), start.children(), start.guard)
             except Exception as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import itertools
 import logging
 import re
@@ -11,14 +10,15 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from swerl_eval.core.edits import THINK_START
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
 from swerl_eval.samplers.vllm_core import Engine, EngineDiedError, Figures, Output, Part, Tokenizer
-from swerl_eval.samplers.vllm_settings import INSTALL, EngineSettings, imported, reason
+from swerl_eval.samplers.vllm_settings import INSTALL, EngineSettings, imported, installed, reason
 
 _GREEDY = 1e-5
 """vLLM takes a lower temperature for zero, and refuses n > 1 there."""
@@ -37,6 +37,8 @@ class VllmSampler:
     `max_model_len`, `tensor_parallel_size`, …), and ours beside them: `lora`, `chat_template_kwargs`, `restarts`. The
     engine starts with the first request, off the event loop; it stays with that loop until `aclose`.
 
+    Where the chat template itself opens the thinking, answers begin with its `<think>`, as the whole of them is read.
+
     A prompt that leaves no room in the context is never sent: its completions carry the error `context_length: …`.
 
     An engine that dies (killed, out of memory, broken) is started anew once nothing of the old one is left, and the
@@ -48,7 +50,7 @@ class VllmSampler:
     recorded = False
 
     def __init__(self, model: str, engine: Mapping[str, Any], say: Callable[[str], None] = _LOG.warning) -> None:
-        if importlib.util.find_spec("vllm") is None:
+        if not installed():
             message = f"the vllm sampler needs vLLM, which is not installed here: {INSTALL}"
             raise UsageError(message)
         self._model = model
@@ -91,7 +93,7 @@ class VllmSampler:
     def count_prompt(self, messages: Sequence[Message]) -> int:
         """Length of a whole prompt, as it would be sent."""
         with self._counting:
-            return len(self._prompt(self._own_tokenizer(), messages))
+            return len(self._prompt(self._own_tokenizer(), messages)[0])
 
     def figures(self) -> dict[str, int]:
         """What the engine has counted so far; a request that was sent again counts again.
@@ -163,13 +165,13 @@ class VllmSampler:
     async def _ask(
         self, engine: Engine, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer
     ) -> list[Completion]:
-        prompt = await self._in_thread(lambda: self._prompt(engine.llm.get_tokenizer(), request.messages))
+        prompt, opening = await self._in_thread(self._prompt, engine.llm.get_tokenizer(), request.messages)
         context = engine.llm.model_config.max_model_len
         if len(prompt) >= context:
             error = f"context_length: the prompt has {len(prompt)} tokens, max_model_len is {context}"
             return [Completion("", "error", len(prompt), error=error)] * request.n
         greedy = request.temperature < _GREEDY
-        answers = [_Answer() for _ in range(1 if greedy else request.n)]
+        answers = [_Answer([opening]) for _ in range(1 if greedy else request.n)]
         settings = {
             "n": len(answers),
             "seed": request.seed,
@@ -199,15 +201,17 @@ class VllmSampler:
         message = f"vLLM with {self._model} broke an answer to {name} off, and goes on"
         raise SamplerError(message)
 
-    def _prompt(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> list[int]:
-        """Tokens of the messages in the model's chat template, ready for the answer."""
+    def _prompt(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> tuple[list[int], str]:
+        """Tokens of the messages in the model's chat template, ready for the answer; and what of it that has begun."""
         chat = [{"role": message.role, "content": _valid(message.content)} for message in messages]
         try:
             # in two steps: with tokenize=True the result's type depends on the version of transformers
             text = tokenizer.apply_chat_template(
                 chat, add_generation_prompt=True, tokenize=False, **self._settings.template
             )
-            return list(tokenizer.encode(text, add_special_tokens=False))
+            # an answer cut within its thinking has no other sign of it
+            opening = f"{THINK_START}\n" if text.rstrip().endswith(THINK_START) else ""
+            return list(tokenizer.encode(text, add_special_tokens=False)), opening
         except Exception as error:
             message = f"the chat template of {self._model} does not take the prompt: {reason(error)}"
             raise SamplerError(message) from error
@@ -258,7 +262,7 @@ class VllmSampler:
 class _Answer:
     """One answer as it arrives."""
 
-    text: list[str] = field(default_factory=list)
+    text: list[str]
     tokens: int = 0
     finish_reason: str | None = None
 

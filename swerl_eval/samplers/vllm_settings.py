@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.util
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+from pydantic import ValidationError
 
 from swerl_eval.core.errors import UsageError
 
@@ -51,6 +55,12 @@ class EngineSettings:
         arguments = dict(table)
         adapter = arguments.pop("lora", None)
         template = arguments.pop("chat_template_kwargs", {})
+        if "reasoning_parser" in arguments:
+            message = (
+                "engine.reasoning_parser is a server's: here <think> tags are read from the answer itself; for other "
+                "marks --sampler openai --launch 'vllm serve … --reasoning-parser …'"
+            )
+            raise UsageError(message)
         restarts = arguments.pop("restarts", RESTARTS)
         if not isinstance(template, Mapping):
             message = "engine.chat_template_kwargs is a table: -c engine.chat_template_kwargs.enable_thinking=true"
@@ -107,6 +117,29 @@ def imported(module: str) -> ModuleType:
         raise UsageError(message) from error
 
 
+def installed() -> bool:
+    """Whether there is a vLLM at all, without importing it."""
+    return importlib.util.find_spec("vllm") is not None
+
+
+def refusal(model: str, table: Mapping[str, Any]) -> str:
+    """Why vLLM would not start with this table `engine`, by its own checks, before it loads anything; else nothing.
+
+    Raises `UsageError` for a setting that it does not have. Its own news are not shown.
+    """
+    imported("vllm")  # which sets up its logger
+    logging.getLogger("vllm").setLevel(logging.ERROR)
+    try:
+        engine_arguments(model, EngineSettings.read(table).arguments).create_engine_config()
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a check of vLLM's raises is its answer
+        return reason(error)
+    return ""
+
+
 def reason(error: BaseException) -> str:
-    """On one line; vLLM's go over many."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    """On one line; vLLM's go over many, and those of its checks name each fault beside much else."""
+    faults = error.errors() if isinstance(error, ValidationError) else []
+    told = "; ".join(": ".join([*map(str, fault["loc"][:1]), fault["msg"]]) for fault in faults)
+    return " ".join((told or f"{type(error).__name__}: {error}").split())[:500]

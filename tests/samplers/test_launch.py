@@ -235,7 +235,9 @@ async def test_while_one_is_started_again_the_others_take_its_requests(
                     group.start_soon(one, seed)
             await anyio.sleep(0.2)
     assert found == {seed: [f"answer {seed}", f"answer {seed + 1}"] for seed in range(0, 80, 2)}
-    assert set(bench.asked()) == {(seed, 2) for seed in range(0, 80, 2)}
+    asked = {(seed, 2) for seed in range(0, 80, 2)}
+    # of a request whose stream broke, an answer that was whole is not asked for again
+    assert asked <= set(bench.asked()) <= asked | {(seed, 1) for seed in range(80)}
     assert bench.asked().total() > 40, "a server died with requests in it"
 
 

@@ -10,6 +10,7 @@ import importlib
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,10 +21,11 @@ from typing import Any
 import anyio
 import pytest
 
+from swerl_eval.core.edits import solution_of
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.samplers.vllm_engine import VllmSampler
-from swerl_eval.samplers.vllm_settings import STREAM_INTERVAL, EngineSettings, engine_arguments
+from swerl_eval.samplers.vllm_settings import STREAM_INTERVAL, EngineSettings, engine_arguments, refusal
 from tests import tiny_model
 
 pytestmark = pytest.mark.vllm
@@ -140,6 +142,19 @@ def test_the_prompt_is_the_chat_template_with_the_answer_begun(sampler: VllmSamp
     assert [answer.prompt_tokens for answer in run(sampler.sample(asked, ignore))] == [length, length]
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.0])
+def test_thinking_that_the_template_opens_is_a_part_of_the_answer(
+    sampler: VllmSampler, run: Run, model: str, temperature: float
+) -> None:
+    asked = request("Think: why does it fail?", n=3, max_tokens=6, temperature=temperature)
+    assert rendered(model, asked).endswith("assistant\n<think>\n")
+    answers = run(sampler.sample(asked, ignore))
+    assert all(text.startswith("<think>\n") for text in texts(answers))
+    assert not any(map(solution_of, texts(answers))), "drafts are no solution"
+    assert {answer.prompt_tokens for answer in answers} == {sampler.count_prompt(asked.messages)}
+    assert max(answer.completion_tokens or 0 for answer in answers) == 6
+
+
 def test_max_tokens_is_cut_to_what_the_context_leaves(sampler: VllmSampler, run: Run, model: str) -> None:
     asked = prompt_of(CONTEXT - 20, sampler, model, n=8, max_tokens=10_000)
     cut = [answer for answer in run(sampler.sample(asked, ignore)) if answer.finish_reason == "length"]
@@ -238,6 +253,31 @@ def test_an_unknown_setting_is_named_with_what_may_have_been_meant(model: str) -
     sampler = VllmSampler(model, {"max_model_length": 100})
     with pytest.raises(UsageError, match=r"engine\.max_model_length .* did you mean max_model_len\?"):
         asyncio.run(sampler.sample(request(), ignore))
+
+
+@pytest.mark.parametrize(
+    ("engine", "why"),
+    [
+        ({}, ""),
+        ({"lora": None}, ""),
+        ({"max_model_len": 4 * tiny_model.CONTEXT}, "greater than the derived max_model_len"),
+        ({"dtype": "floaty"}, "dtype: Input should be 'auto'"),
+        ({"tensor_parallel_size": 4}, r"attention heads \(2\) must be divisible by tensor parallel size \(4\)"),
+    ],
+)
+def test_before_anything_is_loaded_vllm_says_why_it_would_not_start(
+    vllm: None, model: str, engine: dict[str, Any], why: str
+) -> None:
+    refused = refusal(model, {**ENGINE, **engine})
+    assert re.search(why, refused) if why else refused == ""
+    assert "\n" not in refused
+    assert not refused.startswith("ValidationError")
+
+
+def test_what_vllm_does_not_find_is_a_refusal_and_what_it_does_not_have_an_error(vllm: None, tmp_path: Path) -> None:
+    assert "nothing-here" in refusal(str(tmp_path / "nothing-here"), {})
+    with pytest.raises(UsageError, match="did you mean max_model_len"):
+        refusal(str(tmp_path), {"max_modellen": 9})
 
 
 def test_an_engine_that_does_not_start_is_a_sampler_error(model: str) -> None:

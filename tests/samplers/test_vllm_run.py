@@ -139,6 +139,31 @@ def test_a_model_that_knows_nothing_solves_nothing_and_everything_else_is_right(
     assert len(set(answers)) == len(answers), "no answer is there twice"
 
 
+def test_preflight_says_beforehand_what_the_run_then_shows(command: list[str], undisturbed: Path) -> None:
+    def before(*options: str) -> tuple[int, str, str]:
+        asked = ["preflight" if word == "run" else word for word in command]
+        done = subprocess.run(
+            [*asked, *options],
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            env={**os.environ, "COLUMNS": "300"},
+        )
+        return done.returncode, " ".join(done.stdout.split()), done.stderr
+
+    code, found, said = before()
+    assert (code, said) == (1, ""), "one prompt is too long"
+    assert "│ vLLM │ fine │ it takes the model and the engine's settings │" in found
+    samples = [json.loads(line) for line in stored(undisturbed)]
+    long = {each["instance_id"] for each in samples if each["completion"]["error"]}
+    assert f"{len(long)} prompts do not fit in {CONTEXT:,} and would be skipped" in found
+    assert f"longest {max(each['completion']['prompt_tokens'] for each in samples):,} │" in found
+    code, found, _ = before("-c", "engine.dtype=floaty", "--limit", "1")
+    assert code == 1
+    assert "│ vLLM │ refused │ dtype: Input should be 'auto'" in found
+
+
 def test_an_interrupted_run_ends_in_order_and_takes_its_engine_along(command: list[str], tmp_path: Path) -> None:
     results = tmp_path / "results"
     with under_way([*command, "--localization", "model"], results, 2) as process:

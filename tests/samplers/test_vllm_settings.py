@@ -50,6 +50,7 @@ def test_an_adapter_turns_lora_on_with_the_least_rank_that_holds_it(tmp_path: Pa
         ({"restarts": -1}, "engine.restarts"),
         ({"restarts": "often"}, "engine.restarts"),
         ({"chat_template_kwargs": "thinking"}, "engine.chat_template_kwargs is a table"),
+        ({"reasoning_parser": "qwen3"}, "engine.reasoning_parser is a server's: .* --reasoning-parser"),
     ],
 )
 def test_what_is_of_the_wrong_kind_is_named(table: dict[str, Any], said: str) -> None:
