@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from official import swebench_eval
 
 from swerl_eval.compose import open_source, settings
 from swerl_eval.config import RunConfig
@@ -148,9 +146,7 @@ def official(work: Path, rows: list[dict[str, object]], predictions: Path, run_i
     """Run `swebench eval` in a folder of its own and give its run report."""
     dataset = work / "rows.jsonl"
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    command = [Path(sys.executable).parent / "swebench", "eval", dataset, "-p", predictions, "--run-id", run_id]
-    environment = {**os.environ, "HF_DATASETS_OFFLINE": "1"}
-    subprocess.run([*map(str, command), "-j", "4"], cwd=work, env=environment, check=True, capture_output=True)
+    swebench_eval(work, dataset, predictions, run_id, workers=4, timeout=1800)
     report: dict[str, object] = json.loads(next(work.glob(f"*.{run_id}.json")).read_text())
     return report
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+from official import swebench_eval
 
 from hostile_patches import INSTANCE, Link, Patch
 from hostile_patches.greedy import printing
@@ -30,9 +31,7 @@ OWNER = "hostile-patches"
 TIMEOUT = 30
 """Seconds. An honest run takes one or two, and was seen to take 17 on a machine that was busy with other things."""
 LIMITS = Limits(memory=512 * 2**20, cpus=1.0, pids=128, network="none", disk=200_000_000)
-WORKERS = 3
-OFFICIAL_WORKERS = 8
-"""It waits most of the time, for containers that do not stop."""
+WORKERS = OFFICIAL_WORKERS = 3
 
 
 @dataclass(frozen=True)
@@ -174,16 +173,15 @@ def run_official(patches: Sequence[Patch], diffs: Sequence[str], folder: Path) -
                 "model_patch": diffs[number],
             }
             predictions.write(json.dumps(prediction) + "\n")
-    command = [Path(sys.executable).parent / "swebench", "eval", "rows.jsonl", "-p", "predictions.jsonl"]
-    options = ["--run-id", "hostile", "-j", OFFICIAL_WORKERS, "--timeout", TIMEOUT]
-    environment = {**os.environ, "HF_DATASETS_OFFLINE": "1"}
-    done = subprocess.run(
-        [str(word) for word in (*command, *options)], cwd=folder, env=environment, capture_output=True, check=False
+    swebench_eval(
+        folder,
+        folder / "rows.jsonl",
+        folder / "predictions.jsonl",
+        "hostile",
+        workers=OFFICIAL_WORKERS,
+        timeout=TIMEOUT,
     )
     logs = folder / "logs" / "run_evaluation" / "hostile" / "hostile"
-    if len(list(logs.glob("*/run_instance.log"))) < len(chosen):
-        message = f"swebench eval ended early: {done.stderr.decode(errors='replace')[-2000:]}"
-        raise RuntimeError(message)
     return [
         _official(logs / key(patch, number), key(patch, number)) if number in chosen else None
         for number, patch in enumerate(patches)
@@ -212,7 +210,7 @@ class Both:
 
 
 def run_both(patches: Sequence[Patch], folder: Path) -> Both:
-    """Side by side: the official one waits most of the time."""
+    """Side by side: either one waits half of the time."""
     diffs = texts(patches, folder / "trees")
     with ThreadPoolExecutor(max_workers=1) as thread:
         official = thread.submit(run_official, patches, diffs, folder / "official")
