@@ -39,6 +39,7 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, Localization, Message, Sample, SampleRequest
 from swerl_eval.demo.repositories import build_repository
 from swerl_eval.demo.setup import PACKAGES, SUITE
+from swerl_eval.journal import Journal
 from swerl_eval.preflight import Measuring
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
@@ -46,7 +47,6 @@ from swerl_eval.samplers.vllm_engine import VllmSampler
 from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.repair import Issue, RepairSettings, repair
 from swerl_eval.stages.turns import Turns
-from swerl_eval.store import Journal
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the tiny model is the tests'

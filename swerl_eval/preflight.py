@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from swerl_eval.core.types import Completion, Instance, Localization, Message, Sample, SampleRequest
+from swerl_eval.journal import Journal
 from swerl_eval.ports import OnAnswer, OnTokens, Sampler, SamplerSettings, Snapshot, Source, unheard
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import Prompts
@@ -19,7 +20,6 @@ from swerl_eval.stages.draw import Drawing
 from swerl_eval.stages.localize import LocalizeSettings, localize
 from swerl_eval.stages.repair import Issue, RepairSettings, repair
 from swerl_eval.stages.turns import Turns
-from swerl_eval.store import Journal
 
 MOST = 100
 """Instances whose prompts are made; of more, as many are picked at equal distances."""

@@ -30,7 +30,13 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.registry": ("swerl_eval.core.errors",),
     "swerl_eval.progress": (),
     "swerl_eval.prompts": ("swerl_eval.core.errors", "swerl_eval.core.diffs"),
-    "swerl_eval.store": ("swerl_eval.core.errors", "swerl_eval.core.types", "swerl_eval.core.diffs"),
+    "swerl_eval.journal": ("swerl_eval.core.errors",),
+    "swerl_eval.store": (
+        "swerl_eval.core.errors",
+        "swerl_eval.core.types",
+        "swerl_eval.core.diffs",
+        "swerl_eval.journal",
+    ),
     "swerl_eval.verdicts": (),
     "swerl_eval.workers": ("swerl_eval.core.types",),
     "swerl_eval.durations": ("swerl_eval.core.types", "swerl_eval.store"),
@@ -65,11 +71,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # asks as the stages do, and nobody answers
     "swerl_eval.preflight": (
         "swerl_eval.core.types",
+        "swerl_eval.journal",
         "swerl_eval.ports",
         "swerl_eval.progress",
         "swerl_eval.prompts",
         "swerl_eval.stages",
-        "swerl_eval.store",
     ),
     # run inside containers, by other Pythons; nobody imports them
     "swerl_eval.inside": (),
@@ -131,7 +137,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("swerl_eval.reports.official", "swerl_eval.grading"): "swebench's reasons of failure come from its own code",
     ("swerl_eval.reports.official", "swerl_eval.stages.evaluate"): "the names of the official log files",
     ("swerl_eval.stages.draw", "swerl_eval.progress"): "counts answers as they come",
-    ("swerl_eval.stages.draw", "swerl_eval.store"): "stores each answer at once, so that a kill loses none",
+    ("swerl_eval.stages.draw", "swerl_eval.journal"): "stores each answer at once, so that a kill loses none",
     ("swerl_eval.stages.evaluate", "swerl_eval.grading"): "the official verdict",
     ("swerl_eval.reports.circumstances", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.quarantine", "swerl_eval.store"): "writes its file as the records' reports are written",

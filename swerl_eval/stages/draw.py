@@ -12,10 +12,10 @@ import anyio
 
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.types import Completion, Message, Sample, SampleRequest
+from swerl_eval.journal import Journal
 from swerl_eval.ports import Sampler
 from swerl_eval.progress import Progress
 from swerl_eval.stages.turns import Turns
-from swerl_eval.store import Journal
 
 SEED_SPAN = 1 << 24
 """Seeds set aside for one instance and stage; far more than samples are drawn."""

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from swerl_eval.core.errors import SamplerError
 from swerl_eval.core.types import Completion, Message, Sample, SampleRequest
+from swerl_eval.journal import Journal
 from swerl_eval.ports import OnTokens, SamplerSettings
 from swerl_eval.progress import Progress
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.stages.draw import SEED_SPAN, Drawing, Prompt, draw, seed_for
 from swerl_eval.stages.turns import Turns
-from swerl_eval.store import Journal
 
 pytestmark = pytest.mark.anyio
 
