@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from types import TracebackType
+from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -31,16 +32,27 @@ _STAGE_WORDS = {
 
 
 class Display:
-    """Shows a `Progress` from a thread of its own, so that the work never waits for a terminal."""
+    """Shows a `Progress` from a thread of its own, so that the work never waits for a terminal.
 
-    def __init__(self, progress: Progress, stages: tuple[str, ...], title: str) -> None:
+    On standard error, or on `shown` where that is not what it was.
+    """
+
+    def __init__(self, progress: Progress, stages: tuple[str, ...], title: str, shown: TextIO | None = None) -> None:
         self._progress = progress
         self._stages = stages
         self._title = title
         self._done = threading.Event()
         self._noticed = 0
-        self._console = Console(stderr=True)
-        self._live = Live(console=self._console, get_renderable=self._panel, refresh_per_second=4, transient=True)
+        self._shown = shown or sys.stderr
+        self._console = Console(file=self._shown)
+        self._live = Live(
+            console=self._console,
+            get_renderable=self._panel,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=shown is None,
+            redirect_stderr=shown is None,
+        )
         self._thread = threading.Thread(target=self._plain_lines, name="display", daemon=True)
 
     def __enter__(self) -> Display:
@@ -76,13 +88,13 @@ class Display:
         new = self._progress.notices[self._noticed :]
         self._noticed += len(new)
         for notice in new:
-            sys.stderr.write(f"[{_clock(self._progress.seconds)}] {notice}\n")
-        sys.stderr.flush()
+            self._shown.write(f"[{_clock(self._progress.seconds)}] {notice}\n")
+        self._shown.flush()
 
     def _say(self) -> None:
         self._say_notices()
-        sys.stderr.write(f"[{_clock(self._progress.seconds)}] {self._counts()}\n")
-        sys.stderr.flush()
+        self._shown.write(f"[{_clock(self._progress.seconds)}] {self._counts()}\n")
+        self._shown.flush()
 
     def _counts(self) -> str:
         progress = self._progress

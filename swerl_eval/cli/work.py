@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import tomli_w
 from rich.console import Console
 from rich.text import Text
 
+from swerl_eval.cli.aside import set_aside
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.render import RECORDED, print_run, usage_line
 from swerl_eval.compose import gold_predictions, open_source, rows_of, settings
@@ -37,7 +39,10 @@ def carry_out(config: RunConfig, until: str, predictions: Predictions | None = N
     """Carry a run out to a stage, with a display, and print what came of it. Returns the exit code."""
     work = Work(config, until, predictions)
     stages = shown_stages(config, until) if predictions is None else STAGES[-1:]
-    with work.open_run() as run, Display(work.progress, stages, run.folder.name):
+    with work.open_run() as run, ExitStack() as around:
+        # a file, since what an engine says of itself goes on beneath any panel
+        shown = around.enter_context(set_aside(run.folder / "logs/engine.log")) if config.sampler == "vllm" else None
+        around.enter_context(Display(work.progress, stages, run.folder.name, shown))
         if run.manifest.recorded:
             sys.stderr.write(RECORDED + "\n")
         outcome = work.carry_out(run)

@@ -7,6 +7,7 @@ import itertools
 import logging
 import re
 import threading
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -43,7 +44,7 @@ class VllmSampler:
 
     An engine that dies (killed, out of memory, broken) is started anew once nothing of the old one is left, and the
     requests that it had not finished are sent again with their seeds, so that the answers are what they would have
-    been; each time is told to `say`. After `restarts` of them, as when the engine does not start at all, there
+    been. Starts and deaths are told to `say`. After `restarts` further starts, as when there is no first one, there
     is a `SamplerError` for this request and all later ones. A setting that the engine does not have is a `UsageError`.
     """
 
@@ -123,11 +124,15 @@ class VllmSampler:
             message = f"vLLM with {self._model} was closed"
             raise SamplerError(message)
         if self._starting is None:
-            self._starting = self._in_thread(self._start)
+            self._say(f"vLLM is starting with {self._model}")
+            self._starting = self._in_thread(self._start, asyncio.get_running_loop())
         return await asyncio.shield(self._starting)
 
-    def _start(self) -> Engine:
-        return Engine.start(self._model, self._settings.arguments, self._figures, self._closing)
+    def _start(self, loop: asyncio.AbstractEventLoop) -> Engine:
+        begun = time.monotonic()
+        engine = Engine.start(self._model, self._settings.arguments, self._figures, self._closing)
+        loop.call_soon_threadsafe(self._say, f"vLLM is ready after {time.monotonic() - begun:.0f} s")
+        return engine
 
     def _bury(self, engine: Engine, death: str) -> None:
         """See to it that a new engine starts in the place of a dead one: the first caller does, for all."""
@@ -153,7 +158,7 @@ class VllmSampler:
             )
             loop.call_soon_threadsafe(self._say, message)
             try:
-                return self._start()
+                return self._start(loop)
             except SamplerError as error:
                 death = str(error)
         message = f"vLLM with {self._model} was closed"

@@ -402,8 +402,10 @@ def test_an_engine_that_dies_is_started_again_within_a_bound_and_the_answers_are
         assert answers == undisturbed
         assert mortal.figures()["engine_restarts"] == 1
         assert short.completion_tokens == 1
-        (told,) = said
-        assert "ended with -9" in told
+        (starts, ready, death, again) = said
+        assert starts == f"vLLM is starting with {model}"
+        assert "ended with -9" in death
+        assert all(re.fullmatch(r"vLLM is ready after \d+ s", told) for told in (ready, again))
         for task in await kill(mortal):
             with pytest.raises(SamplerError, match=r"died again after 1 restarts: \(1\) .*-9.*; \(2\) .*-9"):
                 await asyncio.wait_for(task, 60)

@@ -54,10 +54,12 @@ def command(model: str, mirrors: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def finish(command: list[str], results: Path, *options: str) -> str:
-    """Run to the end; what it said on standard error."""
+    """Run to the end; what it said on standard error. What the engine said is in a file, and only there."""
     whole = [*command, "--results", str(results), *options]
     done = subprocess.run(whole, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert " INFO " in (results / "tiny" / "logs" / "engine.log").read_text(encoding="utf-8")
+    assert "pid=" not in done.stdout + done.stderr
     return done.stderr
 
 
@@ -162,6 +164,16 @@ def test_preflight_says_beforehand_what_the_run_then_shows(command: list[str], u
     code, found, _ = before("-c", "engine.dtype=floaty", "--limit", "1")
     assert code == 1
     assert "│ vLLM │ refused │ dtype: Input should be 'auto'" in found
+
+
+def test_an_engine_that_does_not_start_says_where_its_own_messages_are(command: list[str], tmp_path: Path) -> None:
+    whole = [*command, "--results", str(tmp_path), "-c", "engine.dtype=floaty"]
+    done = subprocess.run(whole, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert done.returncode == 1
+    (complaint,) = [line for line in done.stderr.splitlines() if line.startswith("swerl-eval: ")]
+    assert "vLLM does not start with" in complaint
+    assert "dtype: Input should be 'auto'" in complaint
+    assert complaint.endswith(f"what was printed meanwhile is in {tmp_path}/tiny/logs/engine.log")
 
 
 def test_an_interrupted_run_ends_in_order_and_takes_its_engine_along(command: list[str], tmp_path: Path) -> None:
