@@ -15,8 +15,11 @@ exec {docker} "$@"
 """
 
 
-def swebench_eval(folder: Path, dataset: Path, predictions: Path, run_id: str, *, workers: int, timeout: int) -> None:
-    """Carry the predictions out in a folder, where its logs and its report come to lie. Raises when it fails."""
+def swebench_eval(folder: Path, dataset: Path, predictions: Path, run_id: str, *, workers: int, timeout: int) -> str:
+    """Carry the predictions out in a folder, where its logs and its report come to lie; gives the end of what it said.
+
+    There is no report where it stumbles, at its end, over a container that somebody else removes while it lists them.
+    """
     with tempfile.TemporaryDirectory() as first:
         docker = Path(first) / "docker"
         docker.write_text(_KILLS.format(docker=shutil.which("docker")))
@@ -31,6 +34,4 @@ def swebench_eval(folder: Path, dataset: Path, predictions: Path, run_id: str, *
             capture_output=True,
             check=False,
         )
-    if done.returncode != 0:
-        message = f"swebench eval failed: {done.stderr.decode(errors='replace')[-2000:]}"
-        raise RuntimeError(message)
+    return done.stderr.decode(errors="replace")[-2000:]

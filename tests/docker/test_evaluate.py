@@ -146,8 +146,10 @@ def official(work: Path, rows: list[dict[str, object]], predictions: Path, run_i
     """Run `swebench eval` in a folder of its own and give its run report."""
     dataset = work / "rows.jsonl"
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    swebench_eval(work, dataset, predictions, run_id, workers=4, timeout=1800)
-    report: dict[str, object] = json.loads(next(work.glob(f"*.{run_id}.json")).read_text())
+    said = swebench_eval(work, dataset, predictions, run_id, workers=4, timeout=1800)
+    reports = list(work.glob(f"*.{run_id}.json"))
+    assert reports, said
+    report: dict[str, object] = json.loads(reports[0].read_text())
     return report
 
 

@@ -173,7 +173,7 @@ def run_official(patches: Sequence[Patch], diffs: Sequence[str], folder: Path) -
                 "model_patch": diffs[number],
             }
             predictions.write(json.dumps(prediction) + "\n")
-    swebench_eval(
+    said = swebench_eval(
         folder,
         folder / "rows.jsonl",
         folder / "predictions.jsonl",
@@ -182,6 +182,9 @@ def run_official(patches: Sequence[Patch], diffs: Sequence[str], folder: Path) -
         timeout=TIMEOUT,
     )
     logs = folder / "logs" / "run_evaluation" / "hostile" / "hostile"
+    if len(list(logs.glob("*/run_instance.log"))) < len(chosen):
+        message = f"swebench eval ended early: {said}"
+        raise RuntimeError(message)
     return [
         _official(logs / key(patch, number), key(patch, number)) if number in chosen else None
         for number, patch in enumerate(patches)
