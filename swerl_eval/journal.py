@@ -55,7 +55,8 @@ class Journal(Generic[Record]):
                 raise InputError(message)
             return self._adapter.validate_python(fields)
         except (orjson.JSONDecodeError, ValidationError, AttributeError) as error:
-            message = f"{where}: not a record of this kind ({_first_line(error)}); restore the file or delete the line"
+            reason = str(error).splitlines()[0]
+            message = f"{where}: not a record of this kind ({reason}); restore the file or delete the line"
             raise InputError(message) from error
 
     def open_for_writing(self) -> None:
@@ -118,7 +119,3 @@ class Journal(Generic[Record]):
 def _line(record: Any) -> bytes:
     # the fields as they are: `asdict` would copy all that is below them, and orjson writes dataclasses itself
     return orjson.dumps({"v": SCHEMA_VERSION, **vars(record)}, option=orjson.OPT_APPEND_NEWLINE)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

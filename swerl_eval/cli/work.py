@@ -40,8 +40,9 @@ def carry_out(config: RunConfig, until: str, predictions: Predictions | None = N
     work = Work(config, until, predictions)
     stages = shown_stages(config, until) if predictions is None else STAGES[-1:]
     with work.open_run() as run, ExitStack() as around:
-        # a file, since what an engine says of itself goes on beneath any panel
-        shown = around.enter_context(set_aside(run.folder / "logs/engine.log")) if config.sampler == "vllm" else None
+        shown = None
+        if config.sampler == "vllm" and predictions is None:  # what its engine prints would run through any panel
+            shown = around.enter_context(set_aside(run.folder / "logs/engine.log"))
         around.enter_context(Display(work.progress, stages, run.folder.name, shown))
         if run.manifest.recorded:
             sys.stderr.write(RECORDED + "\n")

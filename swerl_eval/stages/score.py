@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from swerl_eval.core.diffs import apply_patch, files_touched
+from swerl_eval.core.edits import SOLUTION_END, SOLUTION_START, THINK_END, THINK_START
 from swerl_eval.core.reward import calculate_search_replace_reward
 from swerl_eval.core.types import Completion, Oracle, Reward, Sample
 from swerl_eval.ports import Snapshot
@@ -29,4 +30,4 @@ def _whole_answer(completion: Completion) -> str:
     """As the model wrote it, where a server took the thinking out."""
     if not completion.reasoning:
         return completion.text
-    return f"<think>{completion.reasoning}</think>\n<solution>{completion.text}</solution>"
+    return f"{THINK_START}{completion.reasoning}{THINK_END}\n{SOLUTION_START}{completion.text}{SOLUTION_END}"
