@@ -156,6 +156,9 @@ class Completion:
     """Why there is no text; empty when there is one."""
     cached_tokens: int | None = None
     """Of the prompt's tokens, those that a server says it had computed before."""
+    refused: bool = False
+    """The server did not take the request, and `error` has its words; another server may take it, so a resume asks
+    again."""
 
 
 @dataclass(frozen=True)
