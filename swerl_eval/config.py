@@ -198,8 +198,9 @@ class RunConfig(BaseModel):
         return self.cache_folder() / "verdicts"
 
     def identity(self) -> dict[str, Any]:
-        """The settings that a result depends on; a resume must not change one of them."""
-        values = {key: value for key, value in self.model_dump(mode="json").items() if key not in SPEED_ONLY}
+        """The settings that a result depends on; a resume may change those in `BOUND_BY` alone."""
+        left_out = SPEED_ONLY | {key for key, records in BOUND_BY.items() if not records}
+        values = {key: value for key, value in self.model_dump(mode="json").items() if key not in left_out}
         values["engine"] = {key: value for key, value in values["engine"].items() if key not in ENGINE_SPEED_ONLY}
         return values
 
@@ -217,6 +218,15 @@ SPEED_ONLY = frozenset(
     }
 )  # fmt: skip
 """Settings that change where and how fast, not what comes out."""
+_TESTS = ("reproductions", "regressions", "evidence")
+BOUND_BY: dict[str, tuple[str, ...]] = {
+    # they only add verdicts to a run
+    "evaluate": (),
+    "strict": (),
+    **dict.fromkeys(("timeout", "memory", "cpus", "pids", "network", "written"), (*_TESTS, "evaluations")),
+    **dict.fromkeys(("script_timeout", "regression_files", "regression_seconds"), _TESTS),
+}
+"""Settings that a resume may change as long as the run has no record of these kinds."""
 ENGINE_SPEED_ONLY = frozenset(
     {
         "block_size", "cpu_offload_gb", "data_parallel_size", "disable_log_stats", "enable_prefix_caching",
@@ -254,6 +264,16 @@ def load_config(
         _put(values, key.strip(), _value(text.strip()))
     values.update({key: value for key, value in (options or {}).items() if value is not None})
     return _validated(values, str(file) if file is not None else "")
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings laid over others; tables key by key, so that `-c engine.x=1` leaves the rest of `engine` as it is."""
+    tables = {
+        key: {**below[key], **value}
+        for key, value in above.items()
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+    }
+    return {**below, **above, **tables}
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -357,11 +357,12 @@ class Pipeline:
                 self._run.event(trial.instance.instance_id, "evaluate", "worker free", seconds=time.monotonic() - begun)
 
     async def scored(self, instance: Instance) -> None:
-        """The reward of every sample, beside its verdict."""
+        """The reward of every answer, beside its verdict."""
         keys = [(instance.instance_id, "repair", index) for index in range(self._settings.repair.samples)]
         missing = [key for key in keys if key in self._run.samples and (key[0], key[2]) not in self._run.rewards]
         if missing:
-            samples = [sample for key in missing if (sample := self._run.samples.get(key)) is not None]
+            stored = [self._run.samples.get(key) for key in missing]
+            samples = [sample for sample in stored if sample is not None and not sample.completion.error]
             oracle = self._parts.source.oracle(instance.instance_id)
             snapshot = await anyio.to_thread.run_sync(self._parts.source.snapshot, instance)
             self._run.rewards.append(*await anyio.to_thread.run_sync(score, oracle, snapshot, samples))

@@ -26,13 +26,14 @@ from swerl_eval.compose import (
     package_versions,
     settings,
 )
-from swerl_eval.config import RunConfig
+from swerl_eval.config import BOUND_BY, RunConfig
 from swerl_eval.core.errors import NO_ROOM, InterruptedRunError, StorageError, cause_of
 from swerl_eval.core.types import Evaluation, Instance, Usage
 from swerl_eval.durations import Durations
 from swerl_eval.pipeline import STAGES, Parts, Pipeline
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
+from swerl_eval.reasking import take_back_refused
 from swerl_eval.reports.derived import write_derived
 from swerl_eval.sources.handed_in import Predictions
 from swerl_eval.store import Run, RunManifest, open_run
@@ -91,7 +92,7 @@ class Work:
 
     def open_run(self) -> Run:
         """The run folder, locked for this process. Raises what `store.open_run` raises."""
-        return open_run(self.config.run_folder, self._manifest())
+        return open_run(self.config.run_folder, self._manifest(), BOUND_BY)
 
     def pending(self, run: Run) -> list[Instance]:
         """The instances that the last stage has not finished."""
@@ -111,6 +112,8 @@ class Work:
 
     async def _carry_out(self, run: Run) -> Outcome:
         parts = self._parts()
+        if again := take_back_refused(run):
+            self.progress.say(f"{again} prompts that were refused are asked again")
         workers = Workers(self.config.workers, run.folder / "workers")
         pipeline = Pipeline(run, parts, settings(self.config), self.progress, workers, self.until)
         durations = Durations(self.config.cache_folder() / "durations.json")

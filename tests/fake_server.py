@@ -272,14 +272,14 @@ def _events(reply: Answer, body: dict[str, Any], pieces: Callable[[int], tuple[s
         yield {"error": {"message": reply.error_in_stream, "type": "Error", "code": reply.error_code}}
     choices = reply.choices or tuple(Choice(pieces(body["seed"] + k)) for k in range(body["n"]))
     choices = choices[: reply.at_most]
-    waiting = [(index, choice, deque(choice.deltas())) for index, choice in reversed(list(enumerate(choices)))]
+    waiting = [(index, choice, choice.deltas()) for index, choice in reversed(list(enumerate(choices)))]
     while waiting:
         for entry in list(waiting):
             index, choice, deltas = entry
             if reply.endless:
                 yield _chunk([_choice(index, {"content": "more "}, None)])
-            elif deltas:
-                yield _chunk([_choice(index, deltas.popleft(), None)])
+            elif (delta := next(deltas, None)) is not None:
+                yield _chunk([_choice(index, delta, None)])
             else:
                 yield _chunk([_choice(index, {}, choice.finish_reason)])
                 waiting.remove(entry)

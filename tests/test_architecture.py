@@ -68,6 +68,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.stages",
         "swerl_eval.store",
     ),
+    # what a resume takes back before it begins
+    "swerl_eval.reasking": ("swerl_eval.stages.turns", "swerl_eval.store"),
     # asks as the stages do, and nobody answers
     "swerl_eval.preflight": (
         "swerl_eval.core.types",
@@ -107,6 +109,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.pipeline",
         "swerl_eval.progress",
         "swerl_eval.prompts",
+        "swerl_eval.reasking",
         "swerl_eval.reports.derived",
         "swerl_eval.sources.handed_in",
         "swerl_eval.store",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from swerl_eval.cli.options import resolve
 from swerl_eval.cli.work import print_config
-from swerl_eval.config import SPEED_ONLY, RunConfig, load_config, openai_credentials, parse_size
+from swerl_eval.config import BOUND_BY, SPEED_ONLY, RunConfig, load_config, merged, openai_credentials, parse_size
 from swerl_eval.core.errors import InputError, UsageError
+from swerl_eval.store import RunManifest, write_json
 
 
 def written(folder: Path, text: str) -> Path:
@@ -182,8 +185,21 @@ def test_a_file_that_is_not_there_or_no_toml_is_named(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{file} is not valid TOML: ")
 
 
-def test_the_identity_leaves_out_what_only_decides_speed_and_place() -> None:
-    assert set(RunConfig().identity()) == set(RunConfig.model_fields) - SPEED_ONLY
+NOT_IDENTITY = SPEED_ONLY | {"evaluate", "strict"}
+
+
+def test_the_identity_leaves_out_what_only_decides_speed_and_place_or_only_adds_verdicts() -> None:
+    assert set(RunConfig().identity()) == set(RunConfig.model_fields) - NOT_IDENTITY
+    assert {key for key, kinds in BOUND_BY.items() if not kinds} == {"evaluate", "strict"}
+
+
+def test_a_setting_of_a_table_leaves_the_rest_of_the_table_as_it_was() -> None:
+    stored = {"model": "m", "engine": {"max_model_len": 8192, "gpu_memory_utilization": 0.95}, "samples": 4}
+    assert merged(stored, {"engine": {"gpu_memory_utilization": 0.8}, "samples": 8}) == {
+        "model": "m",
+        "engine": {"max_model_len": 8192, "gpu_memory_utilization": 0.8},
+        "samples": 8,
+    }
 
 
 def test_a_run_that_ran_out_of_a_gpus_memory_is_resumed_with_less_of_it_or_on_more_gpus() -> None:
@@ -218,7 +234,7 @@ OTHER_VALUES: dict[str, Any] = {
 def test_the_default_run_id_changes_with_a_setting_that_a_result_depends_on_and_with_no_other(key: str) -> None:
     changed = RunConfig(**{key: OTHER_VALUES[key]})
     assert getattr(changed, key) != getattr(RunConfig(), key)
-    assert (changed.default_run_id() == RunConfig().default_run_id()) is (key in SPEED_ONLY)
+    assert (changed.default_run_id() == RunConfig().default_run_id()) is (key in NOT_IDENTITY)
 
 
 def test_the_default_run_id_is_the_same_in_every_process() -> None:
@@ -364,3 +380,17 @@ def test_a_preset_is_a_configuration_by_name(name: str) -> None:
         "majority-20": (20, 0.6, 0),
         "swe-rl-500": (500, 1.0, 30),
     }[name]
+
+
+def test_a_resume_with_one_engine_setting_keeps_the_others_of_the_run(tmp_path: Path) -> None:
+    write_manifest(tmp_path, RunConfig(model="m", engine={"max_model_len": 8192, "gpu_memory_utilization": 0.95}))
+    resumed = resolve({"results": str(tmp_path), "run_id": "r", "overrides": ["engine.gpu_memory_utilization=0.8"]})
+    assert resumed.engine == {"max_model_len": 8192, "gpu_memory_utilization": 0.8}
+    assert resumed.model == "m"
+
+
+def write_manifest(results: Path, config: RunConfig) -> None:
+    """The manifest of a run with these settings."""
+    (results / "r").mkdir()
+    manifest = RunManifest("r", config.model_dump(mode="json"), config.identity(), {}, "", {}, {}, "m", False, "")
+    write_json(results / "r" / "run.json", dataclasses.asdict(manifest))

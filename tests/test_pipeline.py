@@ -224,6 +224,34 @@ def _no_preflight(work: Work) -> object:
     return opened
 
 
+@pytest.mark.anyio
+async def test_a_run_with_one_verdict_an_instance_can_be_given_all_verdicts_later(demo_config: RunConfig) -> None:
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, ScriptedSandbox(reply=passing), run)
+        first = len(run.evaluations)
+    config = demo_config.model_copy(update={"evaluate": "all"})
+    assert config.default_run_id() == demo_config.default_run_id()
+    again = ScriptedSandbox(reply=passing)
+    with Work(config).open_run() as run:
+        await carry_out(config, again, run)
+        valid = [each for each in run.candidates.values() if each.rejection is None]
+        unique = len({(each.instance_id, each.normal_form) for each in valid})
+        assert run.manifest.config["evaluate"] == "all"
+        assert (first, len(run.evaluations)) == (9, unique + 1)  # and the one empty patch
+    assert len(again.jobs) == unique - 8
+
+
+@pytest.mark.anyio
+async def test_the_strict_verdict_can_be_asked_for_later(demo_config: RunConfig) -> None:
+    lax = demo_config.model_copy(update={"strict": "off"})
+    with Work(lax).open_run() as run:
+        await carry_out(lax, ScriptedSandbox(reply=passing), run)
+        assert write_derived(run)["strict"] is None
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, ScriptedSandbox(reply=passing), run)
+        assert write_derived(run)["strict"] is not None
+
+
 def test_given_file_lists_stand_in_for_localization(demo_config: RunConfig, tmp_path: Path) -> None:
     lists = tmp_path / "loc.jsonl"
     lists.write_text('{"instance_id": "demo__inkwell-1", "found_files": ["inkwell/slugs.py"]}\n')
