@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from swerl_eval.core.context import is_test_path, parse_paths, tree_text
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.edits import solution_of
-from swerl_eval.core.pysource import canonical, parse
+from swerl_eval.core.pysource import canonical_tree, parse
 from swerl_eval.core.types import Outcome, ReproductionTest, Sample
 from swerl_eval.prompts import GUIDE, REPRODUCE, Prompts
 from swerl_eval.stages.draw import Drawing, Prompt, draw
@@ -98,7 +98,7 @@ def read_script(sample: Sample) -> ReproductionTest:
 
 def normal_form(script: str) -> str:
     """Without comments and docstrings, and with functions that only differ in name named alike."""
-    tree = parse(canonical(script))
+    tree = parse(script)
     if tree is None:
         return script
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -108,7 +108,7 @@ def normal_form(script: str) -> str:
             node.name = renamed[node.name]
         elif isinstance(node, ast.Name) and node.id in renamed:
             node.id = renamed[node.id]
-    return ast.unparse(tree)
+    return canonical_tree(tree)
 
 
 def rank(tests: Sequence[ReproductionTest], keep: int) -> list[ReproductionTest]:
