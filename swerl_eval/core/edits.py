@@ -134,6 +134,14 @@ def _unfenced_end(text: str, start: int) -> int:
     return end if end >= start and stripped.endswith("\n" + REPLACE) else -1
 
 
+_HEADING = re.compile(r"([ \t]*)### (.*)")
+_OPENING = re.compile(r"([ \t]*)<{7} ?(SEARCH|ORIGINAL)\b(.*)", re.IGNORECASE)
+_CLOSING = re.compile(r"([ \t]*)>{7} ?(REPLACE|UPDATED)[ \t]*(`{3,}|~{3,})?", re.IGNORECASE)
+_CLOSING_WORDS = {"SEARCH": "REPLACE", "ORIGINAL": "UPDATED"}
+_BACKQUOTES = re.compile(r"`{3,}")
+_INVISIBLE = "\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+
+
 @dataclass
 class _Block:
     """A block that is being read."""
@@ -242,14 +250,6 @@ class _LineReader:
         missing = f"divider line {DIVIDER}" if block.divider is None else f"closing line {REPLACE}"
         self.slips.append(f"the block of {block.path} has no {missing}")
         self._block = None
-
-
-_HEADING = re.compile(r"([ \t]*)### (.*)")
-_OPENING = re.compile(r"([ \t]*)<{7} ?(SEARCH|ORIGINAL)\b(.*)", re.IGNORECASE)
-_CLOSING = re.compile(r"([ \t]*)>{7} ?(REPLACE|UPDATED)[ \t]*(`{3,}|~{3,})?", re.IGNORECASE)
-_CLOSING_WORDS = {"SEARCH": "REPLACE", "ORIGINAL": "UPDATED"}
-_BACKQUOTES = re.compile(r"`{3,}")
-_INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
 
 
 def _is_fence(line: str) -> bool:

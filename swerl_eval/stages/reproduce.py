@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swerl_eval.core.codings import legible
 from swerl_eval.core.context import is_test_path, parse_paths, tree_text
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.edits import solution_of
@@ -72,7 +73,7 @@ async def reproduce(
 ) -> list[ReproductionTest]:
     """All scripts, each with what it did on the original code; the kept ones ranked."""
     instance, snapshot = subject.instance, subject.snapshot
-    text = (snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
+    text = legible(snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
     question = prompts.render(REPRODUCE, problem_statement=instance.problem_statement, guide=guide or "", text=text)
     prompt = Prompt(chat(question, prompts, thinking=settings.thinking), (guide,) if guide else ())
     samples = await draw(drawing, instance.instance_id, STAGE, [prompt] * settings.samples)

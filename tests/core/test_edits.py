@@ -236,6 +236,13 @@ def test_what_nobody_can_take_otherwise_is_read_by_the_repair_stage(text: str):
     assert parse_answer(text) == [PLAIN_EDIT]
 
 
+@pytest.mark.parametrize("opening", ["```", "```python"])
+def test_headings_of_the_prose_between_blocks_do_not_count(opening: str):
+    first, second = (block(path, "x = 1\n", "x = 2\n", opening=opening) for path in ("a.py", "b.py"))
+    text = f"### First\n\n{first}\n\n### Then\n\n{second}\n\n### Why\n\nSo."
+    assert find_blocks(text, REPAIR) == [PLAIN_EDIT, Edit("b.py", ("x = 1",), ("x = 2",))]
+
+
 def test_of_a_block_that_is_indented_as_a_whole_the_lines_keep_what_they_have_beyond_it():
     text = f"- {block('a.py', 'if x:', '    y')}"
     indented = "".join(f"  {line}\n" for line in block("a.py", "if x:\n    y\n\n", "z\n").split("\n"))
