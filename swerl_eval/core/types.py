@@ -27,7 +27,9 @@ class Rejection(str, Enum):
     SYNTAX_ERROR = "syntax_error"
     """A Python file does not parse after the edit, and did before."""
     NOT_TEXT = "not_text"
-    """The diff would hold bytes that no predictions file can carry."""
+    """The diff would hold bytes that no predictions file can carry, or the file a character that its coding cannot."""
+    TOO_LONG = "too_long"
+    """The edits make a file grow beyond the bound."""
 
 
 class Outcome(str, Enum):

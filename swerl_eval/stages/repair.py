@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
 import anyio
+import anyio.from_thread
 import anyio.to_process
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from swerl_eval.core.applying import MAX_FILE_LETTERS, apply_edits
+from swerl_eval.core.codings import legible, stored
 from swerl_eval.core.context import Shown, join_files, within_budget
 from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
-from swerl_eval.core.edits import EditError, apply_edits, parse_answer
+from swerl_eval.core.edits import EditError, parse_answer
 from swerl_eval.core.pysource import breaks_syntax
 from swerl_eval.core.types import Candidate, Instance, Localization, Rejection, Sample
 from swerl_eval.ports import Snapshot
@@ -28,6 +31,9 @@ from swerl_eval.stages.localize import chat
 STAGE = "repair"
 FEW = 16
 """Up to so many answers are read in a thread: starting a process costs more."""
+LIGHT = 2**18
+"""Up to so many characters of files, before and after an edit, are read in a thread. Python's parser cannot be
+interrupted, and holds up everything else meanwhile: 0.4 s for 400,000 characters, 7 s for ten times as many."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,8 @@ async def repair(issue: Issue, drawing: Drawing, prompts: Prompts, settings: Rep
     if not shown:
         return
     # One object per order of files: 500 prompts of 60,000 tokens are 100 MB, their different orders far less.
-    prompt_for = lru_cache(maxsize=None)(lambda files: _prompt(instance, texts, files, prompts, settings))
+    legibly = {path: legible(text) for path, text in texts.items()}
+    prompt_for = lru_cache(maxsize=None)(lambda files: _prompt(instance, legibly, files, prompts, settings))
     orders = [_order(shown, index, drawing.seed, instance.instance_id, settings) for index in range(settings.samples)]
     asked = [prompt_for(files) for files in orders]
     existing = frozenset(snapshot.paths())
@@ -86,10 +93,21 @@ async def _read(
             with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
                 while True:
                     batch.append(samples.receive_nowait())
-            if len(batch) <= FEW:
-                deliver(await anyio.to_thread.run_sync(read_answers, batch, texts, existing))
-            else:
-                deliver(await anyio.to_process.run_sync(read_answers, batch, texts, existing, cancellable=True))
+            deliver(await read_in_background(batch, texts, existing))
+
+
+async def read_in_background(
+    batch: list[Sample], texts: Mapping[str, str], existing: Collection[str]
+) -> list[Candidate]:
+    """`read_answers`, off the event loop, and where a cancellation does not wait for it.
+
+    A thread can only be left to itself, and the program ends no sooner than it does, so it takes nothing that lasts. A
+    process is killed.
+    """
+    if len(batch) <= FEW and sum(map(len, texts.values())) <= LIGHT:
+        with contextlib.suppress(HeavyAnswerError):
+            return await anyio.to_thread.run_sync(read_lightly, batch, texts, existing, abandon_on_cancel=True)
+    return await anyio.to_process.run_sync(read_answers, batch, texts, existing, cancellable=True)
 
 
 def _shown(
@@ -121,29 +139,51 @@ def _prompt(
 
 
 def _printable(text: str) -> str:
-    """Bytes that are not UTF-8 cannot be sent; line ends are sent as a model writes them."""
+    """Bytes that are in no coding that the file declares cannot be sent; line ends are sent as a model writes them."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
+
+
+class HeavyAnswerError(Exception):
+    """An answer that takes too long for a thread."""
+
+
+def read_lightly(samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str]) -> list[Candidate]:
+    """`read_answers` in a worker thread, which stops after a cancellation. Raises `HeavyAnswerError`."""
+    candidates = []
+    for candidate in _each_candidate(samples, texts, existing, LIGHT):
+        if candidate.rejection is Rejection.TOO_LONG:
+            raise HeavyAnswerError
+        candidates.append(candidate)
+        anyio.from_thread.check_cancelled()
+    return candidates
 
 
 def read_answers(
     samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str] = ()
 ) -> list[Candidate]:
     """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once."""
+    return list(_each_candidate(samples, texts, existing, MAX_FILE_LETTERS))
+
+
+def _each_candidate(
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str], limit: int
+) -> Iterator[Candidate]:
     known: dict[tuple[str, str, tuple[str, ...]], Candidate] = {}
-    candidates = []
     for sample in samples:
         key = (sample.completion.text, sample.completion.error, tuple(sorted(sample.files)))
         if key not in known:
-            known[key] = read_answer(sample, {path: texts[path] for path in sample.files}, existing)
+            known[key] = read_answer(sample, {path: texts[path] for path in sample.files}, existing, limit)
         like = known[key]
-        candidates.append(
-            Candidate(like.instance_id, sample.index, like.patch, like.normal_form, like.rejection, like.detail)
-        )
-    return candidates
+        yield Candidate(like.instance_id, sample.index, like.patch, like.normal_form, like.rejection, like.detail)
 
 
-def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[str] = ()) -> Candidate:
-    """What one answer comes to, given the files that its prompt showed and all that the repository has."""
+def read_answer(
+    sample: Sample, shown: Mapping[str, str], existing: Collection[str] = (), limit: int = MAX_FILE_LETTERS
+) -> Candidate:
+    """What one answer comes to, given the files that its prompt showed and all that the repository has.
+
+    The files are as the snapshot gives them. They are edited as the model saw them, and compared as they are stored.
+    """
 
     def rejected(rejection: Rejection, detail: str) -> Candidate:
         return Candidate(sample.instance_id, sample.index, rejection=rejection, detail=detail)
@@ -152,7 +192,9 @@ def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[s
     if completion.error:
         return rejected(Rejection.SAMPLE_FAILED, completion.error)
     try:
-        after = apply_edits(shown, parse_answer(completion.text))
+        legibly = {path: legible(text) for path, text in shown.items()}
+        after = apply_edits(legibly, parse_answer(completion.text), limit)
+        after = {path: _stored(path, text, shown.get(path)) for path, text in after.items()}
     except EditError as error:
         cut = " (the answer was cut at max_tokens)" if completion.finish_reason == "length" else ""
         return rejected(error.rejection, f"{error}{cut}")
@@ -174,6 +216,15 @@ def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[s
     if not _carried(patch):
         return rejected(Rejection.NOT_TEXT, "the diff would hold bytes that are not UTF-8 text")
     return Candidate(sample.instance_id, sample.index, patch, normal_form_key(shown, after))
+
+
+def _stored(path: str, text: str, original: str | None) -> str:
+    try:
+        return stored(text, original)
+    except UnicodeEncodeError as error:
+        coding, character = error.encoding, error.object[error.start]
+        detail = f"{path} is in {coding}, which has no character {character!a}"
+        raise EditError(Rejection.NOT_TEXT, detail) from error
 
 
 def _carried(patch: str) -> bool:

@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from swerl_eval.core.codings import legible
 from swerl_eval.core.context import is_test_path, parse_paths, tree_text
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.edits import solution_of
-from swerl_eval.core.pysource import canonical, parse
+from swerl_eval.core.pysource import canonical_tree, parse
 from swerl_eval.core.types import Outcome, ReproductionTest, Sample
 from swerl_eval.prompts import GUIDE, REPRODUCE, Prompts
 from swerl_eval.stages.draw import Drawing, Prompt, draw
@@ -72,7 +73,7 @@ async def reproduce(
 ) -> list[ReproductionTest]:
     """All scripts, each with what it did on the original code; the kept ones ranked."""
     instance, snapshot = subject.instance, subject.snapshot
-    text = (snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
+    text = legible(snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
     question = prompts.render(REPRODUCE, problem_statement=instance.problem_statement, guide=guide or "", text=text)
     prompt = Prompt(chat(question, prompts, thinking=settings.thinking), (guide,) if guide else ())
     samples = await draw(drawing, instance.instance_id, STAGE, [prompt] * settings.samples)
@@ -98,7 +99,7 @@ def read_script(sample: Sample) -> ReproductionTest:
 
 def normal_form(script: str) -> str:
     """Without comments and docstrings, and with functions that only differ in name named alike."""
-    tree = parse(canonical(script))
+    tree = parse(script)
     if tree is None:
         return script
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -108,7 +109,7 @@ def normal_form(script: str) -> str:
             node.name = renamed[node.name]
         elif isinstance(node, ast.Name) and node.id in renamed:
             node.id = renamed[node.id]
-    return ast.unparse(tree)
+    return canonical_tree(tree)
 
 
 def rank(tests: Sequence[ReproductionTest], keep: int) -> list[ReproductionTest]:
