@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 
 import anyio
@@ -15,11 +15,12 @@ import anyio.to_process
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from swerl_eval.core.answers import solution_of
 from swerl_eval.core.context import Shown, join_files, within_budget
 from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
 from swerl_eval.core.edits import EditError, apply_edits, parse_answer
 from swerl_eval.core.pysource import breaks_syntax
-from swerl_eval.core.types import Candidate, Instance, Localization, Rejection, Sample
+from swerl_eval.core.types import Candidate, Completion, Instance, Localization, Rejection, Sample
 from swerl_eval.ports import Snapshot
 from swerl_eval.prompts import REPAIR, Prompts
 from swerl_eval.stages.draw import Drawing, Prompt, draw, seed_for
@@ -71,15 +72,20 @@ async def repair(issue: Issue, drawing: Drawing, prompts: Prompts, settings: Rep
     existing = frozenset(snapshot.paths())
     send, samples = anyio.create_memory_object_stream[Sample](math.inf)
     async with anyio.create_task_group() as group:
-        group.start_soon(_read, samples, texts, existing, deliver)
+        group.start_soon(_read, samples, texts, existing, deliver, settings.thinking)
         with send:
             await draw(drawing, instance.instance_id, STAGE, asked, send.send_nowait)
 
 
 async def _read(
-    samples: MemoryObjectReceiveStream[Sample], texts: Mapping[str, str], existing: Collection[str], deliver: Deliver
+    samples: MemoryObjectReceiveStream[Sample],
+    texts: Mapping[str, str],
+    existing: Collection[str],
+    deliver: Deliver,
+    thinking: bool,
 ) -> None:
     """Read answers as they come: all that have come while the last ones were read, together."""
+    read = partial(read_answers, thinking=thinking)
     with samples:
         async for sample in samples:
             batch = [sample]
@@ -87,9 +93,9 @@ async def _read(
                 while True:
                     batch.append(samples.receive_nowait())
             if len(batch) <= FEW:
-                deliver(await anyio.to_thread.run_sync(read_answers, batch, texts, existing))
+                deliver(await anyio.to_thread.run_sync(read, batch, texts, existing))
             else:
-                deliver(await anyio.to_process.run_sync(read_answers, batch, texts, existing, cancellable=True))
+                deliver(await anyio.to_process.run_sync(read, batch, texts, existing, cancellable=True))
 
 
 def _shown(
@@ -126,15 +132,21 @@ def _printable(text: str) -> str:
 
 
 def read_answers(
-    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str] = ()
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str] = (), *, thinking: bool = False
 ) -> list[Candidate]:
-    """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once."""
-    known: dict[tuple[str, str, tuple[str, ...]], Candidate] = {}
+    """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once.
+
+    `thinking` says whether the run asked for thinking.
+    """
+    known: dict[tuple[str, tuple[str, bool, str], tuple[str, ...]], Candidate] = {}
     candidates = []
     for sample in samples:
-        key = (sample.completion.text, sample.completion.error, tuple(sorted(sample.files)))
+        answer = sample.completion
+        kind = (answer.finish_reason, bool(answer.reasoning), answer.error)
+        key = (answer.text, kind, tuple(sorted(sample.files)))
         if key not in known:
-            known[key] = read_answer(sample, {path: texts[path] for path in sample.files}, existing)
+            shown = {path: texts[path] for path in sample.files}
+            known[key] = read_answer(sample, shown, existing, thinking=thinking)
         like = known[key]
         candidates.append(
             Candidate(like.instance_id, sample.index, like.patch, like.normal_form, like.rejection, like.detail)
@@ -142,7 +154,9 @@ def read_answers(
     return candidates
 
 
-def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[str] = ()) -> Candidate:
+def read_answer(
+    sample: Sample, shown: Mapping[str, str], existing: Collection[str] = (), *, thinking: bool = False
+) -> Candidate:
     """What one answer comes to, given the files that its prompt showed and all that the repository has."""
 
     def rejected(rejection: Rejection, detail: str) -> Candidate:
@@ -152,7 +166,7 @@ def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[s
     if completion.error:
         return rejected(Rejection.SAMPLE_FAILED, completion.error)
     try:
-        after = apply_edits(shown, parse_answer(completion.text))
+        after = apply_edits(shown, parse_answer(_solution(completion, thinking=thinking)))
     except EditError as error:
         cut = " (the answer was cut at max_tokens)" if completion.finish_reason == "length" else ""
         return rejected(error.rejection, f"{error}{cut}")
@@ -174,6 +188,13 @@ def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[s
     if not _carried(patch):
         return rejected(Rejection.NOT_TEXT, "the diff would hold bytes that are not UTF-8 text")
     return Candidate(sample.instance_id, sample.index, patch, normal_form_key(shown, after))
+
+
+def _solution(completion: Completion, *, thinking: bool) -> str:
+    solution = solution_of(completion, thinking=thinking)
+    if solution is None:
+        raise EditError(Rejection.NO_EDIT, "the answer ends within its thinking")
+    return solution
 
 
 def _carried(patch: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -121,7 +122,14 @@ REJECTED = {
         "length",
         "",
         Rejection.NO_EDIT,
-        "the answer holds no edit (the answer was cut at max_tokens)",
+        "the answer ends within its thinking (the answer was cut at max_tokens)",
+    ),
+    "no end of the thinking": (
+        f"<think>Maybe\n{FIX}\nno.",
+        "stop",
+        "",
+        Rejection.NO_EDIT,
+        "the answer ends within its thinking",
     ),
     "half a block": (
         FIX[: FIX.index(">>>>>>>")],
@@ -261,6 +269,15 @@ def test_each_sample_has_a_candidate_of_its_own_number():
     assert [candidate.index for candidate in found] == [3, 4, 5]
     assert found[0].patch == found[2].patch == FIX_CANDIDATE.patch != found[1].patch
     assert found[0].normal_form == found[2].normal_form
+
+
+def test_the_same_text_is_read_anew_where_it_was_cut_or_came_without_its_thinking():
+    draft = Completion(f"Maybe\n{FIX}\nno")
+    answers = [draft, replace(draft, finish_reason="length"), replace(draft, finish_reason="length", reasoning="hm")]
+    samples = [Sample("o__n-1", "repair", n, answer, tuple(TEXTS), "sha", 0) for n, answer in enumerate(answers)]
+    found = read_answers(samples, TEXTS, thinking=True)
+    assert [candidate.rejection for candidate in found] == [None, Rejection.NO_EDIT, None]
+    assert [candidate.rejection for candidate in read_answers(samples, TEXTS, thinking=False)] == [None, None, None]
 
 
 def test_the_same_answer_to_other_files_is_read_anew():

@@ -8,8 +8,8 @@ from swerl_eval.stages.reproduce import normal_form, rank, read_script
 SCRIPT = "def check():\n    print('Issue reproduced')\n\n\ncheck()\n"
 
 
-def sample(text: str) -> Sample:
-    return Sample("i", "reproduce", 3, Completion(text), (), "0", 0)
+def sample(text: str, finish: str = "stop") -> Sample:
+    return Sample("i", "reproduce", 3, Completion(text, finish), (), "0", 0)
 
 
 @pytest.mark.parametrize(
@@ -30,21 +30,26 @@ def test_what_a_script_does_counts() -> None:
     assert normal_form(SCRIPT.replace("check()\n", "pass\n")) != normal_form(SCRIPT)
 
 
-def test_a_script_is_the_longest_fenced_block_of_the_solution() -> None:
-    answer = (
-        f"<think>```python\ndraft = 1\n```</think><solution>\nso:\n```\nx\n```\n```python\n{SCRIPT}```\n</solution>"
-    )
-    read = read_script(sample(answer))
-    assert read.script == SCRIPT.rstrip("\n") + "\n"
+def test_a_script_is_read_from_the_solution_alone() -> None:
+    draft = SCRIPT.replace("reproduced", "resolved")
+    answer = f"<think>```python\n{draft}```</think><solution>\nso:\n```\nx\n```\n```python\n{SCRIPT}```\n</solution>"
+    read = read_script(sample(answer), thinking=True)
+    assert read.script == SCRIPT
     assert (read.index, read.outcome, read.rank) == (3, Outcome.NOT_RUN, None)
 
 
 @pytest.mark.parametrize(
-    "answer", ["no block", "```python\ndef broken(:\n```", "```python\n```", "<think>```python\nx=1\n```"]
+    "answer", ["no block", "```python\ndef broken(:\n```", "```python\n```", f"<think>```python\n{SCRIPT}```"]
 )
 def test_an_answer_without_a_script_that_parses_has_none(answer: str) -> None:
-    read = read_script(sample(answer))
+    read = read_script(sample(answer), thinking=True)
     assert (read.script, read.outcome) == ("", Outcome.UNCLEAR)
+
+
+def test_a_script_that_was_drafted_in_thinking_that_was_cut_is_none() -> None:
+    cut = sample(f"Maybe:\n```python\n{SCRIPT}```\nno, that", "length")
+    assert read_script(cut, thinking=True).script == ""
+    assert read_script(cut, thinking=False).script == SCRIPT
 
 
 def seen(index: int, form: str, outcome: Outcome = Outcome.REPRODUCED) -> ReproductionTest:
