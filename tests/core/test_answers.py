@@ -148,7 +148,8 @@ def test_a_cut_answer_is_read_where_the_server_sent_the_thinking_apart():
     assert read(f"{FINAL}\nand", finish="length", reasoning="hm") == f"{FINAL}\nand"
     assert read(f"<solution>{FINAL}\nand", finish="length", reasoning="hm") == f"{FINAL}\nand"
     assert read(f"no </think>{FINAL}", finish="length", reasoning="hm") == FINAL
-    assert read("", finish="length", reasoning="hm") == ""
+    assert read(" ", finish="stop", reasoning="hm") == " "
+    assert read("\n", finish="length", reasoning="hm", thinking=False) is None
 
 
 def test_a_cut_answer_that_begins_with_its_solution_has_one():

@@ -302,8 +302,9 @@ class Listener:
 
     recorded = True
 
-    def __init__(self, answer: str = FIX) -> None:
+    def __init__(self, answer: str = FIX, finish_reason: str = "stop") -> None:
         self.answer = answer
+        self.finish_reason = finish_reason
         self.requests: list[SampleRequest] = []
 
     @classmethod
@@ -312,7 +313,7 @@ class Listener:
 
     async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
         self.requests.append(request)
-        return [Completion(self.answer) for _ in request.indices]
+        return [Completion(self.answer, self.finish_reason) for _ in request.indices]
 
     def count_tokens(self, text: str) -> int:
         return len(text)
@@ -338,11 +339,12 @@ async def repaired(
     samples: int = 1,
     budget: int = 10_000,
     seed: int = 0,
+    thinking: bool = False,
 ) -> tuple[list[Candidate], list[Sample]]:
     localization = Localization("o__n-1", tuple(map(tuple, lists)), "model")
     with open_folder(folder) as run:
         drawing = Drawing(sampler, run.samples, Turns(4), Progress(), 1.0, 1.0, 100, seed)
-        how = RepairSettings(samples, budget, thinking=False)
+        how = RepairSettings(samples, budget, thinking=thinking)
         candidates: list[Candidate] = []
         issue = Issue(INSTANCE, Files(TEXTS), localization)
         await repair(issue, drawing, load_prompts(""), how, candidates.extend)
@@ -448,3 +450,13 @@ async def test_a_resumed_run_reads_the_stored_answers(tmp_path: Path):
     after, _ = await repaired(tmp_path, listener, [["a.py", "b.py"]], samples=3)
     assert after == before
     assert listener.requests == []
+
+
+@pytest.mark.parametrize("samples", [1, FEW + 9])
+@pytest.mark.parametrize("thinking", [True, False])
+async def test_a_cut_answer_without_an_end_of_thinking_is_rejected_where_thinking_was_asked_for(
+    tmp_path: Path, thinking: bool, samples: int
+):
+    sampler = Listener(f"Maybe\n{FIX}\nno, that", "length")
+    candidates, _ = await repaired(tmp_path, sampler, [["a.py"]], samples, thinking=thinking)
+    assert {candidate.rejection for candidate in candidates} == {Rejection.NO_EDIT if thinking else None}
