@@ -10,69 +10,27 @@ wrong, it costs an answer, and applies no draft: of the marks that count, the la
 
 from __future__ import annotations
 
-import bisect
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from swerl_eval.core.fences import FenceLine, fence_lines
+from swerl_eval.core.marks import (
+    BEGINS,
+    CLOSES,
+    ENDS,
+    OPENS,
+    SOLUTION_END,
+    SOLUTION_START,
+    THINK_END,
+    THINK_START,
+    Mark,
+    marks_in,
+)
 from swerl_eval.core.types import Completion
 
-THINK_START = "<think>"
-THINK_END = "</think>"
-SOLUTION_START = "<solution>"
-SOLUTION_END = "</solution>"
-
-_TAG = r"(?:(?:seed|mm):)?(?i:think|thinking|thought|reasoning)(?::[^\s<>]{1,16})?"
-SPELLINGS: tuple[tuple[str, str, str], ...] = (
-    # whose, what opens the thinking, what closes it; regular expressions. First the published tags and their like:
-    # DeepSeek, Qwen, GLM, Kimi K2, MiniMax (`mm:`), Seed-OSS (`seed:`), Hunyuan (a suffix), EXAONE (`thought`)
-    ("tags", rf"<{_TAG}>", rf"</{_TAG}>"),
-    ("Mistral", r"\[THINK\]", r"\[/THINK\]"),
-    ("Kimi", r"◁think▷", r"◁/think▷"),
-    ("Kimi K3", r"<\|open\|>\s?think\s?<\|sep\|>", r"<\|close\|>\s?think\s?<\|sep\|>"),
-    ("Cohere", r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),
-    ("OpenThinker", r"<\|begin_of_thought\|>", r"<\|end_of_thought\|>"),
-    ("PLaMo", r"<\|plamo:begin_think:plamo\|>", r"<\|plamo:end_think:plamo\|>"),
-    ("K2", r"<ifm\|think(?:_fast|_faster)?>", r"</ifm\|think(?:_fast|_faster)?>"),
-    (
-        "harmony (gpt-oss)",
-        r"(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[^<\n]{0,80}<\|message\|>",
-        r"(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^<\n]{0,20}(?:<\|constrain\|>[^<\n]{0,20})?<\|message\|>",
-    ),
-    ("harmony, its special tokens left out", r"\Aanalysis(?=[A-Z])", r"assistantfinal"),
-    ("Gemma 4", r"<\|channel>thought\n", r"<channel\|>"),
-    # these open it with words that an answer might begin with, too
-    ("Granite", r"(?!)", r"^Here(?:'s| is) my response:"),
-    ("Apriel", r"(?!)", r"\[BEGIN FINAL RESPONSE\]"),
-)
-_OPENS, _CLOSES, _BEGINS, _ENDS = "opens", "closes", "begins", "ends"
-_MARKS = re.compile(
-    "|".join(
-        [
-            *(f"(?P<{_OPENS}{number}>{opening})" for number, (_, opening, _) in enumerate(SPELLINGS)),
-            *(f"(?P<{_CLOSES}{number}>{closing})" for number, (_, _, closing) in enumerate(SPELLINGS)),
-            f"(?P<{_BEGINS}>{SOLUTION_START})",
-            f"(?P<{_ENDS}>{SOLUTION_END})",
-        ]
-    ),
-    re.MULTILINE,
-)
-_FIRST_LETTERS = re.compile(r"[<\[◁]|assistantf|analysis|Here")
-"""Where a mark may begin: looked for first, since trying every mark at every letter takes ten times as long."""
 _LAST_TOKENS = ("<|end|>", "<|return|>", "<|call|>", "<|END_RESPONSE|>", "[END FINAL RESPONSE]", "<turn|>")
 """What servers leave at the end of a text whose special tokens they do not take out."""
-_QUOTES = re.compile(r"(?<!\w)'|'(?!\w)|[\"`]")
-_LONGEST_QUOTE = 200
-"""Letters from one quote to the other; further apart they are two stray ones."""
 _SEARCH, _REPLACE = re.compile(r"^<{7} SEARCH\s*$", re.MULTILINE), re.compile(r"^>{7} REPLACE\s*$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class _Mark:
-    kind: str
-    start: int
-    end: int
 
 
 @dataclass
@@ -80,27 +38,28 @@ class _Walk:
     """The marks that count, found in one pass over marks and fences."""
 
     text: str
-    marks: list[_Mark] = field(default_factory=list)
-    weak: _Mark | None = None
+    marks: list[Mark] = field(default_factory=list)
+    weak: Mark | None = None
     """The last closing mark that stands alone in a whole block; see `_read`."""
     _open: FenceLine | None = None
-    _within: list[_Mark] = field(default_factory=list)
+    _within: list[Mark] = field(default_factory=list)
 
-    def mark(self, mark: _Mark) -> None:
+    def mark(self, mark: Mark) -> None:
         """Take the next mark that is not quoted on its line."""
         (self.marks if self._open is None else self._within).append(mark)
 
-    def fence(self, line: FenceLine) -> None:
-        """Take the next line with a fence."""
-        if self._within and self._within[-1].kind == _CLOSES and line.start <= self._within[-1].start:
+    def fence(self, line: FenceLine, *, after_mark: bool = False, before_mark: bool = False) -> None:
+        """Take the next line with a fence; a mark on it in front of the fence, or behind it, is no part of a block."""
+        if after_mark and self._within:
             self._break_off()
-            self._open = line if line.opens else None
-        elif self._open is not None and line.closes(self._open):
+            self._open = line
+            return
+        if self._open is not None and line.closes(self._open):
             whole = self._whole(line)
             if whole:
                 self._passed_over()
             self._open = line if not whole and self._break_off() else None
-        elif line.opens and (self._open is None or (line.info and line.alone)):
+        elif (line.info or not before_mark) and (self._open is None or (line.info and line.alone)):
             self._break_off()
             self._open = line
 
@@ -117,65 +76,32 @@ class _Walk:
     def _break_off(self) -> bool:
         """The open block was none, or its end is missing: marks within count. Says whether one ends the thinking."""
         self.marks += self._within
-        ended = any(mark.kind == _CLOSES for mark in self._within)
+        ended = any(mark.kind == CLOSES for mark in self._within)
         self._within = []
         return ended
 
     def _passed_over(self) -> None:
         opened = False
         for mark in self._within:
-            opened = opened or mark.kind == _OPENS
-            if mark.kind == _CLOSES and not opened and self._is_alone(mark):
+            opened = opened or mark.kind == OPENS
+            if mark.kind == CLOSES and not opened and self._is_alone(mark):
                 self.weak = mark
         self._within = []
 
-    def _is_alone(self, mark: _Mark) -> bool:
+    def _is_alone(self, mark: Mark) -> bool:
         line_start = self.text.rfind("\n", 0, mark.start) + 1
         line_end = self.text.find("\n", mark.end)
         rest = self.text[mark.end : line_end if line_end >= 0 else len(self.text)]
         return not self.text[line_start : mark.start].strip() and not rest.replace(SOLUTION_START, "").strip()
 
 
-def _marks(text: str) -> Iterator[_Mark]:
-    """All marks that are not quoted on their line."""
-    found: list[_Mark] = []
-    for letters in _FIRST_LETTERS.finditer(text):
-        match = _MARKS.match(text, letters.start())
-        if match and not (found and match.start() < found[-1].end):
-            found.append(_Mark(str(match.lastgroup).rstrip("0123456789"), *match.span()))
-    first = 0
-    while first < len(found):
-        line_start = text.rfind("\n", 0, found[first].start) + 1
-        line_end = text.find("\n", found[first].start)
-        line_end = line_end if line_end >= 0 else len(text)
-        last = bisect.bisect_right(found, line_end, first, key=lambda mark: mark.start)
-        quoted = list(_quoted(text, line_start, line_end))
-        starts = [start for start, _ in quoted]
-        for mark in found[first:last]:
-            place = bisect.bisect_right(starts, mark.start) - 1
-            if place < 0 or quoted[place][1] < mark.end:
-                yield mark
-        first = last
-
-
-def _quoted(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """What stands between two quotes of one kind on a line."""
-    opening: re.Match[str] | None = None
-    for quote in _QUOTES.finditer(text, start, end):
-        if opening is None or quote.start() - opening.start() > _LONGEST_QUOTE:
-            opening = quote
-        elif quote[0] == opening[0]:
-            yield opening.end(), quote.start()
-            opening = None
-
-
 @dataclass(frozen=True)
 class _Reading:
     """Where the parts of an answer stand."""
 
-    marks: list[_Mark]
+    marks: list[Mark]
     """Those that count, in order."""
-    closing: _Mark | None
+    closing: Mark | None
     """What ends the thinking."""
     solution: tuple[int, int] | None
     """None where thinking was opened and not closed."""
@@ -184,45 +110,62 @@ class _Reading:
 def _read(text: str) -> _Reading:
     walk = _walked(text)
     marks = walk.marks
-    last = next((mark for mark in reversed(marks) if mark.kind in {_OPENS, _CLOSES}), None)
-    closing = next((mark for mark in reversed(marks) if mark.kind == _CLOSES), None)
+    last = next((mark for mark in reversed(marks) if mark.kind in {OPENS, CLOSES}), None)
+    closing = next((mark for mark in reversed(marks) if mark.kind == CLOSES), None)
     weak = walk.weak
     if weak is not None and closing is None and (last is not None or _begins_solution(text, weak)):
         # a draft's fence that was never closed swallowed the end of the thinking
         closing = last = weak
         rest = _walked(text[weak.end :]).marks
-        moved = [_Mark(mark.kind, mark.start + weak.end, mark.end + weak.end) for mark in rest]
+        moved = [Mark(mark.kind, mark.start + weak.end, mark.end + weak.end) for mark in rest]
         marks = [*(mark for mark in marks if mark.start < weak.start), weak, *moved]
     start, end = closing.end if closing else 0, len(text)
-    if last is not None and last.kind == _OPENS:
+    if closing is not None and last is closing and not _without_last_tokens(text[start:]).strip():
+        closing, start, end = _before_last_thought(text, marks, closing) or (closing, start, end)
+    elif last is not None and last.kind == OPENS:
         # with a whole block or solution before it, this is a word in a remark; else thinking that was cut
-        end = next(mark.start for mark in marks if mark.kind == _OPENS and mark.start >= start)
+        end = next(mark.start for mark in marks if mark.kind == OPENS and mark.start >= start)
         if not _is_complete(text[start:end]):
             return _Reading(marks, closing, None)
-    begins = next((mark for mark in marks if mark.kind == _BEGINS and start <= mark.start < end), None)
+    begins = next((mark for mark in marks if mark.kind == BEGINS and start <= mark.start < end), None)
     if begins is not None:
         start = begins.end
-        end = next((mark.start for mark in marks if mark.kind == _ENDS and start <= mark.start < end), end)
+    ends = next((mark.start for mark in marks if mark.kind == ENDS and start <= mark.start < end), end)
+    if begins is not None or text[start:ends].strip():  # the thinking may stand within the solution
+        end = ends
     return _Reading(marks, closing, (start, end))
+
+
+def _before_last_thought(text: str, marks: list[Mark], closing: Mark) -> tuple[Mark, int, int] | None:
+    """Where nothing follows the last thought: the answer between it and the one before, if there is a whole one."""
+    earlier = [mark for mark in marks if mark.start < closing.start]
+    before = next((mark for mark in reversed(earlier) if mark.kind == CLOSES), None)
+    if before is None:  # what stands there may be a draft, in thinking that the template opened
+        return None
+    since = [mark for mark in earlier if mark.start > before.start]
+    opening = next((mark for mark in since if mark.kind == OPENS), None)
+    end = opening.start if opening else closing.start
+    kinds = {mark.kind for mark in since if mark.start < end}
+    whole = {BEGINS, ENDS} <= kinds or (opening is not None and _is_complete(text[before.end : end]))
+    return (before, before.end, end) if whole else None
 
 
 def _walked(text: str) -> _Walk:
     walk = _Walk(text)
-    lines = fence_lines(text)
-    place = 0
-    for mark in _marks(text):
-        # a mark in front of a fence on its line is not within that block
-        while place < len(lines) and lines[place].start + lines[place].indent < mark.start:
-            walk.fence(lines[place])
-            place += 1
+    position = 0
+    for mark in marks_in(text):
+        # what a mark stands beside on its line may be a fence of its own: "```</think>", "</think> ```python"
+        for line in fence_lines(text, position, mark.start):
+            walk.fence(line, after_mark=0 < line.start == position, before_mark=line.end == mark.start)
         walk.mark(mark)
-    for line in lines[place:]:
-        walk.fence(line)
+        position = mark.end
+    for line in fence_lines(text, position):
+        walk.fence(line, after_mark=0 < line.start == position)
     walk.end()
     return walk
 
 
-def _begins_solution(text: str, mark: _Mark) -> bool:
+def _begins_solution(text: str, mark: Mark) -> bool:
     return text[mark.end : mark.end + 100].lstrip().startswith(SOLUTION_START)
 
 
@@ -284,14 +227,14 @@ def put_back(thinking: str) -> str:
     return f"{THINK_START}{bare}{THINK_END}"
 
 
-def _respelt(text: str, marks: list[_Mark]) -> str:
-    tags = {_OPENS: THINK_START, _CLOSES: THINK_END}
+def _respelt(text: str, marks: list[Mark]) -> str:
+    tags = {OPENS: THINK_START, CLOSES: THINK_END}
     parts, position, opened = [], 0, False
     for mark in marks:
         if mark.kind in tags:
             # harmony's thinking may be several messages
-            again = opened and mark.kind == _OPENS and "<|channel|>" in text[mark.start : mark.end]
+            again = opened and mark.kind == OPENS and "<|channel|>" in text[mark.start : mark.end]
             parts += [text[position : mark.start], "" if again else tags[mark.kind]]
             position = mark.end
-            opened = mark.kind == _OPENS
+            opened = mark.kind == OPENS
     return "".join([*parts, text[position:]])

@@ -47,17 +47,21 @@ class Block:
     closed: bool
 
 
-def fence_lines(text: str) -> list[FenceLine]:
-    """All lines with a fence, in order. Words before an opening fence are allowed, as in `The fix: ```python`."""
+def fence_lines(text: str, start: int = 0, end: int | None = None) -> list[FenceLine]:
+    """All lines with a fence in `text[start:end]`, in order, with their places in the text.
+
+    Words before an opening fence are allowed, as in `The fix: ```python`.
+    """
     lines = []
-    for match in _FENCE.finditer(text):
+    for match in _FENCE.finditer(text[start:end]):
         before, info = match["before"], match["info"].strip()
         opens = not info.startswith(("<", "[", "◁"))
         info = info if opens else ""
         marker = _MARKER.fullmatch(before) is not None
         if marker or (match["fence"][0] == "`" and len(info.split()) <= 1):
             alone = not before.strip(" \t>")
-            lines.append(FenceLine(match.start(), match.end(), match["fence"], info, opens, len(before), alone))
+            places = start + match.start(), start + match.end()
+            lines.append(FenceLine(*places, match["fence"], info, opens, len(before), alone))
     return lines
 
 

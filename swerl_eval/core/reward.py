@@ -16,9 +16,9 @@ from typing import Any, TypedDict
 from unidiff import PatchedFile, PatchSet
 from unidiff.errors import UnidiffParseError
 
-from swerl_eval.core.answers import SOLUTION_END, SOLUTION_START, THINK_END, THINK_START
 from swerl_eval.core.edits import DIVIDER, FENCE, REPLACE, REWARD, SEARCH, STRICT, find_blocks
 from swerl_eval.core.linediff import unified_hunks
+from swerl_eval.core.marks import SOLUTION_END, SOLUTION_START, THINK_END, THINK_START
 from swerl_eval.core.similarity import ratio
 
 ANSWER_START = SOLUTION_START

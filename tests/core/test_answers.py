@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swerl_eval.core.answers import SPELLINGS, published_form, put_back, solution_of
+from swerl_eval.core.answers import published_form, put_back, solution_of
+from swerl_eval.core.marks import SPELLINGS
 from swerl_eval.core.types import Completion
 
 
@@ -79,6 +80,25 @@ def test_of_two_closing_tags_of_thinking_the_last_counts():
 def test_a_tag_may_stand_on_the_line_of_a_fence():
     assert read(f"<think>\n{DRAFT}</think><solution>\n{FINAL}</solution>\n{DRAFT}") == f"\n{FINAL}"
     assert read(f"<think>t</think><solution>{FINAL}</solution> or\n{DRAFT}</solution>") == FINAL
+
+
+def test_marks_and_fences_may_share_a_line():
+    assert read(f"<think>{DRAFT}</think>{FINAL}") == FINAL
+    assert read(f"<think>{DRAFT}</think><solution>{FINAL}</solution>{DRAFT}") == FINAL
+    assert read(f"{DRAFT}</think>{FINAL}") == FINAL
+
+
+def test_thinking_within_the_solution_is_left_out():
+    assert read(f"<solution><think>{DRAFT}</think>{FINAL}</solution> bye") == FINAL
+    assert read(f"<solution>\n<think>t</think>\n{FINAL}\n</solution>") == f"\n{FINAL}\n"
+
+
+def test_an_answer_that_the_last_thought_follows_is_what_stands_before_it():
+    assert read(f"<think>a</think>{FINAL}<think>done</think>\n") == FINAL
+    assert read(f"<think>a</think><solution>{FINAL}</solution>\n</think>") == FINAL
+    assert read(f"Maybe <solution>{DRAFT}</solution>\nno, <think>done</think>") == ""
+    assert read(f"<think>a</think> I see. <think>{DRAFT}</think>") == ""
+    assert read(f"<think>a </think> b {DRAFT}</think>") == ""
 
 
 def test_drafts_in_the_thinking_are_no_part_of_the_solution():
