@@ -28,10 +28,6 @@ SEARCH = "<<<<<<< SEARCH"
 DIVIDER = "======="
 REPLACE = ">>>>>>> REPLACE"
 FENCE = "```"
-THINK_START = "<think>"
-THINK_END = "</think>"
-SOLUTION_START = "<solution>"
-SOLUTION_END = "</solution>"
 
 
 @dataclass(frozen=True)
@@ -69,23 +65,6 @@ class EditError(Exception):
     def __init__(self, rejection: Rejection, message: str) -> None:
         super().__init__(message)
         self.rejection = rejection
-
-
-def solution_of(answer: str) -> str:
-    """The part of an answer that edits are read from.
-
-    After the thinking, and within `<solution>` where there is one, so that drafts in the thinking are never applied. An
-    answer that was cut within its thinking has no solution.
-    """
-    if THINK_END in answer:
-        answer = answer.rpartition(THINK_END)[2]
-    elif answer.lstrip().startswith(THINK_START):
-        return ""
-    start = answer.find(SOLUTION_START)
-    if start >= 0:
-        answer = answer[start + len(SOLUTION_START) :]
-        answer = answer.partition(SOLUTION_END)[0]
-    return answer
 
 
 def find_blocks(text: str, leniences: Leniences) -> list[Edit]:
@@ -261,12 +240,11 @@ def _bare_path(text: str) -> str:
     return text.strip(f"{whitespace}{_INVISIBLE}`").removeprefix("./")
 
 
-def parse_answer(answer: str, leniences: Leniences = REPAIR) -> list[Edit]:
-    """The edits of a model's answer.
+def parse_answer(solution: str, leniences: Leniences = REPAIR) -> list[Edit]:
+    """The edits of a model's answer, of which `answers.solution_of` gives the solution.
 
     Raises `EditError` with `NO_EDIT` (no marker at all) or `BAD_FORMAT` (markers, but no whole block).
     """
-    solution = solution_of(answer)
     edits = find_blocks(solution, leniences)
     if edits:
         return edits

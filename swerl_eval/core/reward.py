@@ -17,20 +17,9 @@ from unidiff import PatchedFile, PatchSet
 from unidiff.errors import UnidiffParseError
 
 from swerl_eval.core.applying import longest_text
-from swerl_eval.core.edits import (
-    DIVIDER,
-    FENCE,
-    REPLACE,
-    REWARD,
-    SEARCH,
-    SOLUTION_END,
-    SOLUTION_START,
-    STRICT,
-    THINK_END,
-    THINK_START,
-    find_blocks,
-)
+from swerl_eval.core.edits import DIVIDER, FENCE, REPLACE, REWARD, SEARCH, STRICT, find_blocks
 from swerl_eval.core.linediff import unified_hunks
+from swerl_eval.core.marks import SOLUTION_END, SOLUTION_START, THINK_END, THINK_START
 from swerl_eval.core.similarity import ratio
 
 ANSWER_START = SOLUTION_START

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 
 import anyio
@@ -16,13 +16,14 @@ import anyio.to_process
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from swerl_eval.core.answers import solution_of
 from swerl_eval.core.applying import MAX_FILE_LETTERS, apply_edits
 from swerl_eval.core.codings import legible, stored
 from swerl_eval.core.context import Shown, join_files, within_budget
 from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
 from swerl_eval.core.edits import EditError, parse_answer
 from swerl_eval.core.pysource import breaks_syntax
-from swerl_eval.core.types import Candidate, Instance, Localization, Rejection, Sample
+from swerl_eval.core.types import Candidate, Completion, Instance, Localization, Rejection, Sample
 from swerl_eval.ports import Snapshot
 from swerl_eval.prompts import REPAIR, Prompts
 from swerl_eval.stages.draw import Drawing, Prompt, draw, seed_for
@@ -78,13 +79,17 @@ async def repair(issue: Issue, drawing: Drawing, prompts: Prompts, settings: Rep
     existing = frozenset(snapshot.paths())
     send, samples = anyio.create_memory_object_stream[Sample](math.inf)
     async with anyio.create_task_group() as group:
-        group.start_soon(_read, samples, texts, existing, deliver)
+        group.start_soon(_read, samples, texts, existing, deliver, settings.thinking)
         with send:
             await draw(drawing, instance.instance_id, STAGE, asked, send.send_nowait)
 
 
 async def _read(
-    samples: MemoryObjectReceiveStream[Sample], texts: Mapping[str, str], existing: Collection[str], deliver: Deliver
+    samples: MemoryObjectReceiveStream[Sample],
+    texts: Mapping[str, str],
+    existing: Collection[str],
+    deliver: Deliver,
+    thinking: bool,
 ) -> None:
     """Read answers as they come: all that have come while the last ones were read, together."""
     with samples:
@@ -93,11 +98,11 @@ async def _read(
             with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
                 while True:
                     batch.append(samples.receive_nowait())
-            deliver(await read_in_background(batch, texts, existing))
+            deliver(await read_in_background(batch, texts, existing, thinking=thinking))
 
 
 async def read_in_background(
-    batch: list[Sample], texts: Mapping[str, str], existing: Collection[str]
+    batch: list[Sample], texts: Mapping[str, str], existing: Collection[str], *, thinking: bool = False
 ) -> list[Candidate]:
     """`read_answers`, off the event loop, and where a cancellation does not wait for it.
 
@@ -105,9 +110,11 @@ async def read_in_background(
     process is killed.
     """
     if len(batch) <= FEW and sum(map(len, texts.values())) <= LIGHT:
+        lightly = partial(read_lightly, thinking=thinking)
         with contextlib.suppress(HeavyAnswerError):
-            return await anyio.to_thread.run_sync(read_lightly, batch, texts, existing, abandon_on_cancel=True)
-    return await anyio.to_process.run_sync(read_answers, batch, texts, existing, cancellable=True)
+            return await anyio.to_thread.run_sync(lightly, batch, texts, existing, abandon_on_cancel=True)
+    read = partial(read_answers, thinking=thinking)
+    return await anyio.to_process.run_sync(read, batch, texts, existing, cancellable=True)
 
 
 def _shown(
@@ -147,10 +154,12 @@ class HeavyAnswerError(Exception):
     """An answer that takes too long for a thread."""
 
 
-def read_lightly(samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str]) -> list[Candidate]:
+def read_lightly(
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str], *, thinking: bool
+) -> list[Candidate]:
     """`read_answers` in a worker thread, which stops after a cancellation. Raises `HeavyAnswerError`."""
     candidates = []
-    for candidate in _each_candidate(samples, texts, existing, LIGHT):
+    for candidate in _each_candidate(samples, texts, existing, LIGHT, thinking=thinking):
         if candidate.rejection is Rejection.TOO_LONG:
             raise HeavyAnswerError
         candidates.append(candidate)
@@ -159,26 +168,37 @@ def read_lightly(samples: Sequence[Sample], texts: Mapping[str, str], existing: 
 
 
 def read_answers(
-    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str] = ()
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str] = (), *, thinking: bool = False
 ) -> list[Candidate]:
-    """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once."""
-    return list(_each_candidate(samples, texts, existing, MAX_FILE_LETTERS))
+    """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once.
+
+    `thinking` says whether the run asked for thinking.
+    """
+    return list(_each_candidate(samples, texts, existing, MAX_FILE_LETTERS, thinking=thinking))
 
 
 def _each_candidate(
-    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str], limit: int
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str], limit: int, *, thinking: bool
 ) -> Iterator[Candidate]:
-    known: dict[tuple[str, str, tuple[str, ...]], Candidate] = {}
+    known: dict[tuple[str, tuple[str, bool, str], tuple[str, ...]], Candidate] = {}
     for sample in samples:
-        key = (sample.completion.text, sample.completion.error, tuple(sorted(sample.files)))
+        answer = sample.completion
+        kind = (answer.finish_reason, bool(answer.reasoning), answer.error)
+        key = (answer.text, kind, tuple(sorted(sample.files)))
         if key not in known:
-            known[key] = read_answer(sample, {path: texts[path] for path in sample.files}, existing, limit)
+            shown = {path: texts[path] for path in sample.files}
+            known[key] = read_answer(sample, shown, existing, limit, thinking=thinking)
         like = known[key]
         yield Candidate(like.instance_id, sample.index, like.patch, like.normal_form, like.rejection, like.detail)
 
 
 def read_answer(
-    sample: Sample, shown: Mapping[str, str], existing: Collection[str] = (), limit: int = MAX_FILE_LETTERS
+    sample: Sample,
+    shown: Mapping[str, str],
+    existing: Collection[str] = (),
+    limit: int = MAX_FILE_LETTERS,
+    *,
+    thinking: bool = False,
 ) -> Candidate:
     """What one answer comes to, given the files that its prompt showed and all that the repository has.
 
@@ -193,7 +213,7 @@ def read_answer(
         return rejected(Rejection.SAMPLE_FAILED, completion.error)
     try:
         legibly = {path: legible(text) for path, text in shown.items()}
-        after = apply_edits(legibly, parse_answer(completion.text), limit)
+        after = apply_edits(legibly, parse_answer(_solution(completion, thinking=thinking)), limit)
         after = {path: _stored(path, text, shown.get(path)) for path, text in after.items()}
     except EditError as error:
         cut = " (the answer was cut at max_tokens)" if completion.finish_reason == "length" else ""
@@ -225,6 +245,13 @@ def _stored(path: str, text: str, original: str | None) -> str:
         coding, character = error.encoding, error.object[error.start]
         detail = f"{path} is in {coding}, which has no character {character!a}"
         raise EditError(Rejection.NOT_TEXT, detail) from error
+
+
+def _solution(completion: Completion, *, thinking: bool) -> str:
+    solution = solution_of(completion, thinking=thinking)
+    if solution is None:
+        raise EditError(Rejection.NO_EDIT, "the answer ends within its thinking")
+    return solution
 
 
 def _carried(patch: str) -> bool:

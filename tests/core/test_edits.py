@@ -16,7 +16,6 @@ from swerl_eval.core.edits import (
     Leniences,
     find_blocks,
     parse_answer,
-    solution_of,
 )
 from swerl_eval.core.types import Edit, Rejection
 
@@ -32,53 +31,7 @@ PLAIN = block("a.py", "x = 1\n", "x = 2\n")
 PLAIN_EDIT = Edit("a.py", ("x = 1",), ("x = 2",))
 
 
-# -- the part of an answer that counts
-
-
-def test_the_solution_is_what_stands_after_the_thinking_and_within_the_tags():
-    assert solution_of("<think>draft</think>\n<solution>\nfinal\n</solution> bye") == "\nfinal\n"
-
-
-def test_an_answer_without_tags_is_its_own_solution():
-    assert solution_of("just text") == "just text"
-
-
-def test_a_solution_that_was_cut_goes_to_the_end():
-    assert solution_of("<think>t</think><solution>half") == "half"
-
-
-def test_thinking_that_was_cut_has_no_solution():
-    assert solution_of("\n<think>still thinking <solution>draft</solution>") == ""
-
-
-def test_an_answer_whose_opening_tag_was_part_of_the_prompt_is_read_after_its_thinking():
-    assert solution_of("thinking</think>final") == "final"
-
-
-def test_tags_within_the_thinking_do_not_open_the_solution():
-    answer = "<think>I will write <solution>draft</solution></think><solution>final</solution>"
-    assert solution_of(answer) == "final"
-
-
-def test_of_two_closing_tags_of_thinking_the_last_counts():
-    assert solution_of("<think>a</think> b </think> c") == " c"
-
-
-def test_drafts_in_the_thinking_are_never_read_as_edits():
-    draft = block("a.py", "x = 1\n", "x = 99\n")
-    answer = f"<think>\n{draft}\n</think>\n<solution>\n{PLAIN}\n</solution>"
-    assert parse_answer(answer) == [PLAIN_EDIT]
-
-
-def test_an_answer_with_nothing_but_drafts_holds_no_edit():
-    with pytest.raises(EditError) as caught:
-        parse_answer(f"<think>\n{PLAIN}\n</think>\n<solution>I am not sure.</solution>")
-    assert caught.value.rejection is Rejection.NO_EDIT
-
-
-def test_a_block_after_the_solution_is_not_read():
-    answer = f"<solution>\n{PLAIN}\n</solution>\n{block('b.py', '1', '2')}"
-    assert parse_answer(answer) == [PLAIN_EDIT]
+# -- what is no edit
 
 
 @pytest.mark.parametrize(

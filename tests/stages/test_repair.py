@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -155,7 +156,14 @@ REJECTED = {
         "length",
         "",
         Rejection.NO_EDIT,
-        "the answer holds no edit (the answer was cut at max_tokens)",
+        "the answer ends within its thinking (the answer was cut at max_tokens)",
+    ),
+    "no end of the thinking": (
+        f"<think>Maybe\n{FIX}\nno.",
+        "stop",
+        "",
+        Rejection.NO_EDIT,
+        "the answer ends within its thinking",
     ),
     "half a block": (
         FIX[: FIX.index(">>>>>>>")],
@@ -332,6 +340,15 @@ def test_each_sample_has_a_candidate_of_its_own_number():
     assert found[0].normal_form == found[2].normal_form
 
 
+def test_the_same_text_is_read_anew_where_it_was_cut_or_came_without_its_thinking():
+    draft = Completion(f"Maybe\n{FIX}\nno")
+    answers = [draft, replace(draft, finish_reason="length"), replace(draft, finish_reason="length", reasoning="hm")]
+    samples = [Sample("o__n-1", "repair", n, answer, tuple(TEXTS), "sha", 0) for n, answer in enumerate(answers)]
+    found = read_answers(samples, TEXTS, thinking=True)
+    assert [candidate.rejection for candidate in found] == [None, Rejection.NO_EDIT, None]
+    assert [candidate.rejection for candidate in read_answers(samples, TEXTS, thinking=False)] == [None, None, None]
+
+
 def test_the_same_answer_to_other_files_is_read_anew():
     found = read_answers([sample(FIX, files=["a.py"]), sample(FIX, index=1, files=["b.py"])], TEXTS)
     assert [candidate.rejection for candidate in found] == [None, Rejection.UNKNOWN_PATH]
@@ -354,8 +371,9 @@ class Listener:
 
     recorded = True
 
-    def __init__(self, answer: str = FIX) -> None:
+    def __init__(self, answer: str = FIX, finish_reason: str = "stop") -> None:
         self.answer = answer
+        self.finish_reason = finish_reason
         self.requests: list[SampleRequest] = []
 
     @classmethod
@@ -364,7 +382,7 @@ class Listener:
 
     async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
         self.requests.append(request)
-        return [Completion(self.answer) for _ in request.indices]
+        return [Completion(self.answer, self.finish_reason) for _ in request.indices]
 
     def count_tokens(self, text: str) -> int:
         return len(text)
@@ -390,11 +408,12 @@ async def repaired(
     samples: int = 1,
     budget: int = 10_000,
     seed: int = 0,
+    thinking: bool = False,
 ) -> tuple[list[Candidate], list[Sample]]:
     localization = Localization("o__n-1", tuple(map(tuple, lists)), "model")
     with open_folder(folder) as run:
         drawing = Drawing(sampler, run.samples, Turns(4), Progress(), 1.0, 1.0, 100, seed)
-        how = RepairSettings(samples, budget, thinking=False)
+        how = RepairSettings(samples, budget, thinking=thinking)
         candidates: list[Candidate] = []
         issue = Issue(INSTANCE, Files(TEXTS), localization)
         await repair(issue, drawing, load_prompts(""), how, candidates.extend)
@@ -569,3 +588,13 @@ async def test_a_resumed_run_reads_the_stored_answers(tmp_path: Path):
     after, _ = await repaired(tmp_path, listener, [["a.py", "b.py"]], samples=3)
     assert after == before
     assert listener.requests == []
+
+
+@pytest.mark.parametrize("samples", [1, FEW + 9])
+@pytest.mark.parametrize("thinking", [True, False])
+async def test_a_cut_answer_without_an_end_of_thinking_is_rejected_where_thinking_was_asked_for(
+    tmp_path: Path, thinking: bool, samples: int
+):
+    sampler = Listener(f"Maybe\n{FIX}\nno, that", "length")
+    candidates, _ = await repaired(tmp_path, sampler, [["a.py"]], samples, thinking=thinking)
+    assert {candidate.rejection for candidate in candidates} == {Rejection.NO_EDIT if thinking else None}
