@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -11,7 +12,19 @@ from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import SamplerSettings
 from swerl_eval.samplers.openai_api import OpenAISampler
 from swerl_eval.samplers.servers import ATTEMPTS, Pool, Server
-from tests.fake_server import PROMPT_TOKENS, Answer, Choice, FakeServer, HangUp, Refuse, serving
+from tests.fake_server import (
+    PROMPT_TOKENS,
+    Answer,
+    Body,
+    Choice,
+    Events,
+    FakeServer,
+    HangUp,
+    Refuse,
+    Reply,
+    Rule,
+    serving,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -32,8 +45,10 @@ async def sampler(server: FakeServer) -> AsyncIterator[OpenAISampler]:
     await opened.aclose()
 
 
-def sampler_of(address: str) -> OpenAISampler:
-    return OpenAISampler(MODEL, "key-1", Pool([Server(address)], first_pause=0.001))
+def sampler_of(address: str, said: list[str] | None = None, **request: Any) -> OpenAISampler:
+    say = (said if said is not None else []).append
+    settings = SamplerSettings(model=MODEL, api_key="key-1", say=say, request=request)
+    return OpenAISampler(settings, Pool([Server(address)], first_pause=0.001))
 
 
 def asking(n: int = 1, seed: int = 100) -> SampleRequest:
@@ -58,7 +73,12 @@ def ignore(_: int) -> None:
 
 
 def refused(reason: str) -> Completion:
-    return Completion("", "error", error=f"refused: {reason}")
+    return Completion("", "error", error=f"refused: {reason}", refused=True)
+
+
+def refusing_the_prompt(refusal: Reply) -> Rule:
+    """A server that refuses `asking()`'s prompt, and no other."""
+    return lambda body: refusal if body["messages"][-1]["content"] == "Fix it." else Answer()
 
 
 async def test_all_answers_are_asked_for_in_one_request_and_come_in_index_order(
@@ -149,8 +169,8 @@ async def test_a_retry_after_that_is_no_number_of_seconds_is_passed_over(
 
 @pytest.mark.parametrize(
     "lost",
-    [HangUp(), Answer(drop_after=0), Answer(drop_after=4), Answer(end_after=0), Answer(end_after=4)],
-    ids=["before-a-reply", "before-a-chunk", "in-mid-stream", "ended-empty", "ended-unfinished"],
+    [HangUp(), Answer(drop_after=4), Answer(end_after=4)],
+    ids=["before-a-reply", "in-mid-stream", "ended-unfinished"],
 )
 async def test_a_lost_connection_is_retried_and_no_text_of_the_lost_stream_stays(
     lost: Answer | HangUp, server: FakeServer, sampler: OpenAISampler
@@ -173,13 +193,12 @@ async def test_answers_of_a_server_that_ignores_n_are_kept_while_a_later_one_is_
 async def test_a_refused_prompt_is_a_recorded_failure_of_all_its_samples_and_is_asked_once(
     status: int, server: FakeServer, sampler: OpenAISampler
 ) -> None:
+    await sampler.sample(asking(2), ignore)
     server.script.append(Refuse(status, "maximum context length is 4096 tokens"))
-    first, second = await sampler.sample(asking(2), ignore)
-    assert first == second
-    assert (first.text, first.finish_reason) == ("", "error")
-    assert first.error.startswith(f"refused: {status} ")
-    assert "maximum context length is 4096 tokens" in first.error
-    assert len(server.requests) == 1
+    assert (
+        await sampler.sample(asking(2), ignore) == [refused(f"{status} maximum context length is 4096 tokens")] * 2
+    )
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("status", [400, 413])
@@ -193,23 +212,28 @@ async def test_answers_that_came_before_a_refusal_are_kept(
 
 
 @pytest.mark.parametrize(
-    ("status", "reason"), [(401, "invalid key"), (403, "not for you"), (404, "the model does not exist")]
+    ("status", "reason", "asked"),
+    [
+        (401, "invalid key; is OPENAI_API_KEY the key of this server?", 1),
+        (402, "pay first; the account at this server has to be topped up", 1),
+        (403, "not for you", 2),
+        (404, "the model does not exist; is --model the name that the server knows it by?", 1),
+    ],
 )
 async def test_a_refused_key_or_model_ends_the_run_and_says_who_refused_what(
-    status: int, reason: str, server: FakeServer, sampler: OpenAISampler
+    status: int, reason: str, asked: int, server: FakeServer, sampler: OpenAISampler
 ) -> None:
-    server.script.append(Refuse(status, reason))
+    server.rule = lambda _: Refuse(status, reason.partition(";")[0])
     with pytest.raises(SamplerError) as caught:
         await sampler.sample(asking(), ignore)
-    assert str(caught.value).startswith(f"{server.base_url}/ refuses '{MODEL}': {status} ")
-    assert reason in str(caught.value)
-    assert len(server.requests) == 1
+    assert str(caught.value) == f"{server.base_url}/: it refuses '{MODEL}': {status} {reason}"
+    assert len(server.requests) == asked
 
 
 @pytest.mark.parametrize(
     "failure",
-    [Refuse(429, "slow down"), Refuse(500, "broken"), HangUp(), Answer(end_after=0)],
-    ids=["rate-limit", "broken", "hangs-up", "says-nothing"],
+    [Refuse(429, "slow down"), Refuse(500, "broken"), HangUp(), Answer(end_after=2)],
+    ids=["rate-limit", "broken", "hangs-up", "breaks-off"],
 )
 async def test_a_failure_that_does_not_pass_ends_the_run_after_the_last_attempt(
     failure: Answer | Refuse | HangUp, server: FakeServer, sampler: OpenAISampler
@@ -248,9 +272,9 @@ async def test_an_error_within_the_stream_is_a_lost_stream(
 async def test_a_refusal_within_the_stream_is_recorded(
     code: int | str, server: FakeServer, sampler: OpenAISampler
 ) -> None:
-    server.script.append(Answer(error_in_stream="too long", error_code=code))
-    assert await sampler.sample(asking(2), ignore) == [refused("too long")] * 2
-    assert len(server.requests) == 1
+    server.rule = refusing_the_prompt(Answer(error_in_stream="the prompt is too long", error_code=code))
+    assert await sampler.sample(asking(2), ignore) == [refused("400 the prompt is too long")] * 2
+    assert [len(body["messages"]) for body in server.bodies] == [2, 2], "the prompt, and a short one in its place"
 
 
 async def test_what_a_broken_stream_has_finished_is_kept_and_the_rest_is_asked_for_with_its_seeds(
