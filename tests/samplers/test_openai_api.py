@@ -195,9 +195,7 @@ async def test_a_refused_prompt_is_a_recorded_failure_of_all_its_samples_and_is_
 ) -> None:
     await sampler.sample(asking(2), ignore)
     server.script.append(Refuse(status, "maximum context length is 4096 tokens"))
-    assert (
-        await sampler.sample(asking(2), ignore) == [refused(f"{status} maximum context length is 4096 tokens")] * 2
-    )
+    assert await sampler.sample(asking(2), ignore) == [refused(f"{status} maximum context length is 4096 tokens")] * 2
     assert len(server.requests) == 2
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 import anyio
 import pytest
 
-from swerl_eval.core.errors import SamplerError, cause_of
+from swerl_eval.core.errors import SamplerError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import SamplerSettings
 from swerl_eval.samplers.openai_api import OpenAISampler
@@ -271,8 +271,8 @@ async def test_when_all_refuse_everything_the_run_ends_with_the_words_of_each(se
     servers[1].rule = lambda _: Refuse(400, "the system role is not taken")
     sampler = sampler_of(servers[:2])
     with pytest.raises(SamplerError) as caught:
-        await sample_all(sampler, range(4))
-    assert str(cause_of(caught.value)) == (
+        await sampler.sample(asking(0), lambda _: None)
+    assert str(caught.value) == (
         f"{servers[0].base_url}/: it refuses 'm': 404 no such model; is --model the name that the server knows it by?; "
         f"{servers[1].base_url}/: it refuses 'm': 400 the system role is not taken; "
         "-c thinking=false leaves that message out"
