@@ -90,7 +90,7 @@ async def exchange(
             async for data in received:
                 for event in reader.feed(data):
                     on_event(reply.add(event))
-                    if first_only:
+                    if first_only and reply.answers:
                         return
                 if reader.done:
                     await _drain(received)

@@ -158,13 +158,18 @@ class OpenAISampler:
     ) -> None:
         """One request, and what comes of it; what is finished is kept, also when the stream breaks."""
         reply = Reply(len(numbers))
+        learnt = replace(dialect, taken=max(dialect.taken, body.get("n", 1)))
         # that a prompt was cut is only known from the counts at the end
         early = pending.characters < max(LONG_PROMPT, server.whole_prompt + 1)
 
+        begun = False
+
         def hear(event: list[tuple[int, bool]]) -> None:
+            nonlocal begun
             self._pool.heard_from(server)
-            self._learn(server, replace(dialect, taken=max(dialect.taken, body.get("n", 1))))
-            server.has_answered = True
+            if event and not begun:
+                begun = server.has_answered = True
+                self._learn(server, learnt)
             pending.tell(numbers, reply, event, early=early)
 
         try:
@@ -178,9 +183,10 @@ class OpenAISampler:
 
     def _learn(self, server: Server, dialect: Dialect) -> None:
         before = server.dialect
-        if dialect is not before and dialect != before:
-            server.dialect = before.joined(dialect)
-            for line in server.dialect.news(before):
+        joined = before.joined(dialect)
+        if joined != before:
+            server.dialect = joined
+            for line in joined.news(before):
                 self._settings.say(f"{server.name} {line}")
 
     async def _refused(self, server: Server, pending: PendingRequest, numbers: range, refusal: Refusal) -> None:
