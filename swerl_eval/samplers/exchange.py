@@ -17,7 +17,8 @@ from typing import Any
 import anyio
 import openai
 
-from swerl_eval.samplers.chunks import EventReader, Reply, ReplyError, parsed
+from swerl_eval.samplers.chunks import Reply
+from swerl_eval.samplers.events import EventReader, ReplyError, parsed
 from swerl_eval.samplers.refusals import Refusal, printable
 
 try:  # openai 3 brought its own successor of httpx; what it raises in mid-stream comes from whichever it uses

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swerl_eval.samplers.chunks import MOST_BYTES, End, EventReader, Reply, ReplyError, TokenCounts, end_of
+from swerl_eval.samplers.chunks import End, Reply, TokenCounts, end_of
+from swerl_eval.samplers.events import MOST_BYTES, EventReader, ReplyError
 
 
 def read(body: bytes, wanted: int = 1, size: int = 0) -> tuple[Reply, EventReader]:

@@ -304,7 +304,8 @@ async def test_one_probe_at_a_time_tells_a_refused_prompt_from_a_server_that_ref
 
 async def test_a_refused_prompt_is_recorded_and_asked_of_one_server_only(servers: list[FakeServer]) -> None:
     sampler = sampler_of(servers)
-    assert await sample_all(sampler, range(3)) == expected(range(3))
+    for seed in range(3):
+        await sampler.sample(asking(seed), lambda _: None)
     servers[0].script.append(Refuse(400, "too long"))
     (completion,) = await sampler.sample(asking(0), lambda _: None)
     assert completion == Completion("", "error", error="refused: 400 too long", refused=True)
