@@ -75,6 +75,7 @@ def open_sampler(
             base_urls=base_urls,
             requests_per_server=config.requests_per_server,
             launch=launch,
+            request=config.request,
             say=say or Progress().say,
             answers=Path(config.answers) if config.answers else None,
             engine=config.engine,

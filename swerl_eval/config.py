@@ -92,6 +92,10 @@ class RunConfig(BaseModel):
     """Arguments for vLLM's engine, as AsyncEngineArgs names them; and ours: `lora` (an adapter's folder),
     `chat_template_kwargs` (a table), `restarts` (of an engine that dies, 3)."""
 
+    request: dict[str, Any] = Field(default_factory=dict)
+    """Further parameters that each request to a server carries: `-c request.reasoning_effort=low`,
+    `-c request.chat_template_kwargs.enable_thinking=true`, `-c 'request.stop=["x"]'`."""
+
     # -- the sandbox
     sandbox: str = "docker"
     timeout: float = Field(default=1800, gt=0)
@@ -172,6 +176,16 @@ class RunConfig(BaseModel):
             raise ValueError("launch needs {model} in place of the model's name, since test_model is another one")
         return self
 
+    @model_validator(mode="after")
+    def _request_leaves_the_run_its_own(self) -> RunConfig:
+        for name in self.request:
+            if name in OF_THE_RUN:
+                message = f"request.{name}: the run sets this itself; {OF_THE_RUN[name]}"
+                raise ValueError(message)
+        if self.request and self.sampler == "vllm":
+            raise ValueError("request is for servers; vLLM in this process takes engine.chat_template_kwargs")
+        return self
+
     @field_validator("memory", "written", "disk")
     @classmethod
     def _is_a_size(cls, value: str) -> str:
@@ -211,6 +225,19 @@ class RunConfig(BaseModel):
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem).strip('-.')}-{digest}"
 
 
+OF_THE_RUN = {
+    "model": "use --model",
+    "messages": "the prompts come from --prompts",
+    "n": "use --samples",
+    "temperature": "use --temperature",
+    "top_p": "use -c top_p",
+    "max_tokens": "use --max-tokens",
+    "max_completion_tokens": "use --max-tokens",
+    "seed": "use --seed",
+    "stream": "it streams where the server does",
+    "stream_options": "it asks for the counts of tokens",
+}
+"""What `request` may not name, and what to use instead."""
 SPEED_ONLY = frozenset(
     {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",

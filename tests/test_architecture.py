@@ -171,9 +171,9 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         ),
         True,
     ),
-    "openai": {"swerl_eval.samplers.openai_api": True},
-    "httpx": {"swerl_eval.samplers.openai_api": True},
-    "httpx2": {"swerl_eval.samplers.openai_api": True},
+    "openai": {"swerl_eval.samplers.openai_api": True, "swerl_eval.samplers.exchange": True},
+    "httpx": {"swerl_eval.samplers.exchange": True},
+    "httpx2": {"swerl_eval.samplers.exchange": True},
     "vllm": dict.fromkeys(
         ("swerl_eval.samplers.vllm_core", "swerl_eval.samplers.vllm_engine", "swerl_eval.samplers.vllm_settings"),
         False,

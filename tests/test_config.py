@@ -222,7 +222,8 @@ OTHER_VALUES: dict[str, Any] = {
     "answers": "a",
     "temperature": 0.5, "top_p": 0.5, "max_tokens": 9, "samples": 9, "localization": "oracle",
     "localization_samples": 9, "max_files": 9, "max_input_tokens": 9, "thinking": False, "prompts": "p", "seed": 9,
-    "engine": {"dtype": "x"}, "sandbox": "scripted", "timeout": 9.0, "memory": "9g", "cpus": 9.0, "pids": 9,
+    "engine": {"dtype": "x"}, "request": {"stop": "x"}, "sandbox": "scripted", "timeout": 9.0, "memory": "9g",
+    "cpus": 9.0, "pids": 9,
     "network": "none", "workers": 999, "requests": 9, "results": "r", "run_id": "r", "submission": {"name": "x"},
     "disk": "9g", "reuse": False, "quarantine": "q", "written": "9g", "strict": "off", "stop_when_decided": True,
     "cache": "c", "tests": 9, "test_samples": 9, "test_model": "t", "regression": "on", "evaluate": "all",
@@ -329,6 +330,30 @@ def test_what_is_no_address_of_a_server_is_named(address: str) -> None:
     assert f"{address!r} is no address of a server; write it as http://localhost:8000/v1" in complaint(
         options={"base_url": [address]}
     )
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("request.n=4", "Value error, request.n: the run sets this itself; use --samples"),
+        ("request.max_tokens=4", "Value error, request.max_tokens: the run sets this itself; use --max-tokens"),
+        ("request.seed=4", "Value error, request.seed: the run sets this itself; use --seed"),
+        ("request.model=x", "Value error, request.model: the run sets this itself; use --model"),
+        ("request=4", "Input should be a valid dictionary"),
+    ],
+)
+def test_what_the_run_sets_itself_cannot_be_sent_along(override: str, message: str) -> None:
+    assert complaint(overrides=[override]).partition(": ")[2] == message
+
+
+def test_what_is_sent_along_is_part_of_the_runs_identity_and_only_for_servers() -> None:
+    config = load_config(None, ["request.reasoning_effort=low", "request.chat_template_kwargs.enable_thinking=true"])
+    assert config.request == {"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": True}}
+    assert config.identity()["request"] == config.request
+    assert complaint(options={"request": {"stop": ["x"]}, "sampler": "vllm"}).endswith(
+        "request is for servers; vLLM in this process takes engine.chat_template_kwargs"
+    )
+    assert load_config(None, ["request.stop=x"], {"sampler": "replay"}).request == {"stop": "x"}
 
 
 def test_servers_are_launched_or_given_and_a_model_for_tests_needs_a_place_in_the_command() -> None:
