@@ -6,7 +6,6 @@ ways in which a run can end before there is a log to grade.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Mapping
@@ -34,6 +33,8 @@ REQUIRED_COLUMNS = (
 )
 """What swebench 5 needs of a row. Rows of older dataset revisions lack the last four."""
 
+GRADED = ("FAIL_TO_PASS", "PASS_TO_PASS")
+"""The columns with the names of the deciding tests."""
 START_MARKER = ">>>>> Start Test Output"
 """What every eval script prints before its test command."""
 
@@ -78,7 +79,6 @@ def statuses(oracle: Oracle, test_output: Path, *, every: bool = False) -> dict[
 
 _ONE_LOG_IN_MEMORY = threading.Lock()
 """Grading holds a log several times over, and takes a moment: it is done one log at a time."""
-_GRADED = ("FAIL_TO_PASS", "PASS_TO_PASS")
 _NOISE = re.compile(r"#!|set -|git (status|show)\b|git .*\bdiff\b|git config .*safe\.directory|: '|$")
 _EDITABLE_INSTALL = re.compile(r"\bpip install\b.*\s-e\b")
 _NAMED_TEST = re.compile(r"[A-Za-z_][\w./\[\]-]*")
@@ -117,8 +117,7 @@ def parse_tests(plan: TestPlan, output: str) -> dict[str, str]:
 
 def count_tests(row: Mapping[str, Any]) -> int:
     """How many tests decide on a row."""
-    lists = (json.loads(found) if isinstance(found := row[key], str) else found for key in _GRADED)
-    return sum(map(len, lists))
+    return sum(len(row[key]) for key in GRADED)
 
 
 def image_assets(oracle: Oracle) -> list[dict[str, Any]]:
@@ -152,6 +151,16 @@ def specification(oracle: Oracle) -> dict[str, Any]:
         "repo": spec.repo,
         "version": spec.version,
     }
+
+
+def known_parsers() -> list[str]:
+    """Names of the log parsers of the installed swebench."""
+    return sorted(harness().log_parsers.PARSER_REGISTRY)
+
+
+def known_eval_types() -> list[str]:
+    """The ways to grade of the installed swebench."""
+    return sorted(each.value for each in harness().constants.EvalType)
 
 
 def swebench_version() -> str:

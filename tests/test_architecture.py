@@ -127,7 +127,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("swerl_eval.sources.datasets", "swerl_eval.harness"): "rows of a hub are loaded by swebench",
-    ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
+    ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what of a row the tests follow from is said in one place",
+    ("swerl_eval.sources.rows", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
     ("swerl_eval.reports.derived", "swerl_eval.store"): "reports are made from the records of a run folder",
     ("swerl_eval.reports.experiments", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.leaderboard", "swerl_eval.store"): "as above",
@@ -183,7 +184,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "pandas": {},
     "trl": {},
     "verl": {},
-    "pyarrow": {"swerl_eval.sources.datasets": False},
+    "pyarrow": {"swerl_eval.sources.row_files": False},
     "pygit2": {
         "swerl_eval.core.diffs": True,
         "swerl_eval.sources.repositories": True,
