@@ -42,7 +42,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.durations": ("swerl_eval.core.types", "swerl_eval.store"),
     "swerl_eval.checkpoint": ("swerl_eval.core.errors",),
     "swerl_eval.harness": (),
-    "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.harness"),
+    "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.core.errors", "swerl_eval.harness"),
     # what stands behind the seams
     "swerl_eval.samplers": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.samplers"),
     "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sources"),

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.errors import InputError
+from swerl_eval.core.names import MODEL_NAME_BYTES, model_name_fault
+from swerl_eval.core.types import HANDED_IN
 from swerl_eval.sources.json_files import Entry, is_json, read_entries
 
-MODEL_NAME_BYTES = 150
-"""Of a model's name, which is part of names of files and folders; with a run id of our own these stay below 255."""
 _ALIASES = {
     "model_patch": ("patch", "prediction", "diff", "git_diff", "generated_patch", "output", "completion", "answer"),
     "instance_id": ("id", "instance", "task_id", "problem_id"),
@@ -31,6 +31,8 @@ class Predictions:
     patches: Mapping[str, str]
     unusable: Mapping[str, str] = field(default_factory=dict)
     """Those of the patches that no file can hold, and why: they fail without being run."""
+    origin: str = HANDED_IN
+    """Or `GOLD`."""
 
     @property
     def digest(self) -> str:
@@ -44,6 +46,7 @@ class Predictions:
             self.model_name,
             {name: patch for name, patch in self.patches.items() if name in chosen},
             {name: reason for name, reason in self.unusable.items() if name in chosen},
+            self.origin,
         )
 
 
@@ -87,7 +90,11 @@ def _prediction(where: str, entry: Any) -> tuple[str, str, Any]:
         if not isinstance(entry[key], str) or not entry[key]:
             message = f"{where}: {key} must be a text, found {entry[key]!r}"
             raise InputError(message)
-    if fault := _fault_of_model_name(entry["model_name_or_path"]):
+    model = entry["model_name_or_path"]
+    fault = model_name_fault(model)
+    if not fault and (size := len(model.encode())) > MODEL_NAME_BYTES:
+        fault = f"has {size} bytes, and names of files are made of it: at most {MODEL_NAME_BYTES}; shorten it"
+    if fault:
         message = f"{where}: model_name_or_path {fault}"
         raise InputError(message)
     if "model_patch" not in entry:
@@ -96,7 +103,7 @@ def _prediction(where: str, entry: Any) -> tuple[str, str, Any]:
     if not (patch is None or isinstance(patch, str) or (isinstance(patch, float) and math.isnan(patch))):
         message = f"{where}: model_patch must be a text or null, found {type(patch).__name__}"
         raise InputError(message)
-    return entry["instance_id"], entry["model_name_or_path"], patch
+    return entry["instance_id"], model, patch
 
 
 def _without(where: str, entry: Mapping[str, Any], key: str) -> str:
@@ -109,17 +116,6 @@ def _without(where: str, entry: Mapping[str, Any], key: str) -> str:
     hint = f"; did you mean {plain[looks_right[0]]!r}? Rename it" if looks_right else ""
     empty = ' (null or "" is an empty patch, an absent key is none)' if key == "model_patch" else ""
     return f"{where}: there is no {key}{empty}; its keys are {found}{hint}"
-
-
-def _fault_of_model_name(name: str) -> str:
-    """Why a model's name cannot be part of names of files, as swebench makes them; empty where it can."""
-    if name.replace("/", "__").strip() in {"", ".", ".."}:
-        return f"{name!r} cannot name a folder; use the model's name"
-    if not name.isprintable():  # NUL, line ends, lone surrogates
-        return f"{name!r} holds characters that no name of a file can have; use letters, digits, . _ + -"
-    if (size := len(name.encode())) > MODEL_NAME_BYTES:
-        return f"has {size} bytes, and names of files are made of it: at most {MODEL_NAME_BYTES}; shorten it"
-    return ""
 
 
 def _writable(patch: Any) -> tuple[str, str]:

@@ -123,9 +123,9 @@ def _check_eval_script(script: str, where: str) -> None:
 def _check_known(found: str, what: str, known: Sequence[str], where: str) -> None:
     if found in known:
         return
-    near = difflib.get_close_matches(found, known, n=1)
+    near = difflib.get_close_matches(found, known, n=1, cutoff=0.8)
     hint = f" (did you mean {near[0]}?)" if near else ""
-    raise _refuse(where, f"swebench {swebench_version()} has no {what} {found!r}{hint}; a later swebench may")
+    raise _refuse(where, f"swebench {swebench_version()} has no {what} {found!r}{hint}; a later one may")
 
 
 def _list_of_tests(found: Any, column: str, where: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Choice:
     limit: int | None = None
     shard: str = ""
     """`i/n`."""
+    among: Collection[str] = ()
+    """Ids too, but those that the dataset lacks are passed over."""
 
 
 def choose(rows: Sequence[Row], choice: Choice) -> list[Row]:
@@ -34,7 +36,7 @@ def choose(rows: Sequence[Row], choice: Choice) -> list[Row]:
     Raises `UnknownInstanceError` for an id or glob that matches nothing, with the nearest ids, and `UsageError` when
     nothing is left.
     """
-    chosen = list(rows)
+    chosen = [row for row in rows if id_of(row) in choice.among] if choice.among else list(rows)
     if choice.instances:
         wanted = _wanted_ids(choice.instances, [id_of(row) for row in rows])
         chosen = [row for row in chosen if id_of(row) in wanted]

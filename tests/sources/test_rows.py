@@ -98,11 +98,11 @@ LEAVE_OUT = "; mend the row, or leave it out with --instances"
         (
             {"log_parser": "parse_log_pytest_v9"},
             "swebench 5.0.2 has no log parser 'parse_log_pytest_v9' (did you mean parse_log_pytest_v2?); "
-            "a later swebench may",
+            "a later one may",
         ),
         (
             {"eval_type": "PASS_AND_FAIL_X"},
-            "swebench 5.0.2 has no eval type 'PASS_AND_FAIL_X'; a later swebench may",
+            "swebench 5.0.2 has no eval type 'PASS_AND_FAIL_X'; a later one may",
         ),
         ({"hints_text": "\udce9"}, "hints_text holds a lone surrogate, which no file can hold"),
     ],
