@@ -130,6 +130,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what of a row the tests follow from is said in one place",
     ("swerl_eval.sources.rows", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
     ("swerl_eval.reports.derived", "swerl_eval.store"): "reports are made from the records of a run folder",
+    ("swerl_eval.reports.destination", "swerl_eval.store"): "as above",
+    ("swerl_eval.reports.vouching", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.experiments", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.leaderboard", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.official", "swerl_eval.store"): "as above",
