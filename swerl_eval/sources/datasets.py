@@ -94,8 +94,9 @@ def _task_repository(path: Path, split: str | None) -> list[Row]:
 
     try:
         tasks: list[Row] = load_task_repo(path)
-    except (OSError, ValueError, KeyError) as error:
-        message = f"{path} is not a well-formed task repository: {error}; `swebench dataset check {path}` says more"
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        message = f"{path} is not a well-formed task repository: {reason}; `swebench dataset check {path}` says more"
         raise InputError(message) from error
     rows = [task for task in tasks if split is None or task.get("split", split) == split]
     if not rows:

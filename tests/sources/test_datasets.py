@@ -225,9 +225,10 @@ def test_a_split_that_a_task_repository_lacks_is_answered_with_those_it_has():
     assert str(caught.value) == f"{SUITE} has no task in split 'dev'; it has: test"
 
 
-def test_a_damaged_task_repository_is_named(tmp_path: Path):
+@pytest.mark.parametrize("content", [b"instance_id: o__n-1\n", b"a: [\n", b"- a\n", b"\xff", b""])
+def test_a_damaged_task_repository_is_named(tmp_path: Path, content: bytes):
     (tmp_path / "tasks" / "o__n-1").mkdir(parents=True)
-    (tmp_path / "tasks" / "o__n-1" / "task.yaml").write_text("instance_id: o__n-1\n")
+    (tmp_path / "tasks" / "o__n-1" / "task.yaml").write_bytes(content)
     with pytest.raises((InputError, SourceError), match=re.escape(str(tmp_path))):
         load_rows(str(tmp_path), "test")
 
