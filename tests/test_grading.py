@@ -15,6 +15,7 @@ import pytest
 from swerl_eval import grading
 from swerl_eval.core.errors import GradingError
 from swerl_eval.core.types import Oracle, TestPlan
+from swerl_eval.demo.setup import SUITE
 
 ROOT = Path(__file__).parent.parent
 TEST = "tests/test_menu.py::test_crème_brûlée"
@@ -89,21 +90,31 @@ def test_a_log_is_graded_alike_in_every_locale_of_the_host(name: str, locales: P
     assert reason == ["missing_module", False]
 
 
-@pytest.mark.parametrize("name", ["C", "xx_XX.ISO-8859-1"])
+@pytest.mark.parametrize("name", ["C", "xx_XX.ISO-8859-1", "xx_XX.EUC-JP"])
 def test_the_command_reads_and_prints_alike_in_every_locale(name: str, locales: Path, tmp_path: Path) -> None:
+    """The rows of a task repository, which swebench reads, and instances that the locale has no letters for."""
     if name.startswith("xx") and not (locales / name).is_dir():
         pytest.skip("localedef cannot make this locale here")
-    (tmp_path / "results").mkdir()
-    environment = {"LC_ALL": name, "LOCPATH": str(locales), "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    done = subprocess.run(
-        [Path(sys.executable).parent / "swerl-eval", "config", "-c", "model=crème-✓"],
-        env={**os.environ, **environment},
-        cwd=tmp_path,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert 'model = "crème-✓"\n'.encode() in done.stdout
+    suite = shutil.copytree(SUITE, tmp_path / "suite")
+    task = suite / "tasks" / "demo__inkwell-1" / "problem_statement.md"
+    task.write_text("crème brûlée ✓\n", encoding="utf-8")
+    (suite / "tasks" / "demo__inkwell-1").rename(suite / "tasks" / "日本__inkwell-1")
+    row = suite / "tasks" / "日本__inkwell-1" / "task.yaml"
+    row.write_text(row.read_text("utf-8").replace("demo__inkwell-1", "日本__inkwell-1"), encoding="utf-8")
+    other = {"LC_ALL": name, "LOCPATH": str(locales), "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    reports = {}
+    for results, environment in (("here", {"LC_ALL": "C.UTF-8"}), ("there", other)):
+        options = ["--results", tmp_path / results, "--run-id", "r", "-i", "*__inkwell-1", "-c", "sandbox=scripted"]
+        done = subprocess.run(
+            [Path(sys.executable).parent / "swerl-eval", "evaluate", "-p", "gold", "--dataset", suite, *options],
+            env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        assert "日本__inkwell-1" in done.stdout.decode("utf-8")
+        reports[results] = json.loads((tmp_path / results / "r" / "report.json").read_bytes())
+    assert reports["here"] == reports["there"]
 
 
 def test_a_specification_that_swebench_cannot_make_is_an_error_of_the_one_instance() -> None:
