@@ -91,3 +91,20 @@ def test_one_row_that_swebench_cannot_read_fails_alone(tmp_path: Path) -> None:
     assert f"{rows[1]['instance_id']}: swebench 5" in done.stderr
     report = json.loads((tmp_path / "results/r/report.json").read_bytes())
     assert [row["verdict"] for row in report["instances"]] == ["unresolved", "infra_error", "unresolved"]
+
+
+def test_logs_are_graded_again_although_a_row_elsewhere_is_broken_or_a_log_is_gone(tmp_path: Path) -> None:
+    rows = load_rows(str(SUITE), None)[:3]
+    rows[2]["log_parser"] = "parse_log_of_a_later_version"
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+    names = [str(row["instance_id"]) for row in rows[:2]]
+    chosen = ["--dataset", file, "-i", ",".join(names), "--run-id", "r"]
+    assert evaluate("gold", tmp_path / "results", *chosen).returncode == 0
+    (tmp_path / "results/r/logs" / names[0] / "patch.diff").unlink()
+    command = [PROGRAM, "report", str(tmp_path / "results/r"), "--regrade"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert f"{names[0]}: not graded again: " in done.stderr
+    assert "patch.diff cannot be read: No such file or directory" in done.stderr
+    assert "1 logs graded again in " in done.stderr
