@@ -16,7 +16,7 @@ from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import PreflightError, SourceError
 from swerl_eval.core.examination import TestLimits
-from swerl_eval.core.types import Instance, Limits
+from swerl_eval.core.types import GOLD, Instance, Limits
 from swerl_eval.pipeline import Settings
 from swerl_eval.ports import Launch, Sampler, SamplerSettings, Sandbox, SandboxSettings
 from swerl_eval.progress import Progress
@@ -43,9 +43,9 @@ MIN_FREE_BYTES = 2 * 2**30
 """A full disk was seen to turn a whole run into a silent 0 %."""
 
 
-def open_source(config: RunConfig) -> DatasetSource:
-    """The chosen instances of the configured dataset."""
-    choice = Choice(config.instances, config.repo, config.difficulty, config.limit, config.shard)
+def open_source(config: RunConfig, among: Collection[str] = ()) -> DatasetSource:
+    """The chosen instances of the configured dataset; with `among`, those of them that it has."""
+    choice = Choice(config.instances, config.repo, config.difficulty, config.limit, config.shard, among)
     mirrors = Path(config.repositories) if config.repositories else None
     if mirrors is not None and not mirrors.is_dir():
         message = f"--repositories {mirrors}: there is no such folder"
@@ -145,14 +145,15 @@ def given_files(
 def gold_predictions(source: DatasetSource) -> Predictions:
     """The answers as predictions (`--predictions gold`)."""
     ids = [instance.instance_id for instance in source.instances()]
-    return Predictions("gold", {name: source.oracle(name).patch for name in ids})
+    return Predictions("gold", {name: source.oracle(name).patch for name in ids}, origin=GOLD)
 
 
 def rows_of(run: Run, dataset: str | None = None) -> DatasetSource:
     """The rows of a run's instances as its dataset, or another one, has them now."""
     config = RunConfig(**run.manifest.config)
     everything = {"instances": (), "repo": (), "difficulty": (), "limit": None, "shard": ""}
-    return open_source(config.model_copy(update={**everything, **({"dataset": dataset} if dataset else {})}))
+    config = config.model_copy(update={**everything, **({"dataset": dataset} if dataset else {})})
+    return open_source(config, among=frozenset(run.manifest.instance_ids))
 
 
 def open_quarantine(config: RunConfig) -> Quarantine | None:

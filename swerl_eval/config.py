@@ -218,11 +218,11 @@ class RunConfig(BaseModel):
         values["engine"] = {key: value for key, value in values["engine"].items() if key not in ENGINE_SPEED_ONLY}
         return values
 
-    def default_run_id(self) -> str:
-        """Readable, and different for different settings."""
-        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:8]
+    def default_run_id(self, **more: str) -> str:
+        """Readable, and different for different settings and whatever `more` the run follows from."""
+        digest = hashlib.sha256(json.dumps(self.identity() | more, sort_keys=True).encode()).hexdigest()[:8]
         stem = "-".join(Path(part.rstrip("/")).name for part in (self.model_name, self.dataset))
-        return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem).strip('-.')}-{digest}"
+        return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)[:STEM_CHARACTERS].strip('-.')}-{digest}"
 
 
 OF_THE_RUN = {
@@ -238,6 +238,8 @@ OF_THE_RUN = {
     "stream_options": "it asks for the counts of tokens",
 }
 """What `request` may not name, and what to use instead."""
+STEM_CHARACTERS = 75
+"""Of the readable part of a run id that is made here: run ids are part of names of files."""
 SPEED_ONLY = frozenset(
     {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",

@@ -23,6 +23,8 @@ from pydantic import TypeAdapter, ValidationError
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError, RunConflictError, RunLockedError, UsageError
 from swerl_eval.core.types import (
+    HANDED_IN,
+    MADE,
     Candidate,
     Evaluation,
     Evidence,
@@ -59,11 +61,25 @@ class RunManifest:
     """True when answers were replayed, not drawn from a model."""
     created_at: str
     schema_version: int = SCHEMA_VERSION
+    patches: str = MADE
+    """Where the patches come from: `MADE` by this run's stages, `HANDED_IN`, or `GOLD`."""
+    submitted: tuple[str, ...] | None = None
+    """The instances that patches were handed in for; None where this run makes them."""
 
     @property
     def instance_ids(self) -> tuple[str, ...]:
         """Ids of the chosen instances, in order."""
         return tuple(self.instances)
+
+    @property
+    def patch_origin(self) -> str:
+        """`patches`, also where the run is older than that field."""
+        return HANDED_IN if self.patches == MADE and "predictions" in self.identity else self.patches
+
+    @property
+    def without_prediction(self) -> tuple[str, ...]:
+        """The chosen instances that no patch was handed in for; none where this run makes the patches."""
+        return () if self.submitted is None else tuple(sorted(set(self.instances) - set(self.submitted)))
 
 
 class Run:

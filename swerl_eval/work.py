@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -27,8 +26,9 @@ from swerl_eval.compose import (
     settings,
 )
 from swerl_eval.config import BOUND_BY, RunConfig
-from swerl_eval.core.errors import NO_ROOM, InterruptedRunError, StorageError, cause_of
-from swerl_eval.core.types import Evaluation, Instance, Usage
+from swerl_eval.core.errors import NO_ROOM, InterruptedRunError, StorageError, UsageError, cause_of
+from swerl_eval.core.names import report_name_fault
+from swerl_eval.core.types import MADE, Evaluation, Instance, Usage
 from swerl_eval.durations import Durations
 from swerl_eval.pipeline import STAGES, Parts, Pipeline
 from swerl_eval.progress import Progress
@@ -77,9 +77,13 @@ class Work:
         if self._sampler is not None and config.test_model:
             other = config.model_copy(update={"model": config.test_model})
             self._test_sampler = open_sampler(other, self.source, self.progress.say, first_server=config.servers)
-        instances = self.source.instances()
-        self.instances = [i for i in instances if predictions is None or i.instance_id in predictions.patches]
+        self._chosen = self.source.instances()
+        self.instances = [i for i in self._chosen if predictions is None or i.instance_id in predictions.patches]
+        """The instances to work on: the chosen ones, but for those without a prediction where these were handed in."""
         self.progress.total = len(self.instances)
+        fault = report_name_fault(predictions.model_name if predictions else config.model_name, config.run_folder.name)
+        if fault:
+            raise UsageError(fault)
 
     def carry_out(self, run: Run) -> Outcome:
         """Do what the run folder does not have yet, then write the derived files.
@@ -182,6 +186,7 @@ class Work:
             given_files=lists,
             files_origin=origin,
             given_patches=patches,
+            unusable_patches=self._predictions.unusable if self._predictions is not None else {},
         )
 
     async def _open(self, parts: Parts, run: Run, order: Sequence[Instance]) -> None:
@@ -202,16 +207,14 @@ class Work:
         given = self._predictions
         identity = self.config.identity()
         if given is not None:
-            # a hash, since the patches themselves are the input here
-            content = sorted(given.patches.items())
-            identity["predictions"] = hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()
+            identity["predictions"] = given.digest  # the patches themselves are the input here
         return RunManifest(
             run_id=self.config.run_folder.name,
             config=self.config.model_dump(mode="json"),
             identity=identity,
             instances={
                 i.instance_id: {"repo": i.repo, "created_at": i.created_at, "difficulty": i.difficulty}
-                for i in self.instances
+                for i in self._chosen
             },
             dataset_fingerprint=self.source.fingerprint,
             prompts=self.prompts.fingerprints(),
@@ -219,6 +222,8 @@ class Work:
             model_name=given.model_name if given else self.config.model_name,
             recorded=self._sampler is not None and self._sampler.recorded,
             created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            patches=MADE if given is None else given.origin,
+            submitted=None if given is None else tuple(i.instance_id for i in self.instances),
         )
 
 

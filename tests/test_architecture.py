@@ -42,7 +42,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.durations": ("swerl_eval.core.types", "swerl_eval.store"),
     "swerl_eval.checkpoint": ("swerl_eval.core.errors",),
     "swerl_eval.harness": (),
-    "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.harness"),
+    "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.core.errors", "swerl_eval.harness"),
     # what stands behind the seams
     "swerl_eval.samplers": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.samplers"),
     "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sources"),
@@ -130,8 +130,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("swerl_eval.sources.datasets", "swerl_eval.harness"): "rows of a hub are loaded by swebench",
-    ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
+    ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what of a row the tests follow from is said in one place",
+    ("swerl_eval.sources.rows", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
     ("swerl_eval.reports.derived", "swerl_eval.store"): "reports are made from the records of a run folder",
+    ("swerl_eval.reports.destination", "swerl_eval.store"): "as above",
+    ("swerl_eval.reports.vouching", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.experiments", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.leaderboard", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.official", "swerl_eval.store"): "as above",
@@ -186,7 +189,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "pandas": {},
     "trl": {},
     "verl": {},
-    "pyarrow": {"swerl_eval.sources.datasets": False},
+    "pyarrow": {"swerl_eval.sources.row_files": False},
     "pygit2": {
         "swerl_eval.core.diffs": True,
         "swerl_eval.sources.repositories": True,

@@ -211,15 +211,36 @@ def test_given_patches_skip_the_stages_before_evaluation(demo_config: RunConfig)
         outcome = work.carry_out(run)
     assert outcome.complete
     report = orjson.loads((outcome.folder / "report.json").read_bytes())
-    assert report["total"] == 2
-    assert report["verdicts"]["empty_patch"] == 1
+    assert (report["total"], report["submitted"], report["complete"]) == (9, 2, True)
+    assert (report["verdicts"]["empty_patch"], report["verdicts"]["missing"]) == (1, 7)
+    assert len(report["without_prediction"]) == 7
+    assert not set(report["without_prediction"]) & set(given.patches)
     assert report["sampling"] is None
     assert report["model"] == "someone"
 
 
-def _no_preflight(work: Work) -> object:
+def test_a_patch_that_no_file_can_hold_fails_alone_and_runs_nothing(demo_config: RunConfig) -> None:
+    config = demo_config.model_copy(update={"sandbox": "scripted", "run_id": "given"})
+    given = Predictions("m", {"demo__inkwell-1": "diff", "demo__waypost-2": "x"}, {"demo__waypost-2": "a surrogate"})
+    sandbox = ScriptedSandbox(reply=passing)
+    for _ in range(2):
+        work = Work(config, predictions=given)
+        with work.open_run() as run:
+            work._open = _no_preflight(work, sandbox)
+            assert work.carry_out(run).complete
+            found = run.evaluation_of("demo__waypost-2")
+            stored = len(run.evaluations)
+        assert found is not None
+        assert (found.verdict.value, found.strict, found.reason) == ("patch_failed", found.verdict, "a surrogate")
+        assert stored == 2
+    assert {job.name for job in sandbox.jobs} == {"demo__inkwell-1"}
+    swebench = orjson.loads((run.folder / "m.given.json").read_bytes())
+    assert swebench["error_ids"] == ["demo__waypost-2"]
+
+
+def _no_preflight(work: Work, sandbox: ScriptedSandbox | None = None) -> object:
     async def opened(parts: Parts, run: Run, order: list[Instance]) -> None:
-        parts.sandbox = ScriptedSandbox(reply=passing)
+        parts.sandbox = sandbox or ScriptedSandbox(reply=passing)
 
     return opened
 

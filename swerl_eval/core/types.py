@@ -284,6 +284,10 @@ class Evidence:
         return frozenset(rank for rank, outcome in enumerate(self.outcomes[:tests]) if outcome is Outcome.RESOLVED)
 
 
+MADE, HANDED_IN, GOLD = "made", "handed in", "gold"
+"""Where the patches of a run come from: its own stages, a file of predictions, or the dataset's answers."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The one patch that enters the solve rate (`selections.jsonl`)."""
@@ -398,6 +402,8 @@ class Evaluation:
     """The instance's entry of the official report.json; None where the official harness writes none."""
     reason: str = ""
     """Why an infra_error or a failed patch came about."""
+    remark: str = ""
+    """What there is to say of an unresolved patch beside its tests, such as swebench's own reason."""
     seconds: float = 0.0
     """From the container's start to its end."""
     test_seconds: float = 0.0
