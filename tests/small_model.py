@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-CONTEXT = 8192
 
 
 def small_model(cache: Path) -> Path:
