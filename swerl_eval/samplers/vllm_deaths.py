@@ -74,7 +74,7 @@ class EngineOutput:
         faults = sorted(filter(None, found), key=lambda fault: _POINTS_ELSEWHERE.search(fault) is None)
         fault = faults[-1] if faults else ""
         if "died unexpectedly" in fault and _oom_kills() > self._oom_kills:
-            fault += "; meanwhile the kernel killed a process for want of memory"
+            fault = f"{fault.rstrip('.')}; meanwhile the kernel killed a process for want of memory"
         return without_secrets(fault)
 
     def close(self) -> None:

@@ -107,7 +107,7 @@ def test_several_answers_to_several_prompts_are_words_and_each_prompt_is_compute
 PARSERS = {"parse": 100, "read_lines": 200, "split": 300}
 
 
-def test_the_command_repairs_the_bundled_suite_with_it(real_model: str, mirrors: Path, tmp_path: Path) -> None:
+def test_the_command_repairs_an_instance_of_the_bundled_suite_with_it(real_model: str, mirrors: Path, tmp_path: Path) -> None:
     settings = {
         "dataset": str(SUITE),
         "repositories": str(mirrors),
@@ -116,9 +116,9 @@ def test_the_command_repairs_the_bundled_suite_with_it(real_model: str, mirrors:
         "run_id": "small",
         "sampler": "vllm",
         "model": real_model,
-        "limit": 2,
-        "samples": 3,
-        "max_tokens": 64,
+        "limit": 1,
+        "samples": 4,
+        "max_tokens": 48,
         "engine": ENGINE,
     }
     (tmp_path / "run.toml").write_text(tomli_w.dumps(settings))
@@ -130,9 +130,9 @@ def test_the_command_repairs_the_bundled_suite_with_it(real_model: str, mirrors:
     assert "vLLM on a CPU: engine.enable_chunked_prefill=false" in " ".join(done.stderr.split())
     lines = (tmp_path / "small" / "samples.jsonl").read_text(encoding="utf-8").splitlines()
     samples = [json.loads(line)["completion"] for line in lines]
-    assert len(samples) == 6
+    assert len(samples) == 4
     assert {sample["error"] for sample in samples} == {""}
-    assert sum(len(words_of(sample["text"]) & WORDS) >= 2 for sample in samples) >= 4, samples
+    assert sum(len(words_of(sample["text"]) & WORDS) >= 2 for sample in samples) >= 3, samples
     (usage,) = [json.loads(line) for line in (tmp_path / "small" / "usage.jsonl").read_text().splitlines()]
     assert usage["gpus"] is None, "there is none"
     assert usage["prompt_tokens_computed"] < 0.7 * usage["prompt_tokens"]
