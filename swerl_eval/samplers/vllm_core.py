@@ -81,8 +81,8 @@ class Engine:
     def start(cls, model: str, settings: Mapping[str, Any], figures: Figures, closing: threading.Event) -> Engine:
         """Start one, and give up when `closing` is set. Raises `SamplerError` with vLLM's reason."""
         llm = imported("vllm.v1.engine.async_llm").AsyncLLM
-        output = EngineOutput()
         with _ONE_START_AT_A_TIME, _Start(closing) as start:
+            output = EngineOutput()
             try:
                 if closing.is_set():
                     message = f"vLLM with {model} was closed"
