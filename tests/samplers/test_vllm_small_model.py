@@ -107,7 +107,9 @@ def test_several_answers_to_several_prompts_are_words_and_each_prompt_is_compute
 PARSERS = {"parse": 100, "read_lines": 200, "split": 300}
 
 
-def test_the_command_repairs_an_instance_of_the_bundled_suite_with_it(real_model: str, mirrors: Path, tmp_path: Path) -> None:
+def test_the_command_repairs_an_instance_of_the_bundled_suite_with_it(
+    real_model: str, mirrors: Path, tmp_path: Path
+) -> None:
     settings = {
         "dataset": str(SUITE),
         "repositories": str(mirrors),
