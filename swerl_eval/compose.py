@@ -23,6 +23,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.registry import load
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine
 from swerl_eval.samplers import SAMPLERS
+from swerl_eval.samplers.vllm_platform import on_cpu
 from swerl_eval.sandboxes import SANDBOXES
 from swerl_eval.sandboxes.engine import connect
 from swerl_eval.sandboxes.images import Images
@@ -99,8 +100,8 @@ def owner_of(run_folder: Path) -> str:
 
 
 def gpus_of(config: RunConfig) -> int | None:
-    """GPUs that the model is on, as the settings say; None for servers of somebody else."""
-    if config.sampler == "vllm":
+    """GPUs that the model is on, as the settings say; None for servers of somebody else, and where it is on a CPU."""
+    if config.sampler == "vllm" and not on_cpu():
         parallel = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
         return math.prod(int(config.engine.get(name, 1)) for name in parallel)
     return None

@@ -142,6 +142,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ("swerl_eval.reports.swebench_layout", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.official", "swerl_eval.grading"): "swebench's reasons of failure come from its own code",
     ("swerl_eval.reports.official", "swerl_eval.stages.evaluate"): "the names of the official log files",
+    ("swerl_eval.samplers.vllm_platform", "swerl_eval.checkpoint"): "a CPU's cache goes by its memory and the weights",
     ("swerl_eval.stages.draw", "swerl_eval.progress"): "counts answers as they come",
     ("swerl_eval.stages.draw", "swerl_eval.journal"): "stores each answer at once, so that a kill loses none",
     ("swerl_eval.stages.evaluate", "swerl_eval.grading"): "the official verdict",
@@ -178,7 +179,12 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "httpx": {"swerl_eval.samplers.exchange": True},
     "httpx2": {"swerl_eval.samplers.exchange": True},
     "vllm": dict.fromkeys(
-        ("swerl_eval.samplers.vllm_core", "swerl_eval.samplers.vllm_engine", "swerl_eval.samplers.vllm_settings"),
+        (
+            "swerl_eval.samplers.vllm_core",
+            "swerl_eval.samplers.vllm_engine",
+            "swerl_eval.samplers.vllm_platform",
+            "swerl_eval.samplers.vllm_settings",
+        ),
         False,
     ),
     "transformers": {"swerl_eval.samplers.vllm_engine": False},

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from swerl_eval.cli.preflight import check
+from swerl_eval.checkpoint import Memory
+from swerl_eval.cli.preflight import check, memory_on_cpu
 from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
+from swerl_eval.core.footprint import Share, footprint
 from swerl_eval.core.types import Instance, Localization
 from swerl_eval.ports import SamplerSettings
 from swerl_eval.preflight import Asking, Length, Measuring, measure, spread
@@ -181,3 +183,42 @@ def test_without_a_gpu_the_numbers_are_given_all_the_same(
     assert "4.00 GiB for one answer at 32,768 tokens" in output
     assert "no GPU is found here" in output
     assert "it is not installed here, so its own checks are not made" in output
+
+
+@pytest.mark.parametrize(
+    ("free", "engine", "state", "said"),
+    [
+        # 13.79 GiB of weights and 2 beside them; half of what is left is for the cache
+        (60, {}, "estimate", "22.11 GiB, 181,088 tokens, 5.5 answers at full length at a time"),
+        (15, {}, "too little", "the weights alone do not fit"),
+        (20, {}, "too little", "fewer than one answer at 32,768; -c engine.max_model_len=16384"),
+        (20, {"kv_cache_memory_bytes": 2 << 30}, "too little", "2.00 GiB, 16,384 tokens, fewer than one answer"),
+        (60, {"kv_cache_memory_bytes": 8 << 30}, "estimate", "8.00 GiB, 65,536 tokens, 2.0 answers at full length"),
+        (60, {"kv_cache_memory_bytes": 50 << 30}, "too little", "50.00 GiB are asked for, 44.21 GiB are left"),
+        (
+            60,
+            {"gpu_memory_utilization": 0.98},
+            "too little",
+            "62.72 GiB are asked for (98% of a NUMA node's), 60.00 GiB",
+        ),
+        (60, {"gpu_memory_utilization": 0.5}, "estimate", "18.21 GiB, 149,186 tokens"),
+        (30, {"tensor_parallel_size": 2}, "estimate", "answers at full length"),
+    ],
+)
+def test_on_a_cpu_weights_and_cache_are_compared_with_the_memory_that_is_free(
+    free: int, engine: dict[str, Any], state: str, said: str
+) -> None:
+    here = Memory(128 << 30, 2 * free << 30, free << 30, 64 << 30)
+    size = footprint(TINY, [], engine)
+    share = Share(tensor=engine.get("tensor_parallel_size", 1), utilization=engine.get("gpu_memory_utilization", 0.9))
+    lines = list(memory_on_cpu(size, share, here, size.context, engine))
+    assert not any("GPU" in cell for line in lines for cell in line)
+    assert lines[-1][1] == state, lines
+    assert said in lines[-1][2], lines
+
+
+def test_a_system_that_does_not_tell_its_memory_is_told_of() -> None:
+    size = footprint(TINY, [], {})
+    assert list(memory_on_cpu(size, Share(), None, 1024, {}))[-1] == (
+        "memory", "note", "this system does not say what is free, so nothing is compared"
+    )  # fmt: skip

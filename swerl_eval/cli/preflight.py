@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
 
 import anyio
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swerl_eval.checkpoint import Gpu, folder_of, gpus, read_config, read_tensors
+from swerl_eval.checkpoint import Gpu, Memory, folder_of, gpus, memory, read_config, read_tensors
 from swerl_eval.compose import given_files, open_sampler, open_source, settings
 from swerl_eval.config import RunConfig
-from swerl_eval.core.errors import InputError
+from swerl_eval.core.errors import InputError, SamplerError
 from swerl_eval.core.footprint import OVERHEAD, Footprint, Share, footprint
 from swerl_eval.core.types import Instance
 from swerl_eval.preflight import Asking, Length, measure, spread
 from swerl_eval.prompts import load_prompts
-from swerl_eval.samplers.vllm_settings import INSTALL, installed, refusal
+from swerl_eval.samplers.vllm_platform import CACHE, CHUNKED, cache_size, for_platform, on_cpu, share_of
+from swerl_eval.samplers.vllm_settings import INSTALL, EngineSettings, installed, refusal
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.store import Run
 from swerl_eval.work import interruptible
@@ -52,36 +56,83 @@ def _fit(config: RunConfig) -> tuple[list[Line], int | None]:
     context = asked if isinstance(asked, int) else None
     if config.sampler != "vllm":
         return [("model", NOTE, f"it is behind --sampler {config.sampler}; memory is its server's matter")], context
-    taken = _taken(config)
+    taken = list(_taken(config))
     folder = folder_of(config.model)
     if folder is None:
         found = f"{config.model or 'no model'} is no folder with a config.json: nothing is known of its size"
-        return [taken, ("model", NOTE, found)], context
+        return [*taken, ("model", NOTE, found)], context
     try:
         size = footprint(read_config(folder), read_tensors(folder), config.engine)
     except ValueError as error:
         message = f"{folder}: {error}"
         raise InputError(message) from error
     context = context or size.context
-    return [taken, *_memory(size, _share(config), gpus(), context, config.requests)], context
+    share = share_of(config.engine)
+    cards = gpus()
+    if not cards and on_cpu():
+        return [*taken, *memory_on_cpu(size, share, memory(), context, config.engine)], context
+    return [*taken, *_memory(size, share, cards, context, config.requests)], context
 
 
-def _taken(config: RunConfig) -> Line:
+def _taken(config: RunConfig) -> Iterator[Line]:
     """What vLLM itself says of the model's configuration and the engine's settings, weights not yet loaded."""
     if not installed():
-        return "vLLM", NOTE, f"it is not installed here, so its own checks are not made: {INSTALL}"
-    refused = refusal(config.model, config.engine)
-    return ("vLLM", REFUSED, refused) if refused else ("vLLM", FINE, "it takes the model and the engine's settings")
+        yield "vLLM", NOTE, f"it is not installed here, so its own checks are not made: {INSTALL}"
+        return
+    arguments, told = EngineSettings.read(config.engine).arguments, ""
+    # memory has lines of its own
+    with suppress(SamplerError):
+        arguments, told = for_platform(config.model, arguments)
+    refused = refusal(config.model, arguments)
+    yield ("vLLM", REFUSED, refused) if refused else ("vLLM", FINE, "it takes the model and the engine's settings")
+    if told:
+        yield "platform", NOTE, told
+    if config.engine.get(CHUNKED) and config.temperature > 0 and on_cpu():
+        found = f"on a CPU a seeded request that is prefilled in parts kills vLLM 0.32; -c engine.{CHUNKED}=false"
+        yield "chunked prefill", REFUSED, found
 
 
-def _share(config: RunConfig) -> Share:
-    engine = config.engine
-    return Share(
-        tensor=int(engine.get("tensor_parallel_size", 1)),
-        pipeline=int(engine.get("pipeline_parallel_size", 1)),
-        data=int(engine.get("data_parallel_size", 1)),
-        utilization=float(engine.get("gpu_memory_utilization", 0.9)),
-    )
+def memory_on_cpu(
+    size: Footprint, share: Share, here: Memory | None, context: int | None, engine: Mapping[str, Any]
+) -> Iterator[Line]:
+    """The lines on memory where the model is on a CPU: weights and cache against what is free."""
+    weights, each = size.weights_on_a_gpu(share), size.kv_on_a_gpu(share)
+    each_of = f" in each of {share.gpus} workers" if share.gpus > 1 else ""
+    yield "weights", FINE if size.weights_known else ESTIMATE, f"{_gib(weights)}{each_of}"
+    one = f"; {_gib(each * context)} for one answer at {context:,} tokens" if context else ""
+    yield "KV cache", FINE if size.kv_known else ESTIMATE, f"{each / 1024:,.1f} KiB a token{one}"
+    yield "beside them", ESTIMATE, f"{_gib(OVERHEAD)} for a worker's libraries and activations"
+    if here is None:
+        yield "memory", NOTE, "this system does not say what is free, so nothing is compared"
+        return
+    free = here.for_each(share.gpus)
+    left = free - weights - OVERHEAD
+    found = f"{_gib(free)} free for each worker (no more than one NUMA node's), of {_gib(here.total)} on this machine"
+    if left <= 0:
+        yield "memory", TOO_LITTLE, f"{found}: the weights alone do not fit"
+        return
+    yield "memory", FINE, found
+    asked = engine.get(CACHE)
+    if isinstance(asked, int):
+        cache, most, named = asked, left, f"{_gib(asked)} are asked for, {_gib(left)} are left beside the weights"
+    elif engine.get("gpu_memory_utilization") is not None:
+        taken = int(here.node_total * share.utilization)
+        # vLLM does not start when this is more than what is free
+        cache, most = taken - weights, free - weights
+        named = f"{_gib(taken)} are asked for ({share.utilization:.0%} of a NUMA node's), {_gib(free)} are free"
+    else:
+        cache, most, named = cache_size(here, size.weights, share) or 0, left, ""
+    if cache > most:
+        yield "room for the cache", TOO_LITTLE, f"{named}; -c engine.{CACHE}={left // 2}"
+        return
+    tokens = math.floor(cache / each)
+    room = f"{_gib(cache)}, {tokens:,} tokens"
+    if context and tokens < context:
+        found = f"{room}, fewer than one answer at {context:,}; -c engine.max_model_len={tokens // 1024 * 1024}"
+        yield "room for the cache", TOO_LITTLE, found
+    else:
+        full = f", {tokens / context:,.1f} answers at full length at a time" if context else ""
+        yield "room for the cache", ESTIMATE, f"{room}{full}"
 
 
 def _memory(size: Footprint, share: Share, cards: Sequence[Gpu], context: int | None, requests: int) -> Iterator[Line]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
-from typing import Any, Protocol
+from typing import Any
 
 from swerl_eval.core.errors import SamplerError, SwerlEvalError
+from swerl_eval.samplers.vllm_deaths import Death, EngineOutput, informative, with_remedy
 from swerl_eval.samplers.vllm_guard import Guard
 from swerl_eval.samplers.vllm_settings import engine_arguments, imported, reason
+from swerl_eval.samplers.vllm_types import Llm
 
 _PATIENCE = 10.0
 """Seconds that a process gets to end, before it is killed, and after."""
@@ -63,9 +65,12 @@ class Figures:
 class Engine:
     """vLLM's `AsyncLLM` with the processes that belong to it. Starting takes minutes, ending seconds."""
 
-    def __init__(self, llm: Llm, processes: list[BaseProcess], guard: Guard) -> None:
+    def __init__(self, llm: Llm, processes: list[BaseProcess], guard: Guard, output: EngineOutput) -> None:
         self._llm: Llm | None = llm
         self._processes = processes
+        self._output = output
+        self.answered = False
+        """Whether an answer of it has come to its end."""
         # of a core that was killed the workers could no longer be found
         self._workers = _descendants(processes)
         self._guard = guard
@@ -77,21 +82,26 @@ class Engine:
         """Start one, and give up when `closing` is set. Raises `SamplerError` with vLLM's reason."""
         llm = imported("vllm.v1.engine.async_llm").AsyncLLM
         with _ONE_START_AT_A_TIME, _Start(closing) as start:
+            output = EngineOutput()
             try:
                 if closing.is_set():
                     message = f"vLLM with {model} was closed"
                     raise SamplerError(message)
                 arguments = engine_arguments(model, settings)
                 # Kept in no local: errors that vLLM catches and stores on import hold the frame.
-                return cls(llm.from_engine_args(arguments, stat_loggers=[figures]), start.children(), start.guard)
+                return cls(
+                    llm.from_engine_args(arguments, stat_loggers=[figures]), start.children(), start.guard, output
+                )
             except Exception as error:
                 for child in start.children():
                     _end(child)
                 start.guard.dismiss()
+                fault = output.last_error()
+                output.close()
                 if isinstance(error, SwerlEvalError):
                     raise
-                message = f"vLLM does not start with {model}: {reason(error)}; its own messages say more"
-                raise SamplerError(message) from error
+                message = f"vLLM does not start with {model}: {informative(reason(error), fault)}"
+                raise SamplerError(with_remedy(message)) from error
 
     @property
     def llm(self) -> Llm:
@@ -106,18 +116,25 @@ class Engine:
         """Whether it answers nothing any more, for whatever reason."""
         return self._llm is None or self._llm.errored or any(not process.is_alive() for process in self._processes)
 
-    def fate(self) -> str:
-        """How its processes ended, as far as they have."""
+    def bury(self, symptom: str) -> Death:
+        """End a dead one; says how it came to its end, as far as that can be seen."""
         for process in self._processes:
             process.join(2)  # the news of a death comes before the exit code
         codes = [process.exitcode for process in self._processes if process.exitcode is not None]
-        if not codes:
-            return "its core still runs but is given up"
-        killed = "; killed from outside, perhaps for memory" if -9 in codes else ""
-        return f"its core ended with {', '.join(map(str, codes))}{killed}"
+        killed = -9 in codes
+        told = f"its core ended with {', '.join(map(str, codes))}" if codes else "its core still runs but is given up"
+        self._end()
+        # one that was killed had no time to name a fault: what is named there is not its own
+        fault = "" if killed else self._output.last_error()
+        self._output.close()
+        return Death(f"{symptom}, {told}{'; killed from outside, perhaps for memory' if killed else ''}", fault, killed)
 
     def end(self) -> None:
         """Return when no process of it is left, so that its memory is free."""
+        self._end()
+        self._output.close()
+
+    def _end(self) -> None:
         if self._llm is not None:
             self._llm.shutdown()
             # Nothing may hold it any longer: at the interpreter's end its own clean-up stumbles.
@@ -207,57 +224,3 @@ def _descendants(processes: Sequence[BaseProcess]) -> list[Any]:
         except psutil.NoSuchProcess:
             continue  # dead so soon: the first request will tell
     return found
-
-
-class Llm(Protocol):
-    """What is used of `vllm.v1.engine.async_llm.AsyncLLM`; the same in vLLM 0.20, 0.32 and 0.33."""
-
-    model_config: Any
-    errored: bool
-
-    def generate(
-        self,
-        prompt: dict[str, Any],
-        sampling_params: object,
-        request_id: str,
-        *,
-        lora_request: object | None,
-        priority: int,
-    ) -> AsyncGenerator[Output, None]:
-        """What comes for a prompt of tokens."""
-        ...
-
-    def get_tokenizer(self) -> Tokenizer:
-        """The model's."""
-        ...
-
-    def shutdown(self) -> None:
-        """End the core, politely at first."""
-        ...
-
-
-class Tokenizer(Protocol):
-    """What is used of a tokenizer of transformers."""
-
-    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> str:
-        """The text of a prompt."""
-        ...
-
-    def encode(self, text: str, **options: bool) -> list[int]:
-        """The tokens of a text."""
-        ...
-
-
-class Output(Protocol):
-    """Of a request with n > 1, the pieces of any number of its answers."""
-
-    outputs: list[Part]
-
-
-class Part(Protocol):
-    """A piece of one answer."""
-
-    index: int
-    text: str
-    token_ids: Sequence[int]
-    finish_reason: str | None

@@ -18,8 +18,11 @@ from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.marks import THINK_START
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
-from swerl_eval.samplers.vllm_core import Engine, EngineDiedError, Figures, Output, Part, Tokenizer
+from swerl_eval.samplers.vllm_core import Engine, EngineDiedError, Figures
+from swerl_eval.samplers.vllm_deaths import Death, Restarts
+from swerl_eval.samplers.vllm_platform import for_platform
 from swerl_eval.samplers.vllm_settings import INSTALL, EngineSettings, imported, installed, reason
+from swerl_eval.samplers.vllm_types import Output, Part, Tokenizer
 
 _GREEDY = 1e-5
 """vLLM takes a lower temperature for zero, and refuses n > 1 there."""
@@ -44,8 +47,10 @@ class VllmSampler:
 
     An engine that dies (killed, out of memory, broken) is started anew once nothing of the old one is left, and the
     requests that it had not finished are sent again with their seeds, so that the answers are what they would have
-    been. Starts and deaths are told to `say`. After `restarts` further starts, as when there is no first one, there
-    is a `SamplerError` for this request and all later ones. A setting that the engine does not have is a `UsageError`.
+    been. Starts and deaths are told to `say`. After `restarts` further starts, where one dies of the same again before
+    it has answered anything, and where there is no first one, there is a `SamplerError` for this request and all later
+    ones, with the engine's own last error where that can be read back. A setting that the engine does not have is a
+    `UsageError`. What does not work on a CPU by vLLM's defaults is set otherwise there, and told.
     """
 
     recorded = False
@@ -59,7 +64,7 @@ class VllmSampler:
         self._say = say
         self._starting: asyncio.Future[Engine] | None = None
         self._closing = threading.Event()
-        self._deaths: list[str] = []
+        self._restarts = Restarts(model, self._settings.restarts)
         self._figures = Figures()
         # One thread: a tokenizer is not to be used by two at a time, and starting takes minutes.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="vllm")
@@ -84,7 +89,7 @@ class VllmSampler:
             try:
                 return await self._ask(engine, request, on_tokens, on_answer)
             except EngineDiedError as death:
-                self._bury(engine, str(death))
+                self._replace(engine, str(death))
 
     def count_tokens(self, text: str) -> int:
         """Length by the model's own tokenizer, special tokens of the prompt's frame not counted."""
@@ -105,7 +110,7 @@ class VllmSampler:
         return {
             "prompt_tokens": self._figures.prompt_tokens,
             "prompt_tokens_computed": self._figures.prompt_tokens_computed,
-            "engine_restarts": len(self._deaths),
+            "engine_restarts": len(self._restarts.deaths),
         }
 
     async def aclose(self) -> None:
@@ -130,37 +135,28 @@ class VllmSampler:
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> Engine:
         begun = time.monotonic()
-        engine = Engine.start(self._model, self._settings.arguments, self._figures, self._closing)
+        settings, told = for_platform(self._model, self._settings.arguments)
+        if told:
+            loop.call_soon_threadsafe(self._say, told)
+        engine = Engine.start(self._model, settings, self._figures, self._closing)
         loop.call_soon_threadsafe(self._say, f"vLLM is ready after {time.monotonic() - begun:.0f} s")
         return engine
 
-    def _bury(self, engine: Engine, death: str) -> None:
+    def _replace(self, engine: Engine, symptom: str) -> None:
         """See to it that a new engine starts in the place of a dead one: the first caller does, for all."""
         starting = self._starting
         if starting is not None and starting.done() and not starting.exception() and starting.result() is engine:
-            self._starting = self._in_thread(self._revive, engine, death, asyncio.get_running_loop())
+            self._starting = self._in_thread(self._restart, engine, symptom, asyncio.get_running_loop())
 
-    def _revive(self, engine: Engine, death: str, loop: asyncio.AbstractEventLoop) -> Engine:
-        death = f"{death}, {engine.fate()}"
-        engine.end()
+    def _restart(self, engine: Engine, symptom: str, loop: asyncio.AbstractEventLoop) -> Engine:
+        at_once = not engine.answered
+        death = engine.bury(symptom)
         while not self._closing.is_set():
-            allowed = self._settings.restarts
-            if len(self._deaths) >= allowed:
-                told = "; ".join(f"({number}) {why}" for number, why in enumerate([*self._deaths, death], start=1))
-                message = (
-                    f"vLLM with {self._model} died again after {allowed} restarts: {told}; its own messages say more"
-                )
-                raise SamplerError(message)
-            self._deaths.append(death)
-            message = (
-                f"vLLM with {self._model} died ({death}): restart {len(self._deaths)} of at most {allowed}, then the "
-                "lost requests are sent again"
-            )
-            loop.call_soon_threadsafe(self._say, message)
+            loop.call_soon_threadsafe(self._say, self._restarts.add(death, at_once=at_once))
             try:
                 return self._start(loop)
             except SamplerError as error:
-                death = str(error)
+                death, at_once = Death("", str(error)), True
         message = f"vLLM with {self._model} was closed"
         raise SamplerError(message)
 
@@ -189,6 +185,7 @@ class VllmSampler:
             async for output in outputs:
                 on_tokens(sum([answers[part.index].add(part) for part in output.outputs]))
                 for part in output.outputs:
+                    engine.answered |= answers[part.index].whole
                     if part.finish_reason and answers[part.index].whole and not greedy:
                         on_answer(part.index, answers[part.index].completion(len(prompt)))
         if not all(answer.whole for answer in answers):

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -26,6 +27,19 @@ STREAM_INTERVAL = 8
 for a display."""
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes for `max_lora_rank`."""
+
+
+_SECRETS = tuple(
+    map(
+        re.compile,
+        (
+            r"()\b(?:hf|sk|ghp)[-_][\w-]{8,}",
+            r"(://)[^/\s@]+(?=@)",
+            r"(?i)(bearer |(?:token|api[_-]?key|secret|passw(?:or)?d)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"',;)]+",
+        ),
+    )
+)
+"""Tokens that show what they are, user and password of an address, what is named like a secret."""
 
 
 @dataclass(frozen=True)
@@ -122,15 +136,15 @@ def installed() -> bool:
     return importlib.util.find_spec("vllm") is not None
 
 
-def refusal(model: str, table: Mapping[str, Any]) -> str:
-    """Why vLLM would not start with this table `engine`, by its own checks, before it loads anything; else nothing.
+def refusal(model: str, arguments: Mapping[str, Any]) -> str:
+    """Why vLLM would not start with its own settings, by its own checks, before it loads anything; else nothing.
 
     Raises `UsageError` for a setting that it does not have. Its own news are not shown.
     """
     imported("vllm")  # which sets up its logger
     logging.getLogger("vllm").setLevel(logging.ERROR)
     try:
-        engine_arguments(model, EngineSettings.read(table).arguments).create_engine_config()
+        engine_arguments(model, arguments).create_engine_config()
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a check of vLLM's raises is its answer
@@ -142,4 +156,11 @@ def reason(error: BaseException) -> str:
     """On one line; vLLM's go over many, and those of its checks name each fault beside much else."""
     faults = error.errors() if isinstance(error, ValidationError) else []
     told = "; ".join(": ".join([*map(str, fault["loc"][:1]), fault["msg"]]) for fault in faults)
-    return " ".join((told or f"{type(error).__name__}: {error}").split())[:500]
+    return without_secrets(" ".join((told or f"{type(error).__name__}: {error}").split()))[:500]
+
+
+def without_secrets(text: str) -> str:
+    """Tokens, keys and passwords blotted out, by their usual forms."""
+    for form in _SECRETS:
+        text = form.sub(r"\1***", text)
+    return text

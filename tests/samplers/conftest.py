@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.small_model import small_model
 from tests.tiny_model import make_tiny_model
 
 
@@ -32,3 +33,9 @@ def vllm() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def model(vllm: None, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(make_tiny_model(tmp_path_factory.mktemp("tiny-model")))
+
+
+@pytest.fixture(scope="session")
+def real_model(vllm: None, pytestconfig: pytest.Config) -> str:
+    """Made once for a checkout, in pytest's own cache."""
+    return str(small_model(pytestconfig.cache.mkdir("small-model")))

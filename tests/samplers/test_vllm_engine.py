@@ -21,10 +21,12 @@ from typing import Any
 import anyio
 import pytest
 
+from swerl_eval.cli.aside import set_aside
 from swerl_eval.core.answers import solution_of
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.samplers.vllm_engine import VllmSampler
+from swerl_eval.samplers.vllm_platform import for_platform, on_cpu
 from swerl_eval.samplers.vllm_settings import STREAM_INTERVAL, EngineSettings, engine_arguments, refusal
 from tests import tiny_model
 
@@ -74,10 +76,10 @@ def rendered(model: str, asked: SampleRequest) -> str:
     return text
 
 
-def prompt_of(tokens: int, sampler: VllmSampler, model: str, **changes: Any) -> SampleRequest:
+def prompt_of(tokens: int, sampler: VllmSampler, model: str, digit: str = "0", **changes: Any) -> SampleRequest:
     """A request whose prompt has exactly so many tokens."""
     frame = sampler.count_tokens(rendered(model, request("")))
-    asked = request("0" * (tokens - frame), **changes)
+    asked = request(digit * (tokens - frame), **changes)
     assert sampler.count_tokens(rendered(model, asked)) == tokens
     return asked
 
@@ -118,6 +120,20 @@ def test_a_seed_repeats_its_answers_also_when_others_are_served_at_the_same_time
     first = run(sampler.sample(request(n=3, seed=7), ignore))
     assert run(sampler.sample(request(n=3, seed=7), ignore)) == first
     assert run(in_a_crowd()) == first
+
+
+def test_seeded_prompts_that_are_more_than_a_batch_end_no_engine_on_a_cpu(
+    sampler: VllmSampler, run: Run, model: str
+) -> None:
+    """Some would be prefilled in parts by default, which kills vLLM 0.32 there."""
+    asked = [prompt_of(CONTEXT - 20, sampler, model, digit=str(k), seed=k, max_tokens=2) for k in range(8)]
+    assert len(asked) * (CONTEXT - 20) > ENGINE["max_num_batched_tokens"]
+
+    async def at_once() -> list[list[Completion]]:
+        return await asyncio.gather(*(sampler.sample(each, ignore) for each in asked))
+
+    assert [answer.error for (answer,) in run(at_once())] == [""] * 8
+    assert sampler.figures()["engine_restarts"] == 0
 
 
 def test_another_seed_gives_other_answers(sampler: VllmSampler, run: Run) -> None:
@@ -268,7 +284,7 @@ def test_an_unknown_setting_is_named_with_what_may_have_been_meant(model: str) -
 def test_before_anything_is_loaded_vllm_says_why_it_would_not_start(
     vllm: None, model: str, engine: dict[str, Any], why: str
 ) -> None:
-    refused = refusal(model, {**ENGINE, **engine})
+    refused = refusal(model, EngineSettings.read({**ENGINE, **engine}).arguments)
     assert re.search(why, refused) if why else refused == ""
     assert "\n" not in refused
     assert not refused.startswith("ValidationError")
@@ -402,9 +418,11 @@ def test_an_engine_that_dies_is_started_again_within_a_bound_and_the_answers_are
         assert answers == undisturbed
         assert mortal.figures()["engine_restarts"] == 1
         assert short.completion_tokens == 1
-        (starts, ready, death, again) = said
+        (starts, platform, ready, death, platform_again, again) = said
         assert starts == f"vLLM is starting with {model}"
         assert "ended with -9" in death
+        assert platform == platform_again
+        assert platform == "vLLM on a CPU: engine.enable_chunked_prefill=false; -c engine.… sets them otherwise"
         assert all(re.fullmatch(r"vLLM is ready after \d+ s", told) for told in (ready, again))
         for task in await kill(mortal):
             with pytest.raises(SamplerError, match=r"died again after 1 restarts: \(1\) .*-9.*; \(2\) .*-9"):
@@ -417,6 +435,64 @@ def test_an_engine_that_dies_is_started_again_within_a_bound_and_the_answers_are
 
     asyncio.run(killed())
     assert descendants() <= others, "something of the dead engines is left"
+
+
+def test_an_engine_that_dies_at_once_of_the_same_again_is_given_up_with_its_own_last_error(
+    model: str, tmp_path: Path
+) -> None:
+    """A seeded request that is prefilled in parts kills vLLM 0.32 on a CPU; by default none is, there."""
+    said: list[str] = []
+    settings = {**ENGINE, "enable_chunked_prefill": True, "max_num_batched_tokens": 64}
+
+    async def died() -> VllmSampler:
+        sampler = VllmSampler(model, settings, said.append)
+        try:
+            with pytest.raises(SamplerError, match=r"died at once of the same again.*try -c") as caught:
+                await sampler.sample(request("x = 1\n" * 60, n=2), ignore)
+            assert "RuntimeError: CPU Generator does not use offset" in str(caught.value)
+            assert str(caught.value).endswith("try -c engine.enable_chunked_prefill=false")
+        finally:
+            await sampler.aclose()
+        return sampler
+
+    with set_aside(tmp_path / "engine.log"):
+        sampler = asyncio.run(died())
+    assert sampler.figures()["engine_restarts"] == 1
+    (restart,) = [told for told in said if "restart" in told]
+    assert "RuntimeError: CPU Generator does not use offset" in restart
+
+
+def test_an_engine_that_cannot_have_its_cache_is_told_by_its_own_last_error(model: str, tmp_path: Path) -> None:
+    sampler = VllmSampler(model, ENGINE | {"kv_cache_memory_bytes": 1 << 16})
+    with set_aside(tmp_path / "engine.log"), pytest.raises(SamplerError) as caught:
+        asyncio.run(sampler.sample(request(), ignore))
+    found = str(caught.value)
+    assert "does not start with" in found
+    assert "ValueError: " in found
+    assert "KV cache" in found
+    assert "root cause" not in found
+    assert "try less memory" in found or "try -c" in found, found
+
+
+def test_on_a_cpu_prefill_is_whole_and_the_cache_is_bounded_unless_it_is_set(vllm: None, model: str) -> None:
+    assert on_cpu()
+    settings, told = for_platform(model, {"dtype": "float32"})
+    assert settings["enable_chunked_prefill"] is False
+    size = settings["kv_cache_memory_bytes"]
+    memory: Any = importlib.import_module("psutil").virtual_memory()
+    assert 0 < size < memory.available // 2
+    assert f"engine.kv_cache_memory_bytes={size} " in told
+    assert refusal(model, settings) == ""
+    mine = {"enable_chunked_prefill": True, "gpu_memory_utilization": 0.2}
+    assert for_platform(model, mine) == (mine, "")
+
+
+def test_a_model_that_the_memory_does_not_hold_is_refused_before_it_starts(vllm: None, tmp_path: Path) -> None:
+    sizes = {"hidden_size": 16384, "num_hidden_layers": 400, "num_attention_heads": 128, "intermediate_size": 65536}
+    (tmp_path / "config.json").write_text(json.dumps({**sizes, "vocab_size": 150_000}))
+    with pytest.raises(SamplerError, match=r"its weights do not fit .* preflight"):
+        for_platform(str(tmp_path), {})
+    assert for_platform(str(tmp_path), {"kv_cache_memory_bytes": 1})[0]["kv_cache_memory_bytes"] == 1
 
 
 @pytest.mark.parametrize("cancelled", [False, True])

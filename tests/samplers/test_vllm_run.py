@@ -139,6 +139,8 @@ def test_a_model_that_knows_nothing_solves_nothing_and_everything_else_is_right(
     assert [each["value"] for each in rewards] == [-1.0] * len(samples)
     answers = [each["completion"]["text"] for each in samples if not each["completion"]["error"]]
     assert len(set(answers)) == len(answers), "no answer is there twice"
+    usage = [json.loads(line) for line in (undisturbed / "tiny" / "usage.jsonl").read_text().splitlines()]
+    assert [each["gpus"] for each in usage] == [None], "there is none here, so no GPU-seconds"
 
 
 def test_preflight_says_beforehand_what_the_run_then_shows(command: list[str], undisturbed: Path) -> None:
@@ -161,6 +163,15 @@ def test_preflight_says_beforehand_what_the_run_then_shows(command: list[str], u
     long = {each["instance_id"] for each in samples if each["completion"]["error"]}
     assert f"{len(long)} prompts do not fit in {CONTEXT:,} and would be skipped" in found
     assert f"longest {max(each['completion']['prompt_tokens'] for each in samples):,} │" in found
+    assert "│ memory │ fine │" in found
+    assert "│ room for the cache │ estimate │ 0.06 GiB, " in found
+    assert "GPU" not in found
+    code, found, _ = before(
+        "-c", "engine.kv_cache_memory_bytes=99999999999999", "-c", "engine.enable_chunked_prefill=true"
+    )
+    assert code == 1
+    assert "│ room for the cache │ too little │" in found
+    assert "│ chunked prefill │ refused │" in found
     code, found, _ = before("-c", "engine.dtype=floaty", "--limit", "1")
     assert code == 1
     assert "│ vLLM │ refused │ dtype: Input should be 'auto'" in found
