@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.text import Text
 from swerl_eval.cli.display import Display
 from swerl_eval.compose import open_sandbox, open_source, package_versions, settings
 from swerl_eval.config import RunConfig
+from swerl_eval.core.errors import UsageError
 from swerl_eval.core.soundness import Soundness
 from swerl_eval.core.types import Evaluation, Machine
 from swerl_eval.progress import Progress
@@ -24,6 +24,7 @@ from swerl_eval.reports.quarantine import write_quarantine
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.validate import KINDS, Validator
+from swerl_eval.store import locked
 from swerl_eval.work import interruptible, writing
 from swerl_eval.workers import Workers
 
@@ -34,12 +35,17 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
     Returns the exit code.
     """
     source = open_source(config)
-    folder = Path(config.results) / (config.run_id or "validate")
-    shutil.rmtree(folder / "logs", ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
-    with writing(folder), Display(progress, ("evaluate",), "validate"):
-        found, machine = anyio.run(interruptible, _validate, config, source, folder, progress, repeat)
+    folder = validation_folder(config)
+    if (folder / "run.json").exists():
+        message = f"{folder} is a run's folder; choose another --run-id, or leave it out"
+        raise UsageError(message)
+    lock = locked(folder)
+    try:
+        progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
+        with writing(folder), Display(progress, ("evaluate",), "validate"):
+            found, machine = anyio.run(interruptible, _validate, config, source, folder, progress, repeat)
+    finally:
+        lock.release()
     _print(found, folder)
     file = quarantine or folder / "quarantine.json"
     faulty = {each.instance_id: each for each in found if each.faults}
@@ -50,6 +56,11 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
     )
     Console().print(Text(f"Quarantine: {len(faulty)} instances in {file}"), soft_wrap=True)
     return 1 if any(each.faults or each.machine_failures for each in found) else 0
+
+
+def validation_folder(config: RunConfig) -> Path:
+    """`results/validate-<dataset>-<hash of the settings and the choice>`, or the one that `--run-id` names."""
+    return config.model_copy(update={"model": "validate"}).run_folder
 
 
 async def _validate(
