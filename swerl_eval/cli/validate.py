@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +37,22 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
     """
     source = open_source(config)
     folder = validation_folder(config)
-    if (folder / "run.json").exists():
-        message = f"{folder} is a run's folder; choose another --run-id, or leave it out"
-        raise UsageError(message)
-    lock = locked(folder)
-    try:
+    with ExitStack() as closing:
+        closing.callback(locked(folder).release)
+        if (folder / "run.json").exists():
+            message = f"{folder} is a run's folder; choose another --run-id, or leave it out"
+            raise UsageError(message)
         progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
         with writing(folder), Display(progress, ("evaluate",), "validate"):
             found, machine = anyio.run(interruptible, _validate, config, source, folder, progress, repeat)
-    finally:
-        lock.release()
-    _print(found, folder)
-    file = quarantine or folder / "quarantine.json"
-    faulty = {each.instance_id: each for each in found if each.faults}
-    write_quarantine(
-        file,
-        {name: {"reason": "; ".join(each.faults), "image_id": each.image_id} for name, each in faulty.items()},
-        _found_with(config, source, machine, repeat),
-    )
+        _print(found, folder)
+        file = quarantine or folder / "quarantine.json"
+        faulty = {each.instance_id: each for each in found if each.faults}
+        write_quarantine(
+            file,
+            {name: {"reason": "; ".join(each.faults), "image_id": each.image_id} for name, each in faulty.items()},
+            _found_with(config, source, machine, repeat),
+        )
     Console().print(Text(f"Quarantine: {len(faulty)} instances in {file}"), soft_wrap=True)
     return 1 if any(each.faults or each.machine_failures for each in found) else 0
 
