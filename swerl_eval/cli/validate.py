@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +24,7 @@ from swerl_eval.core.soundness import Soundness
 from swerl_eval.core.types import Evaluation, Machine
 from swerl_eval.progress import Progress
 from swerl_eval.reports.quarantine import write_quarantine
+from swerl_eval.shutdown import at_once
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.validate import KINDS, Validator
@@ -44,7 +47,10 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
             raise UsageError(message)
         progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
         with writing(folder), Display(progress, ("evaluate",), "validate"):
-            found, machine = anyio.run(interruptible, _validate, config, source, folder, progress, repeat)
+            work = functools.partial(
+                interruptible, _validate, config, source, folder, progress, repeat, say=progress.say
+            )
+            found, machine = anyio.run(work)
         _print(found, folder)
         file = quarantine or folder / "quarantine.json"
         faulty = {each.instance_id: each for each in found if each.faults}
@@ -65,14 +71,15 @@ def validation_folder(config: RunConfig) -> Path:
 async def _validate(
     config: RunConfig, source: DatasetSource, folder: Path, progress: Progress, repeat: int
 ) -> tuple[list[Soundness], Machine]:
-    sandbox = open_sandbox(config, folder)
-    evaluator = Evaluator(sandbox, settings(config).evaluate)
+    sandbox = await anyio.to_thread.run_sync(open_sandbox, config, folder, abandon_on_cancel=True)
     workers = Workers(config.workers)
     workers.fit(sandbox.machine())
+    evaluator = Evaluator(sandbox, settings(config).evaluate)
     validator = Validator(evaluator, workers.limiter, progress, folder / "logs", repeat)
     try:
-        sandbox.prefetch([instance.image for instance in source.instances()])
-        return await validator.run(source.instances(), source.oracle), sandbox.machine()
+        with at_once(getattr(sandbox, "abort", lambda: None)):
+            sandbox.prefetch([instance.image for instance in source.instances()])
+            return await validator.run(source.instances(), source.oracle), sandbox.machine()
     finally:
         with anyio.CancelScope(shield=True):
             await sandbox.aclose()
