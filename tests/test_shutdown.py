@@ -90,7 +90,7 @@ def failing(config: RunConfig, model: str) -> Work:
 
 def test_every_part_is_closed_and_the_report_written_though_closing_fails(demo_config: RunConfig) -> None:
     work = failing(demo_config, "answering")
-    with work.open_run() as run, pytest.raises(RuntimeError, match="^the sampler cannot be closed$"):
+    with work.open_run() as run, pytest.raises(RuntimeError, match=r"^the sampler cannot be closed$"):
         work.carry_out(run)
     assert closed() == ["sampler", "sampler", "sandbox"]
     report = json.loads((run.folder / "report.json").read_bytes())
@@ -103,7 +103,7 @@ def test_every_part_is_closed_and_the_report_written_though_closing_fails(demo_c
 
 def test_what_ended_a_run_is_told_and_not_what_went_wrong_after_it(demo_config: RunConfig) -> None:
     work = failing(demo_config, "mute")
-    with work.open_run() as run, pytest.raises(SamplerError, match="^the model is gone$"):
+    with work.open_run() as run, pytest.raises(SamplerError, match=r"^the model is gone$"):
         work.carry_out(run)
     assert closed() == ["sampler", "sampler", "sandbox"]
     assert (run.folder / "report.json").exists()
