@@ -20,9 +20,11 @@ _OUTPUT = "/swerl-eval/output"
 SCRIPT_OUTPUT = 200_000
 """Bytes of a reproduction script's output that are read; its phrases come early or not at all."""
 TEST_OUTPUT = 32_000_000
-"""Bytes of a test file's output that are read; a line counts for some more (`core.sections`)."""
-TAIL_OUTPUT = 2**20
-"""Of these, for its end, where there is more."""
+"""Bytes of a test file's output that are read."""
+HELD_WEIGHT = 2 * TEST_OUTPUT
+"""Of these, what is held in memory (`core.sections.Bounded`): all but where most lines are shorter than a test's."""
+TAIL_WEIGHT = 2**20
+"""Of this, for its end, where there is more."""
 
 PHRASES = {
     "Issue reproduced": Outcome.REPRODUCED,
@@ -143,7 +145,7 @@ class OutputReader:
         self._sections = Sections(token.encode(), takers, split=_split)
         self._open = ""
         self._kept: list[bytes] = []
-        self._bounded = Bounded(self._kept.append, TEST_OUTPUT, TAIL_OUTPUT)
+        self._bounded = Bounded(self._kept.append, HELD_WEIGHT, TAIL_WEIGHT)
         self._said: dict[str, frozenset[str]] = {}
         self._statuses: dict[str, dict[str, str]] = {}
 

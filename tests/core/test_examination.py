@@ -107,8 +107,8 @@ def test_a_locale_with_a_decimal_comma_costs_no_second() -> None:
 
 
 def test_of_what_a_test_prints_without_end_its_beginning_and_its_end_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "TEST_OUTPUT", 4000)
-    monkeypatch.setattr(examination, "TAIL_OUTPUT", 1000)
+    monkeypatch.setattr(examination, "HELD_WEIGHT", 4000)
+    monkeypatch.setattr(examination, "TAIL_WEIGHT", 1000)
     body = b"PASSED first\n" + b"noise\n" * 10_000 + b"PASSED last"
     (section,) = read(printed({"tests 0": body})) or []
     kept = list(section.statuses.values())
