@@ -27,6 +27,7 @@ from swerl_eval.samplers.vllm_platform import on_cpu
 from swerl_eval.sandboxes import SANDBOXES
 from swerl_eval.sandboxes.engine import connect
 from swerl_eval.sandboxes.images import Images
+from swerl_eval.sandboxes.leftovers import host_name
 from swerl_eval.sandboxes.retrying import RetryingSandbox
 from swerl_eval.sources.datasets import DatasetSource, load_rows, open_dataset
 from swerl_eval.sources.handed_in import Predictions, read_file_lists
@@ -95,8 +96,14 @@ def open_sandbox(config: RunConfig, run_folder: Path) -> Sandbox:
 
 
 def owner_of(run_folder: Path) -> str:
-    """What marks the containers of a run."""
-    return hashlib.sha256(str(run_folder.resolve()).encode()).hexdigest()[:16]
+    """What marks the containers of a run: its folder on this host's disk, and not one of the same name elsewhere."""
+    folder = run_folder.resolve()
+    try:
+        facts = folder.stat()
+        place = f"{facts.st_dev}:{facts.st_ino}"
+    except OSError:
+        place = "not there"
+    return hashlib.sha256(f"{host_name()} {place} {folder}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def gpus_of(config: RunConfig) -> int | None:

@@ -118,6 +118,7 @@ class Pipeline:
         self._turns = Turns(settings.requests)
         self._workers = workers
         self._containers = workers.limiter
+        self._reading = anyio.CapacityLimiter(1)  # of the outputs of tests, for all instances
         self.failures: dict[str, str] = {}
         """Instances that could not be worked on, and why; a resume tries them again."""
 
@@ -404,6 +405,7 @@ class Pipeline:
             self._settings.test_limits,
             self._run.folder / "logs",
             self._progress,
+            reading=self._reading,
         )
 
     def _drawing(self, *, for_tests: bool = False) -> Drawing:

@@ -75,6 +75,8 @@ class Sampler(Protocol):
     answer that was filtered: a completion with `error` set. It raises `SamplerError` when the model cannot be had at
     all (server gone after the retries, key refused, engine dead). It may be called concurrently; cancelling it ends
     the request at the model too.
+
+    One that starts processes may have a method `abort()`: end them without waiting, since this process ends at once.
     """
 
     recorded: bool
@@ -155,6 +157,8 @@ class Sandbox(Protocol):
     Results: a script that fails, runs out of time, memory or disk, floods its output. Errors (`SandboxError`): the
     engine does not answer, the image is missing, the container was killed or removed by somebody else. Whatever
     happens, no container of the job is left, also when the call is cancelled.
+
+    It may have a method `abort()`: end all jobs within a second or two, since this process ends at once.
     """
 
     @classmethod

@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import tempfile
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +18,7 @@ import filelock
 import orjson
 from pydantic import TypeAdapter, ValidationError
 
+from swerl_eval.atomic import remove_unfinished, write_bytes
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError, RunConflictError, RunLockedError, UsageError
 from swerl_eval.core.types import (
@@ -182,10 +181,9 @@ def open_run(folder: Path, manifest: RunManifest, bound_by: Mapping[str, Sequenc
     their new values. Use as a context manager. Raises `RunLockedError` when another process has it, `RunConflictError`
     with the settings that differ, `UsageError` when the folder cannot be written.
     """
-    lock = _locked(folder)
+    lock = locked(folder)
     try:
-        for unfinished in folder.glob(".*.*"):  # what a kill left of `write_bytes`
-            unfinished.unlink()
+        remove_unfinished(folder)
         if (folder / "run.json").exists():
             old = read_manifest(folder)
             free = {key for key, kinds in (bound_by or {}).items() if not any(_has(folder, kind) for kind in kinds)}
@@ -206,7 +204,7 @@ def open_run(folder: Path, manifest: RunManifest, bound_by: Mapping[str, Sequenc
 def reopen_run(folder: Path) -> Run:
     """A run folder that is there, for writing, whatever its settings. Raises as `open_run` does."""
     read_manifest(folder)
-    lock = _locked(folder)
+    lock = locked(folder)
     try:
         return Run(folder).holding(lock)
     except BaseException:
@@ -214,8 +212,11 @@ def reopen_run(folder: Path) -> Run:
         raise
 
 
-def _locked(folder: Path) -> filelock.FileLock:
-    """The folder, made where it is not there, and its lock."""
+def locked(folder: Path) -> filelock.FileLock:
+    """The lock of a folder, which is made where it is not there. Let go of it with `release`.
+
+    Raises `RunLockedError` when another process has it, `UsageError` when the folder cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock")
@@ -284,18 +285,3 @@ def write_json(path: Path, value: object) -> None:
 def write_lines(path: Path, rows: Iterable[object]) -> None:
     """The same for JSONL."""
     write_bytes(path, b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in rows))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Temporary file beside it, fsync, rename."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -7,22 +7,27 @@ Several processes may read and write at once: entries of one key say the same.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
 import tarfile
-import tempfile
+import time
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from swerl_eval.atomic import write_bytes
+
 FORMAT = 1
 RECORD = "record.json"
 MOST_BYTES = 4 * 2**30
 """Entries beyond this, the longest unused ones first, are removed when the folder is opened."""
+ABANDONED = 24 * 3600.0
+"""Seconds after which an unfinished entry is what a killed process left: writing one takes less than a second."""
 _LEVEL = 6
 
 
@@ -36,20 +41,18 @@ class Verdicts:
     def take(self, key: str, logs: Path, names: Collection[str]) -> dict[str, Any] | None:
         """The record of a key, its logs put into `logs`; None where there is no whole entry.
 
-        Of the files of an entry only those in `names` are written, and those in `names` that it lacks are removed.
+        Of the files of an entry only those in `names` are written, in their order, and those in `names` that it lacks
+        are removed. Where one cannot be written, none of them is left: half of the logs never stand for all.
         """
         try:
             entry = self._path(key).read_bytes()
             record, files = _unpacked(entry, key)
         except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, KeyError, TypeError):
             return None
-        for name in names:
-            target = logs / name
-            if name in files:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(files[name])
-            else:
-                target.unlink(missing_ok=True)
+        try:
+            _restore(logs, files, names)
+        except OSError:
+            return None  # a full disk, say: the evaluation will tell
         self._mark_as_used(key)
         return record
 
@@ -57,23 +60,13 @@ class Verdicts:
         """Store a record and those of the named logs that there are."""
         try:
             files = {name: (logs / name).read_bytes() for name in names if (logs / name).is_file()}
-            self._write(self._path(key), _packed(record, files, key))
+            self._path(key).parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(self._path(key), _packed(record, files, key))
         except OSError:
             return  # a full disk or a folder that cannot be written: the next run does it again
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.tar.gz"
-
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
 
     def _mark_as_used(self, key: str) -> None:
         try:
@@ -83,9 +76,13 @@ class Verdicts:
 
     def _make_room(self, most_bytes: int) -> None:
         found = []
-        for path in self._folder.glob("??/*.tar.gz"):
+        for path in (*self._folder.glob("??/*.tar.gz"), *self._folder.glob("??/.*.unfinished")):
             try:
                 facts = path.stat()
+                if path.suffix == ".unfinished":
+                    if facts.st_mtime < time.time() - ABANDONED:
+                        path.unlink(missing_ok=True)
+                    continue
             except OSError:
                 continue  # another process makes room too
             found.append((facts.st_mtime, facts.st_size, path))
@@ -93,8 +90,25 @@ class Verdicts:
         for _, size, path in sorted(found):
             if total <= most_bytes:
                 return
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a folder of somebody else: nothing is gained, and nothing lost
+                path.unlink(missing_ok=True)
             total -= size
+
+
+def _restore(logs: Path, files: Mapping[str, bytes], names: Collection[str]) -> None:
+    """Put the named files into a folder; none is left there where one cannot be written."""
+    try:
+        for name in names:
+            (logs / name).unlink(missing_ok=True)
+        for name in names:
+            if name in files:
+                (logs / name).parent.mkdir(parents=True, exist_ok=True)
+                (logs / name).write_bytes(files[name])
+    except BaseException:
+        for name in names:
+            with contextlib.suppress(OSError):
+                (logs / name).unlink(missing_ok=True)
+        raise
 
 
 def _packed(record: dict[str, Any], files: dict[str, bytes], key: str) -> bytes:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-import signal
+import functools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
-from anyio.abc import TaskStatus
+import anyio.to_thread
 
 from swerl_eval.compose import (
     check_disk,
@@ -31,16 +32,20 @@ from swerl_eval.core.names import report_name_fault
 from swerl_eval.core.types import MADE, Evaluation, Instance, Usage
 from swerl_eval.durations import Durations
 from swerl_eval.pipeline import STAGES, Parts, Pipeline
+from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.reasking import take_back_refused
 from swerl_eval.reports.derived import write_derived
+from swerl_eval.shutdown import Say, at_once, signals
 from swerl_eval.sources.handed_in import Predictions
 from swerl_eval.store import Run, RunManifest, open_run
 from swerl_eval.verdicts import Verdicts
 from swerl_eval.workers import Workers
 
 Result = TypeVar("Result")
+CLOSE_SECONDS = 180.0
+"""For one part to close. Each has bounds of its own, which add up to less."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,12 @@ class Work:
     def carry_out(self, run: Run) -> Outcome:
         """Do what the run folder does not have yet, then write the derived files.
 
-        SIGINT and SIGTERM end it in good order: containers removed, everything stored, then `InterruptedRunError`.
+        SIGINT and SIGTERM end it in good order: containers removed, everything stored, then `InterruptedRunError`; a
+        second one ends this process at once. Every part is closed whatever becomes of the others.
         A run folder whose disk is full ends it the same way, as `StorageError`.
         """
         with writing(run.folder):
-            return anyio.run(interruptible, self._carry_out, run)
+            return anyio.run(functools.partial(interruptible, self._carry_out, run, say=self.progress.say))
 
     def open_run(self) -> Run:
         """The run folder, locked for this process. Raises what `store.open_run` raises."""
@@ -125,7 +131,14 @@ class Work:
         order = durations.longest_first(self.instances, tests)
         already = {evaluation.instance_id for evaluation in self._evaluations(run)}
         self.progress.listener = lambda text: run.event("", "sample", text)
-        try:
+        async with AsyncExitStack() as ending:
+            ending.enter_context(at_once(functools.partial(_abort, parts)))
+            # the last one is done first
+            ending.push_async_exit(self._last(lambda: self._write_derived(run, pipeline)))
+            ending.push_async_exit(self._last(lambda: _close(parts.sandbox)))
+            ending.push_async_exit(self._last(lambda: _close(parts.test_sampler)))
+            ending.push_async_exit(self._last(lambda: _close(parts.sampler)))
+            ending.push_async_exit(self._last(lambda: self._record_usage(run, parts)))
             if self.pending(run):
                 await self._open(parts, run, order)
             async with anyio.create_task_group() as group:
@@ -134,19 +147,32 @@ class Work:
                     group.start_soon(workers.follow, parts.sandbox.pressure)
                 await pipeline.run(order)
                 group.cancel_scope.cancel()
-        finally:
-            self._record_usage(run, parts)
-            for part in (parts.sampler, parts.test_sampler, parts.sandbox):
-                if part is not None:
-                    with anyio.CancelScope(shield=True):
-                        await part.aclose()
-            write_derived(run, pipeline.failures, self._quarantine)
         found = list(self._evaluations(run))
         durations.record({each.instance_id: each.seconds for each in found if each.instance_id not in already})
         infra = {each.instance_id: each.prevented for each in found if each.prevented}
         return Outcome(run.folder, pipeline.failures, infra)
 
-    def _record_usage(self, run: Run, parts: Parts) -> None:
+    def _last(self, step: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        """A step that is done however the work before it ended, and the steps before it; the first error counts."""
+
+        async def done(kind: object, error: BaseException | None, trace: object) -> None:
+            del kind, trace
+            try:
+                with anyio.move_on_after(CLOSE_SECONDS, shield=True) as bound:
+                    await step()
+            except Exception as failure:
+                if error is None:
+                    raise
+                self.progress.say(f"at the end: {failure}")
+            if bound.cancelled_caught:
+                self.progress.say(f"at the end: not done within {CLOSE_SECONDS:.0f} s, and given up")
+
+        return done
+
+    async def _write_derived(self, run: Run, pipeline: Pipeline) -> None:
+        write_derived(run, pipeline.failures, self._quarantine)
+
+    async def _record_usage(self, run: Run, parts: Parts) -> None:
         """What this process drew, also when it ends early."""
         progress = self.progress
         if not progress.samples or run.manifest.recorded:
@@ -193,15 +219,20 @@ class Work:
         """Open what the pending work needs; cheap checks first, so that nothing is paid for in vain."""
         check_disk([self.config.run_folder])
         if self.until == "evaluate" or (self.until == "select" and settings(self.config).testing):
-            parts.sandbox = await anyio.to_thread.run_sync(open_sandbox, self.config, run.folder)
+            # given up when cancelled: an engine that does not answer has two minutes for each call
+            parts.sandbox = await anyio.to_thread.run_sync(
+                open_sandbox, self.config, run.folder, abandon_on_cancel=True
+            )
             pending = {instance.instance_id for instance in self.pending(run)}
             images = list(dict.fromkeys(each.image for each in order if each.instance_id in pending))
-            await anyio.to_thread.run_sync(parts.sandbox.check, images)
+            await anyio.to_thread.run_sync(parts.sandbox.check, images, abandon_on_cancel=True)
             parts.sandbox.prefetch(images)
             if parts.sandbox.machine() not in run.machines:
                 run.machines.append(parts.sandbox.machine())
             if self.config.reuse:
-                parts.verdicts = await anyio.to_thread.run_sync(Verdicts, self.config.verdicts_folder())
+                parts.verdicts = await anyio.to_thread.run_sync(
+                    Verdicts, self.config.verdicts_folder(), abandon_on_cancel=True
+                )
 
     def _manifest(self) -> RunManifest:
         given = self._predictions
@@ -242,27 +273,30 @@ def writing(folder: Path) -> Iterator[None]:
         raise StorageError(message) from error
 
 
-async def interruptible(work: Callable[..., Awaitable[Result]], *arguments: Any) -> Result:
-    """Await `work(*arguments)`; a SIGINT or SIGTERM cancels it, and `InterruptedRunError` says so once it has ended."""
-    result: list[Result] = []
+async def _close(part: Sampler | Sandbox | None) -> None:
+    """Close a part, where there is one."""
+    if part is not None:
+        await part.aclose()
+
+
+def _abort(parts: Parts) -> None:
+    """Have every part that knows how end what it runs, without waiting."""
+    for part in (parts.sampler, parts.test_sampler, parts.sandbox):
+        getattr(part, "abort", lambda: None)()
+
+
+async def interruptible(work: Callable[..., Awaitable[Result]], *arguments: Any, say: Say | None = None) -> Result:
+    """Await `work(*arguments)`; a SIGINT or SIGTERM cancels it, and `InterruptedRunError` says so once it has ended.
+
+    A second signal ends the process at once. `say` is told of both; without it, standard error.
+    """
     failure: Exception | None = None
-    async with anyio.create_task_group() as group:
-
-        async def watch(*, task_status: TaskStatus[None]) -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                task_status.started()
-                async for _ in signals:
-                    group.cancel_scope.cancel()
-
-        await group.start(watch)
+    with anyio.CancelScope() as scope, signals(asyncio.get_running_loop(), scope.cancel, say):
         try:
-            result.append(await work(*arguments))
-        except Exception as error:  # noqa: BLE001 - raised below, outside of the group, which would wrap it
+            return await work(*arguments)
+        except Exception as error:  # noqa: BLE001 - raised below, without the groups around it
             failure = error
-        group.cancel_scope.cancel()
     if failure is not None:
         raise cause_of(failure)
-    if not result:
-        message = "interrupted; the same command finishes the run"
-        raise InterruptedRunError(message)
-    return result[0]
+    message = "interrupted; the same command finishes the run"
+    raise InterruptedRunError(message)

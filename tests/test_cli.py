@@ -227,5 +227,59 @@ def test_validate_writes_what_it_found_into_a_quarantine_file(tmp_path: Path) ->
     assert found["instances"] == {f"demo__waypost-{number}": reason for number in (1, 2, 3)}
     assert (found["repeat"], found["checked"], found["machine"]["engine"]) == (2, 3, "scripted")
     assert found["versions"]["swebench"].startswith("5.")
+    (folder,) = tmp_path.glob("validate-suite-*/")
+    assert not (folder / "quarantine.json").exists()
     run("validate", *options)
-    assert (tmp_path / "validate/quarantine.json").exists()
+    assert (folder / "quarantine.json").exists(), "the same settings have the same folder"
+    run("validate", *options, "--shard", "1/2")
+    assert len(list(tmp_path.glob("validate-suite-*/"))) == 2, "another choice has another"
+
+
+VALIDATE = ("validate", "--dataset", SUITE, "-i", "demo__waypost-1")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_validate_touches_no_run(mirrors: Path, tmp_path: Path) -> None:
+    run("run", *scripted(mirrors, tmp_path, "--run-id", "r"))
+    before = files(tmp_path / "r")
+    assert "logs/demo__waypost-1/test_output.txt" in before
+    done = run(*VALIDATE, "--results", tmp_path, "--run-id", "r", "-c", "sandbox=scripted")
+    assert done.returncode == 2
+    assert done.stderr == f"swerl-eval: {tmp_path}/r is a run's folder; choose another --run-id, or leave it out\n"
+    assert files(tmp_path / "r") == before
+
+
+def test_two_validations_never_share_a_folder(tmp_path: Path) -> None:
+    import filelock
+
+    options = ("--results", tmp_path, "--run-id", "v", "-c", "sandbox=scripted")
+    assert "0 of 1 instances are valid" in run(*VALIDATE, *options).stdout
+    before = files(tmp_path / "v")
+    with filelock.FileLock(tmp_path / "v/.lock"):
+        done = run(*VALIDATE, *options)
+    assert done.returncode == 1
+    assert "v is being written by another process; wait for it" in done.stderr
+    assert files(tmp_path / "v") == before
+
+
+def test_a_validation_removes_old_logs_only_for_new_ones(tmp_path: Path) -> None:
+    options = ("--results", tmp_path, "--run-id", "v", "-c", "sandbox=scripted")
+    run(*VALIDATE, *options, "--repeat", 4)
+    logs = tmp_path / "v/logs"
+    own = (logs / "notes.txt", logs / "gold/demo__waypost-1/4/notes.txt", logs / "gold/demo__waypost-1/old/report.json")
+    for file in own:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("mine")
+    before = files(tmp_path / "v")
+    assert sum(name.endswith("test_output.txt") for name in before) == 8
+    engine = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    away = run(*VALIDATE, "--results", tmp_path, "--run-id", "v", **engine)
+    assert (away.returncode, "no Docker engine answers" in away.stderr) == (1, True)
+    assert files(tmp_path / "v") == before, "where no engine is reached nothing is lost"
+    run(*VALIDATE, *options, "--repeat", 2)
+    after = files(tmp_path / "v")
+    assert sum(name.endswith("test_output.txt") for name in after) == 4, "those of a third and fourth time are gone"
+    assert [file.read_text() for file in own] == ["mine"] * 3

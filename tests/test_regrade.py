@@ -115,6 +115,21 @@ def test_a_changed_row_changes_its_verdicts_and_no_other(folder: Path, source: D
     assert Run(folder).evaluation_of(ONE) == before
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["half of a file", "another program's file"])
+def test_a_control_run_whose_facts_cannot_be_read_was_not_run(folder: Path, source: DatasetSource, whole: bool) -> None:
+    file = folder / "logs" / ONE / "control.json"
+    content = file.read_bytes()
+    file.write_bytes(b'{"aside": 1}' if whole else content[: len(content) // 2])
+    with reopen_run(folder) as run:
+        (change,) = regrade(run, source).changes
+    assert (change.before.strict, change.after.strict) == (Verdict.RESOLVED, Verdict.INFRA_ERROR)
+    assert change.after.strict_reason == "it was not run under control; the same command again does it"
+    file.write_bytes(content)
+    with reopen_run(folder) as run:
+        (change,) = regrade(run, source).changes
+    assert change.after.strict is Verdict.RESOLVED
+
+
 def test_the_strict_verdict_is_computed_from_the_saved_control_run(folder: Path, source: DatasetSource) -> None:
     log = folder / "logs" / CHEAT / "control_output.txt"
     log.write_bytes(log_of(source.oracle(CHEAT), "FAILED"))

@@ -124,3 +124,14 @@ def test_a_derived_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     write_json(tmp_path / "x.json", {"a": 2})
     assert orjson.loads((tmp_path / "x.json").read_bytes()) == {"a": 2}
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_only_what_a_kill_left_of_a_write_is_removed_from_a_run_folder(tmp_path: Path) -> None:
+    with open_run(tmp_path / "r", MANIFEST):
+        pass
+    own = (".env.local", ".notes.unfinished", ".0123456789abcdef.unfinished.txt")
+    for name in (*own, ".0123456789abcdef.unfinished"):
+        (tmp_path / "r" / name).write_text("x")
+    with open_run(tmp_path / "r", MANIFEST):
+        pass
+    assert {path.name for path in (tmp_path / "r").glob(".*")} == {*own, ".lock"}

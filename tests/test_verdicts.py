@@ -117,6 +117,27 @@ def test_a_folder_that_cannot_be_made_keeps_nothing_and_fails_nothing(tmp_path: 
     assert verdicts.take(KEY, tmp_path / "out", NAMES) is None
 
 
+def test_logs_that_cannot_all_be_written_are_not_restored_in_part_and_end_nothing(tmp_path: Path) -> None:
+    verdicts = filled(tmp_path / "c", tmp_path / "logs")
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    (target / "gold").write_text("in the way of the folder")
+    (target / "report.json").write_text("of an earlier verdict")
+    assert verdicts.take(KEY, target, NAMES) is None
+    assert [path.name for path in target.iterdir()] == ["gold"]
+
+
+def test_what_a_killed_writer_left_is_removed_after_a_day_and_what_another_may_write_now_is_not(tmp_path: Path) -> None:
+    filled(tmp_path / "c", tmp_path / "logs")
+    old, new = (entry(tmp_path / "c").with_name(f".{digit * 16}.unfinished") for digit in "01")
+    for file in (old, new):
+        file.write_bytes(b"half")
+    os.utime(old, (1000, 1000))
+    verdicts = Verdicts(tmp_path / "c")
+    assert (old.exists(), new.exists()) == (False, True)
+    assert verdicts.take(KEY, tmp_path / "out", NAMES) == RECORD
+
+
 def test_beyond_its_size_the_longest_unused_entries_are_removed_when_it_is_opened(tmp_path: Path) -> None:
     verdicts = filled(tmp_path / "c", tmp_path / "logs")
     keys = [f"{number:02x}" * 32 for number in range(4)]

@@ -283,6 +283,15 @@ def _enter_utf8_mode() -> None:
 
 def main() -> None:
     """Entry point: errors of ours are one line on stderr, and every way to end has its exit code."""
+    from swerl_eval.shutdown import exit_soon
+
+    code = _outcome()
+    exit_soon(code)
+    sys.exit(code)
+
+
+def _outcome() -> int:
+    """Carry out the command; returns its exit code."""
     from swerl_eval.core.errors import InterruptedRunError, SwerlEvalError, UsageError
 
     _enter_utf8_mode()
@@ -291,7 +300,10 @@ def main() -> None:
     except SwerlEvalError as error:
         typer.echo(f"swerl-eval: {error}", err=True)
         codes = {UsageError: USAGE, InterruptedRunError: INTERRUPTED}
-        sys.exit(next((code for kind, code in codes.items() if isinstance(error, kind)), FAILED))
+        return next((code for kind, code in codes.items() if isinstance(error, kind)), FAILED)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else FAILED if end.code else 0
+    return 0
 
 
 if __name__ == "__main__":

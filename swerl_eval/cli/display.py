@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TextIO
 
@@ -15,9 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 from swerl_eval.progress import Progress
+from swerl_eval.shutdown import at_once
 
 PLAIN_SECONDS = 30.0
 """Between plain lines: a CI log of a night stays readable."""
+JOIN_SECONDS = 5.0
+"""For the thread of plain lines to end, which a terminal may hold up."""
+SHOW_CURSOR = "\x1b[?25h"
 NOTICE_SECONDS = 1.0
 """Until a notice is shown."""
 _STAGE_WORDS = {
@@ -43,6 +49,7 @@ class Display:
         self._title = title
         self._done = threading.Event()
         self._noticed = 0
+        self._around = ExitStack()
         self._shown = shown or sys.stderr
         self._console = Console(file=self._shown)
         self._live = Live(
@@ -56,6 +63,7 @@ class Display:
         self._thread = threading.Thread(target=self._plain_lines, name="display", daemon=True)
 
     def __enter__(self) -> Display:
+        self._around.enter_context(at_once(self._leave))
         if self._console.is_terminal:
             self._live.start()
         else:
@@ -65,13 +73,21 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._around.close()
         self._done.set()
         if self._console.is_terminal:
             self._live.stop()
             self._say_notices()
         else:
-            self._thread.join()
+            self._thread.join(JOIN_SECONDS)
             self._say()
+
+    def _leave(self) -> None:
+        """Give the terminal back, and say what was not said yet: this process ends at once."""
+        if self._console.is_terminal:
+            self._write(SHOW_CURSOR)  # first: the panel may be locked by whatever was interrupted
+            self._live.stop()
+        self._say_notices()
 
     def _plain_lines(self) -> None:
         last = ""
@@ -88,13 +104,16 @@ class Display:
         new = self._progress.notices[self._noticed :]
         self._noticed += len(new)
         for notice in new:
-            self._shown.write(f"[{_clock(self._progress.seconds)}] {notice}\n")
-        self._shown.flush()
+            self._write(f"[{_clock(self._progress.seconds)}] {notice}\n")
 
     def _say(self) -> None:
         self._say_notices()
-        self._shown.write(f"[{_clock(self._progress.seconds)}] {self._counts()}\n")
-        self._shown.flush()
+        self._write(f"[{_clock(self._progress.seconds)}] {self._counts()}\n")
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more: no reason to end a run
+            self._shown.write(text)
+            self._shown.flush()
 
     def _counts(self) -> str:
         progress = self._progress

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
+import functools
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,13 +19,16 @@ from rich.text import Text
 from swerl_eval.cli.display import Display
 from swerl_eval.compose import open_sandbox, open_source, package_versions, settings
 from swerl_eval.config import RunConfig
+from swerl_eval.core.errors import UsageError
 from swerl_eval.core.soundness import Soundness
 from swerl_eval.core.types import Evaluation, Machine
 from swerl_eval.progress import Progress
 from swerl_eval.reports.quarantine import write_quarantine
+from swerl_eval.shutdown import at_once
 from swerl_eval.sources.datasets import DatasetSource
 from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.validate import KINDS, Validator
+from swerl_eval.store import locked
 from swerl_eval.work import interruptible, writing
 from swerl_eval.workers import Workers
 
@@ -34,35 +39,47 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
     Returns the exit code.
     """
     source = open_source(config)
-    folder = Path(config.results) / (config.run_id or "validate")
-    shutil.rmtree(folder / "logs", ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
-    with writing(folder), Display(progress, ("evaluate",), "validate"):
-        found, machine = anyio.run(interruptible, _validate, config, source, folder, progress, repeat)
-    _print(found, folder)
-    file = quarantine or folder / "quarantine.json"
-    faulty = {each.instance_id: each for each in found if each.faults}
-    write_quarantine(
-        file,
-        {name: {"reason": "; ".join(each.faults), "image_id": each.image_id} for name, each in faulty.items()},
-        _found_with(config, source, machine, repeat),
-    )
+    folder = validation_folder(config)
+    with ExitStack() as closing:
+        closing.callback(locked(folder).release)
+        if (folder / "run.json").exists():
+            message = f"{folder} is a run's folder; choose another --run-id, or leave it out"
+            raise UsageError(message)
+        progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
+        with writing(folder), Display(progress, ("evaluate",), "validate"):
+            work = functools.partial(
+                interruptible, _validate, config, source, folder, progress, repeat, say=progress.say
+            )
+            found, machine = anyio.run(work)
+        _print(found, folder)
+        file = quarantine or folder / "quarantine.json"
+        faulty = {each.instance_id: each for each in found if each.faults}
+        write_quarantine(
+            file,
+            {name: {"reason": "; ".join(each.faults), "image_id": each.image_id} for name, each in faulty.items()},
+            _found_with(config, source, machine, repeat),
+        )
     Console().print(Text(f"Quarantine: {len(faulty)} instances in {file}"), soft_wrap=True)
     return 1 if any(each.faults or each.machine_failures for each in found) else 0
+
+
+def validation_folder(config: RunConfig) -> Path:
+    """`results/validate-<dataset>-<hash of the settings and the choice>`, or the one that `--run-id` names."""
+    return config.model_copy(update={"model": "validate"}).run_folder
 
 
 async def _validate(
     config: RunConfig, source: DatasetSource, folder: Path, progress: Progress, repeat: int
 ) -> tuple[list[Soundness], Machine]:
-    sandbox = open_sandbox(config, folder)
-    evaluator = Evaluator(sandbox, settings(config).evaluate)
+    sandbox = await anyio.to_thread.run_sync(open_sandbox, config, folder, abandon_on_cancel=True)
     workers = Workers(config.workers)
     workers.fit(sandbox.machine())
+    evaluator = Evaluator(sandbox, settings(config).evaluate)
     validator = Validator(evaluator, workers.limiter, progress, folder / "logs", repeat)
     try:
-        sandbox.prefetch([instance.image for instance in source.instances()])
-        return await validator.run(source.instances(), source.oracle), sandbox.machine()
+        with at_once(getattr(sandbox, "abort", lambda: None)):
+            sandbox.prefetch([instance.image for instance in source.instances()])
+            return await validator.run(source.instances(), source.oracle), sandbox.machine()
     finally:
         with anyio.CancelScope(shield=True):
             await sandbox.aclose()

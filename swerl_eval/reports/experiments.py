@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from swerl_eval.atomic import write_bytes
 from swerl_eval.core.types import Candidate, Sample
 from swerl_eval.reports.destination import take
 from swerl_eval.reports.leaderboard import attempts, flag, submission_folder, texts
@@ -15,7 +16,7 @@ from swerl_eval.reports.official import predictions
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.swebench_layout import copy_logs
 from swerl_eval.reports.vouching import grading_alone
-from swerl_eval.store import Run, write_bytes, write_json, write_lines
+from swerl_eval.store import Run, write_json, write_lines
 
 LOG_FILES = ("patch.diff", "report.json", "test_output.txt", "eval.sh")
 _SPLITS = ("verified", "lite", "multilingual", "multimodal")

@@ -4,6 +4,7 @@ Each runs below a guard (`guard.py`), which ends it with all its children howeve
 prints goes to a log of its own. One that ends before it was ever ready is not started again: its command is wrong, or
 its GPU too small, and the end of its log says so. One that was ready and crashes is started again, `RESTARTS` times, on
 another port; meanwhile the pool gives its requests to the others. One that hangs is not told from one that works.
+One that cannot even be killed is given up, with a line that names its process.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +36,8 @@ STEADY = 3600.0
 """Seconds of health after which former crashes do not count any more."""
 GRACE = 15.0
 """Seconds that a server has to end by itself."""
+STOP_SECONDS = GRACE + guard.LEFT_BEHIND + guard.KILLED_WITHIN + 5.0
+"""For a guard to end its server by all its means. Then the guard itself is killed."""
 POLL = 0.2
 """Seconds between two looks at a server that is starting or running."""
 _PROBE_TIMEOUT = 10.0
@@ -52,6 +56,8 @@ class LaunchedServers:
         self._pool = pool
         self._say = say
         self._tasks: list[asyncio.Task[None]] = []
+        self._processes: set[ServerProcess] = set()
+        """Those that run now."""
 
     def start(self) -> None:
         """Start all, unless that was done. Returns at once; the pool lets requests wait."""
@@ -60,10 +66,15 @@ class LaunchedServers:
             self._tasks = [asyncio.create_task(self._keep(index, server)) for index, server in numbered]
 
     async def aclose(self) -> None:
-        """Stop all, and return when they have ended."""
+        """Stop all, and return when they have ended, or after `STOP_SECONDS` at most."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def abort(self) -> None:
+        """Have all killed now, without waiting for it."""
+        for process in list(self._processes):
+            process.kill()
 
     async def _keep(self, index: int, server: Server) -> None:
         """The life of one server."""
@@ -73,6 +84,7 @@ class LaunchedServers:
         try:
             while crashes <= RESTARTS:
                 process = ServerProcess(self._launch.logs / f"server-{index}.log", self._words, index)
+                self._processes.add(process)
                 ready = 0.0
                 try:
                     self._say(f"{server.name}: waiting until it is ready (log: {process.log})")
@@ -84,7 +96,10 @@ class LaunchedServers:
                         reason = f"ended with exit code {await process.ended()}"
                         self._pool.absent(server)
                 finally:
-                    await process.stop()
+                    stuck = await process.stop()
+                    self._processes.discard(process)
+                    if stuck:
+                        self._say(f"{server.name} is given up: {stuck}")
                 self._say(f"{server.name} {reason}")
                 reason = f"{reason}; the end of {process.log}:\n{process.tail()}"
                 if not ready and not crashes:
@@ -141,16 +156,26 @@ class ServerProcess:
             await asyncio.sleep(POLL)
         return code
 
-    async def stop(self) -> None:
-        """End it and its children, by force after a while; returns when they are gone."""
-        if self.exit_code() is not None:
-            return
-        self._process.terminate()
-        deadline = time.monotonic() + GRACE + 2 * guard.LEFT_BEHIND
-        while self.exit_code() is None:
-            if time.monotonic() > deadline:
+    async def stop(self) -> str:
+        """End it and its children, by force after a while. Returns when they are gone, or why they are given up."""
+        if self.exit_code() is None:
+            self._process.terminate()
+            if not await self._ended_within(STOP_SECONDS):
                 self._process.kill()
+                if not await self._ended_within(guard.KILLED_WITHIN):
+                    return f"its guard, process {self._process.pid}, does not end though it was killed"
+        return self.tail().splitlines()[-1] if self.exit_code() == guard.STUCK else ""
+
+    def kill(self) -> None:
+        """Have it and its children killed now, without waiting for it."""
+        if self.exit_code() is None:
+            self._process.send_signal(signal.SIGQUIT)
+
+    async def _ended_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.exit_code() is None and time.monotonic() < deadline:
             await asyncio.sleep(guard.POLL)
+        return self.exit_code() is not None
 
     def tail(self) -> str:
         """The last lines that this start printed."""

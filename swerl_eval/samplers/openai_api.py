@@ -250,10 +250,17 @@ class OpenAISampler:
 
     async def aclose(self) -> None:
         """Close the connections, and stop what was started."""
-        for client in self._clients.values():
-            await client.close()
+        try:
+            for client in self._clients.values():
+                await client.close()
+        finally:
+            if self._launched is not None:
+                await self._launched.aclose()
+
+    def abort(self) -> None:
+        """End the servers that were started, at once."""
         if self._launched is not None:
-            await self._launched.aclose()
+            self._launched.abort()
 
 
 def _valid(text: str) -> str:

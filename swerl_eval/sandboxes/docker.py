@@ -36,7 +36,7 @@ from swerl_eval.core.types import Job, JobResult, Limits, Machine
 from swerl_eval.ports import SandboxSettings
 from swerl_eval.sandboxes.engine import connect, translated
 from swerl_eval.sandboxes.images import Image, Images
-from swerl_eval.sandboxes.leftovers import OWNER_LABEL, is_leftover, labels
+from swerl_eval.sandboxes.leftovers import OWNER_LABEL, PROCESS_LABEL, is_leftover, labels, process_mark
 from swerl_eval.sandboxes.output import CappedLog, LogReader
 from swerl_eval.sandboxes.prefetch import Prefetcher
 from swerl_eval.sandboxes.removal import Removals
@@ -44,6 +44,8 @@ from swerl_eval.sandboxes.removal import Removals
 SCRIPT = "/swerl-eval-job.sh"
 END_GRACE = 20.0
 """Seconds to wait for the rest of the output after a container was killed."""
+ABORT_SECONDS = 1.5
+"""For the requests to reach the engine, which then goes on by itself."""
 KILLED = 137
 SLOW_END = "did not receive an exit event"
 """What the engine says of a kill after ten seconds; seen with a fork bomb on a busy machine."""
@@ -156,6 +158,20 @@ class DockerSandbox:
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(done.wait, END_GRACE + 10)
             raise
+
+    def abort(self) -> None:
+        """Have the engine kill and remove all containers of this process; waits no longer than `ABORT_SECONDS`.
+
+        For a process that ends at once. What the engine does not do is left to the next start.
+        """
+        mine = {"label": f"{PROCESS_LABEL}={process_mark()}"}
+        deadline = time.monotonic() + ABORT_SECONDS
+        found = [each["Id"] for each in self._client.api.containers(all=True, filters=mine)]
+        threads = [threading.Thread(target=self._removals.now, args=(each,), daemon=True) for each in found]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     async def aclose(self) -> None:
         """Wait for the removals under way, not for ever; those that failed before are tried once more."""

@@ -91,6 +91,10 @@ class RetryingSandbox:
             self._away_since = now
         return now - self._away_since < self._patience
 
+    def abort(self) -> None:
+        """The inner sandbox's, where it has one."""
+        getattr(self._inner, "abort", lambda: None)()
+
     async def aclose(self) -> None:
         """The inner sandbox's."""
         await self._inner.aclose()

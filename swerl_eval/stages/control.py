@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Protocol
 
 import anyio.to_thread
+from pydantic import TypeAdapter
 
 from swerl_eval import grading
+from swerl_eval.atomic import write_bytes
 from swerl_eval.core import control
 from swerl_eval.core.control import ControlResult, objection
 from swerl_eval.core.errors import SandboxError
@@ -100,12 +102,14 @@ def strict_verdict_from_logs(trial: Trial, evaluation: Evaluation) -> Evaluation
         return dataclasses.replace(bare, strict=evaluation.verdict)
     if grading.nothing_decides(trial.oracle):
         return dataclasses.replace(bare, strict=Verdict.UNRESOLVED, strict_reason=control.NOTHING_DECIDES)
-    if not (trial.logs / CONTROL_FACTS).exists():
+    facts = _facts(trial)
+    if facts is None:
         reason = "it was not run under control; the same command again does it"
         return dataclasses.replace(bare, strict=Verdict.INFRA_ERROR, strict_reason=reason)
-    result, unconfirmed = _read(trial)
+    result, unconfirmed = _read(trial, facts)
     reference = _reference(trial)
-    gold = _read(reference)[0] if (reference.logs / CONTROL_FACTS).exists() else result
+    gold_facts = _facts(reference)
+    gold = result if gold_facts is None else _read(reference, gold_facts)[0]
     complaint = objection(result, gold) or unconfirmed
     if complaint:
         suspicious = (*evaluation.suspicious, f"control run: {complaint}")
@@ -116,8 +120,8 @@ def strict_verdict_from_logs(trial: Trial, evaluation: Evaluation) -> Evaluation
 
 def undisturbed(logs: Path) -> bool:
     """Whether the control runs that left these logs met no limit: no time, memory or disk ran out, no log was cut."""
-    facts = [logs / CONTROL_FACTS, logs / REFERENCE / CONTROL_FACTS]
-    return all(_facts(path).clear for path in facts if path.exists())
+    paths = [logs / CONTROL_FACTS, logs / REFERENCE / CONTROL_FACTS]
+    return all((facts := _read_facts(path)) is not None and facts.clear for path in paths if path.exists())
 
 
 def _reference(trial: Trial) -> Trial:
@@ -155,29 +159,43 @@ async def _control(
     if result.disk_full:
         message = "the engine's disk was full at the control run"
         raise SandboxError(message)
-    _write_facts(trial.logs / CONTROL_FACTS, aside, result, marks)
-    return await anyio.to_thread.run_sync(_read, trial)
+    return await anyio.to_thread.run_sync(_concluded, trial, _facts_of(aside, result, marks))
 
 
-def _write_facts(path: Path, aside: Sequence[str], result: JobResult, marks: Mapping[str, str]) -> None:
-    facts = ControlFacts(
+def _concluded(trial: Trial, facts: ControlFacts) -> tuple[ControlResult, str]:
+    """Store the facts beside the logs, which makes them a control run, and read them."""
+    write_bytes(trial.logs / CONTROL_FACTS, json.dumps(dataclasses.asdict(facts)).encode())
+    return _read(trial, facts)
+
+
+def _facts_of(aside: Sequence[str], result: JobResult, marks: Mapping[str, str]) -> ControlFacts:
+    return ControlFacts(
         aside=tuple(aside),
         exit_code=_exit_code(marks, control.CONTROL),
         confirm_exit_code=_exit_code(marks, control.CONFIRMED),
         timed_out=result.timed_out,
         clear=not (result.timed_out or result.out_of_memory or result.disk_exceeded or result.log_truncated),
     )
-    path.write_text(json.dumps(dataclasses.asdict(facts)), encoding="utf-8")
 
 
-def _facts(path: Path) -> ControlFacts:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return ControlFacts(**{**found, "aside": tuple(found["aside"])})
+def _facts(trial: Trial) -> ControlFacts | None:
+    """What is known of a trial's control run; None where it was not run to its end."""
+    return _read_facts(trial.logs / CONTROL_FACTS)
 
 
-def _read(trial: Trial) -> tuple[ControlResult, str]:
+def _read_facts(path: Path) -> ControlFacts | None:
+    """None for a file that is absent, torn, or of another program."""
+    try:
+        return _FACTS.validate_json(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+_FACTS = TypeAdapter(ControlFacts)
+
+
+def _read(trial: Trial, facts: ControlFacts) -> tuple[ControlResult, str]:
     """What the saved logs of a control run say, and what they have against the patch by themselves, or nothing."""
-    facts = _facts(trial.logs / CONTROL_FACTS)
     found = ControlResult(grading.statuses(trial.oracle, trial.logs / CONTROL_OUTPUT), facts.exit_code)
     if facts.timed_out:
         return found, "it did not end in time"

@@ -12,6 +12,7 @@ from typing import Any
 import anyio.to_thread
 
 from swerl_eval import grading
+from swerl_eval.atomic import remove_unfinished, write_bytes
 from swerl_eval.core import scripts
 from swerl_eval.core.diffs import files_touched, sha256
 from swerl_eval.core.errors import GradingError, SandboxError
@@ -149,12 +150,13 @@ def touches(trial: Trial) -> list[Touch]:
 
 def write_report(logs: Path, instance_id: str, report: Mapping[str, Any]) -> None:
     """Write an instance's report.json in the official harness's own layout, to the byte."""
-    (logs / REPORT).write_text(json.dumps({instance_id: report}, indent=4), encoding="utf-8")
+    write_bytes(logs / REPORT, json.dumps({instance_id: report}, indent=4).encode())
 
 
 def _write_inputs(logs: Path, patch: str, script: str) -> None:
     logs.mkdir(parents=True, exist_ok=True)
-    for stale in (TEST_OUTPUT, RUN_LOG, REPORT):
+    remove_unfinished(logs)
+    for stale in (REPORT, TEST_OUTPUT, RUN_LOG):
         (logs / stale).unlink(missing_ok=True)
     (logs / PATCH).write_bytes(patch.encode("utf-8", "replace"))
     (logs / EVAL).write_text(script, encoding="utf-8", newline="")

@@ -6,16 +6,19 @@ Nothing here has a network: scripts are a model's. One container start for each 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from swerl_eval.core import examination
 from swerl_eval.core.errors import SandboxError
-from swerl_eval.core.examination import Section, TestLimits
+from swerl_eval.core.examination import OutputReader, Section, TestLimits
 from swerl_eval.core.scripts import PATCH_FILE, environment, token_file
 from swerl_eval.core.types import (
     Candidate,
@@ -32,11 +35,14 @@ from swerl_eval.core.types import (
 from swerl_eval.grading import parse_tests
 from swerl_eval.ports import Sandbox, Snapshot
 from swerl_eval.progress import Progress
+from swerl_eval.stages.trial import pieces
 
 PASSING = frozenset({"PASSED", "XFAIL"})
 KEPT = PASSING | {"SKIPPED"}
 """A test that is skipped after a change is no regression, as in the official grading."""
 LOG_BYTES = 256 * 2**20
+_TAIL_BYTES = 1000
+"""Of the output that a message may quote."""
 SETUP_SECONDS = 120.0
 """Beside the tests' own limits, for one job."""
 
@@ -71,6 +77,8 @@ class Examiner:
     logs: Path
     """Folder for output; an instance's is removed when it has been read."""
     progress: Progress
+    reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
+    """Outputs read at a time: one may take as much memory as all else together."""
 
     async def run_scripts(self, subject: Subject, scripts: Mapping[int, str]) -> dict[int, Outcome]:
         """What each script does on the original code.
@@ -87,7 +95,7 @@ class Examiner:
             finished = {section.name: section for section in ran.sections or []}
             done = 0
             for number in waiting:
-                section = finished.get(f"script {number}")
+                section = finished.get(examination.script_name(number))
                 if section is None:
                     break
                 outcomes[number] = Outcome.UNCLEAR if section.changed_repository else examination.outcome_of(section)
@@ -103,13 +111,15 @@ class Examiner:
         ran = await self._run(subject, {}, test_files=files, patch="")
         passing: dict[str, list[str]] = {}
         spent = 0.0
-        for number, section in enumerate(ran.sections or []):
+        by_name = {examination.tests_name(number): file for number, file in enumerate(files)}
+        for section in ran.sections or []:
             spent += section.seconds
             if spent > self.test_limits.total_seconds:
                 break
             if section.exit_code != examination.KILLED:
-                statuses = parse_tests(subject.plan, section.output)
-                passing[files[number]] = [name for name, status in statuses.items() if status in PASSING]
+                passing[by_name[section.name]] = [
+                    name for name, status in section.statuses.items() if status in PASSING
+                ]
         return passing
 
     async def examine(
@@ -128,11 +138,12 @@ class Examiner:
         ran = await self._run(subject, scripts, test_files=regression.files, patch=candidate.patch)
         sections = {section.name: section for section in ran.sections or []}
         statuses: dict[str, str] = {}
-        for number in range(len(regression.files)):
-            section = sections.get(f"tests {number}")
-            statuses |= parse_tests(subject.plan, section.output) if section else {}
+        for section in sections.values():
+            statuses |= section.statuses
         outcomes = [
-            examination.outcome_of(sections[name]) if (name := f"script {number}") in sections else Outcome.NOT_RUN
+            examination.outcome_of(sections[name])
+            if (name := examination.script_name(number)) in sections
+            else Outcome.NOT_RUN
             for number in scripts
         ]
         missing = len(regression.files) + len(scripts) - len(sections)
@@ -167,19 +178,33 @@ class Examiner:
             log=str(log),
             max_log_bytes=LOG_BYTES,
         )
+        names = [*map(examination.tests_name, range(len(test_files))), *map(examination.script_name, sorted(scripts))]
+        reader = OutputReader(token, names, functools.partial(parse_tests, subject.plan))
         async with self.in_flight:
             self.progress.containers += 1
             try:
                 result = await self.sandbox.run(job)
-                output = await anyio.Path(log).read_bytes()
+                # what stands in it may be a quarter of a gigabyte, and belongs to nobody when the run is ended
+                sections, tail = await anyio.to_thread.run_sync(
+                    _read, log, reader, token, limiter=self.reading, abandon_on_cancel=True
+                )
             finally:
                 self.progress.containers -= 1
                 log.unlink(missing_ok=True)
         if result.disk_full and not result.disk_exceeded:
             message = "the engine's disk was full while tests ran: free some (`docker system df`)"
             raise SandboxError(message)
-        text = output.decode("utf-8", "replace")
-        return Ran(examination.read_sections(text, token), result, text[-500:].replace(token, ""))
+        return Ran(sections, result, tail)
+
+
+def _read(log: Path, reader: OutputReader, token: str) -> tuple[list[Section] | None, str]:
+    """What a job's output says, and its end."""
+    for piece in pieces(log):
+        reader.feed(piece)
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        tail = file.read().decode("utf-8", "replace")
+    return reader.end(), tail.replace(token, "")
 
 
 def _budget(limits: TestLimits, test_files: Sequence[str], patch: str) -> float:

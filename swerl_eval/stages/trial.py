@@ -5,8 +5,7 @@ from __future__ import annotations
 import codecs
 import dataclasses
 import secrets
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import anyio.to_thread
 
 from swerl_eval.core import scripts
 from swerl_eval.core.errors import SandboxError
-from swerl_eval.core.sections import Sections
+from swerl_eval.core.sections import Bounded, Sections
 from swerl_eval.core.types import Instance, Job, JobResult, Limits, Oracle
 from swerl_eval.grading import START_MARKER
 from swerl_eval.ports import Sandbox
@@ -27,8 +26,6 @@ RAW_BYTES = 96 * 2**20
 SECTION_BYTES = 8 * 2**20
 """Of one section's text that is kept, likewise: grading holds a log in memory several times, line by line."""
 TAIL_BYTES = 2**20
-LINE_WEIGHT = 32
-"""What a line counts beside its bytes."""
 _PIECE = 1 << 16
 
 
@@ -95,13 +92,19 @@ def cut(raw: Path, token: str, folder: Path, outputs: Mapping[str, str]) -> tupl
 
     Returns what stood behind the words of the cuts, and whether all that the tests printed was kept.
     """
-    with ExitStack() as files, raw.open("rb") as source:
+    with ExitStack() as files:
         texts = {word: files.enter_context(_BoundedText(folder / name)) for word, name in outputs.items()}
         sections = Sections(token.encode(), {word: text.take for word, text in texts.items()})
-        for piece in iter(lambda: source.readline(_PIECE), b""):
+        for piece in pieces(raw):
             sections.feed(piece)
         sections.end()
     return sections.marks, not any(text.tests_cut for text in texts.values())
+
+
+def pieces(raw: Path) -> Iterator[bytes]:
+    """A file's lines; overlong ones in pieces."""
+    with raw.open("rb") as source:
+        yield from iter(lambda: source.readline(_PIECE), b"")
 
 
 class _BoundedText:
@@ -115,8 +118,7 @@ class _BoundedText:
         self._path = path
         self._file: TextIO | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._weight = self._tail_weight = self._dropped = 0
-        self._tail: deque[bytes] = deque()
+        self._bounded = Bounded(self._write, SECTION_BYTES, TAIL_BYTES)
         self._in_tests = False
         self.tests_cut = False
 
@@ -134,32 +136,13 @@ class _BoundedText:
         if not self._in_tests and START_MARKER.encode() in piece:
             self._end_part()
             self._in_tests = True
-        weight = _weight(piece)
-        if not self._tail and self._weight + weight <= SECTION_BYTES - TAIL_BYTES:
-            self._weight += weight
-            self._write(piece)
-            return
-        self._tail.append(piece)
-        self._tail_weight += weight
-        while self._tail_weight > TAIL_BYTES:
-            gone = self._tail.popleft()
-            self._tail_weight -= _weight(gone)
-            self._dropped += len(gone)
-            self.tests_cut |= self._in_tests
+        self._bounded.take(piece)
 
     def _end_part(self) -> None:
-        if self._dropped:
-            self._write(b"\n[swerl-eval: %d bytes of output left out here]\n" % self._dropped)
-        for piece in self._tail:
-            self._write(piece)
-        self._tail.clear()
-        self._weight = self._tail_weight = self._dropped = 0
+        left_out = self._bounded.end()
+        self.tests_cut |= left_out and self._in_tests
 
     def _write(self, piece: bytes) -> None:
         if self._file is None:
             self._file = self._path.open("w", encoding="utf-8", newline="")
         self._file.write(self._decoder.decode(piece))
-
-
-def _weight(piece: bytes) -> int:
-    return len(piece) + LINE_WEIGHT * piece.count(b"\n")

@@ -5,6 +5,7 @@ Nothing here looks into the cache of verdicts: what is asked is whether a run co
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import anyio
 from swerl_eval.core.soundness import Soundness
 from swerl_eval.core.types import Evaluation, Instance, Oracle
 from swerl_eval.progress import Progress
-from swerl_eval.stages.evaluate import Evaluator
+from swerl_eval.stages.evaluate import OFFICIAL_FILES, Evaluator
 
 GOLD, EMPTY = "gold", "empty"
 KINDS = (GOLD, EMPTY)
@@ -23,7 +24,10 @@ _Runs = dict[tuple[str, str, int], Evaluation]
 
 @dataclass(frozen=True)
 class Validator:
-    """What validates. Logs go to `<folder>/<kind>/<instance>`, those of repetitions to a folder `2`, `3`, … in it."""
+    """What validates. Logs go to `<folder>/<kind>/<instance>`, those of repetitions to a folder `2`, `3`, … in it.
+
+    Logs of an earlier validation stay until the same run of the same instance begins anew.
+    """
 
     evaluator: Evaluator
     limiter: anyio.CapacityLimiter
@@ -48,9 +52,8 @@ class Validator:
         ]
 
     async def _one(self, instance: Instance, oracle: Oracle, kind: str, number: int, found: _Runs) -> None:
-        logs = self.folder / kind / instance.instance_id
-        if number:
-            logs /= str(number + 1)
+        first = self.folder / kind / instance.instance_id
+        logs = first / str(number + 1) if number else first
         async with self.limiter:
             self.progress.containers += 1
             try:
@@ -58,6 +61,19 @@ class Validator:
                 evaluation = await self.evaluator.run_tests(instance, oracle, patch, logs)
             finally:
                 self.progress.containers -= 1
+        if number == self.repeat - 1:
+            _remove_later_repetitions(first, self.repeat)
         self.progress.verdicts[f"{kind} {evaluation.verdict.value}"] += 1
         self.progress.finish("evaluate", resumed=False)
         found[instance.instance_id, kind, number] = evaluation
+
+
+def _remove_later_repetitions(logs: Path, repeat: int) -> None:
+    """Remove the logs of repetitions that an earlier validation made and this one does not; nothing else."""
+    number = repeat + 1
+    while (folder := logs / str(number)).is_dir():
+        for name in OFFICIAL_FILES:
+            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something else is in it
+            folder.rmdir()
+        number += 1

@@ -12,7 +12,6 @@ import pytest
 
 from swerl_eval.compose import open_source, settings
 from swerl_eval.config import RunConfig
-from swerl_eval.core import examination
 from swerl_eval.core.diffs import unified_diff
 from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import Candidate, Outcome, RegressionTests, ReproductionTest
@@ -169,12 +168,3 @@ def test_nothing_of_an_answer_is_in_a_test_plan(demo_config: RunConfig) -> None:
         for line in [*oracle.test_patch.splitlines(), *oracle.row["FAIL_TO_PASS"], *oracle.row["PASS_TO_PASS"]]:
             assert len(line) < 8 or line not in said
         assert not set(vars(plan)) & {"patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "eval_script"}
-
-
-def test_a_section_that_was_cut_off_is_not_read() -> None:
-    token = "t" * 32
-    whole = f"{token} READY\n{token} BEGIN script 0\nIssue reproduced\n\n{token} END script 0 0 1.5 2.0 same\n"
-    sections = examination.read_sections(whole + f"{token} BEGIN script 1\nIssue", token)
-    assert sections is not None
-    assert [(section.name, section.seconds) for section in sections] == [("script 0", 0.5)]
-    assert examination.read_sections("set-up failed", token) is None

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
+import docker
+import docker.errors
 import pytest
 
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
@@ -17,7 +21,7 @@ from swerl_eval.demo.setup import BASE_IMAGE
 from swerl_eval.ports import SandboxSettings
 from swerl_eval.sandboxes.docker import DockerSandbox
 from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.leftovers import OWNER_LABEL
+from swerl_eval.sandboxes.leftovers import OWNER_LABEL, PROCESS_LABEL, labels, process_mark
 from swerl_eval.sandboxes.output import LINE_WEIGHT, TAIL_BYTES
 
 pytestmark = [pytest.mark.docker, pytest.mark.anyio, pytest.mark.usefixtures("demo_images")]
@@ -33,9 +37,15 @@ async def sandbox() -> AsyncIterator[DockerSandbox]:
     assert containers() == []
 
 
+def described() -> list[dict[str, Any]]:
+    """This process's: other tests of this sandbox may be at work on this engine."""
+    mine = [f"{name}={value}" for name, value in labels(OWNER).items()]
+    found: list[dict[str, Any]] = connect().api.containers(all=True, filters={"label": mine})
+    return found
+
+
 def containers() -> list[str]:
-    found = connect().api.containers(all=True, filters={"label": f"{OWNER_LABEL}={OWNER}"})
-    return [container["Id"] for container in found]
+    return [container["Id"] for container in described()]
 
 
 def job(tmp_path: Path, script: str, **changes: object) -> Job:
@@ -158,18 +168,47 @@ async def test_a_missing_image_is_an_error_with_the_remedy(sandbox: DockerSandbo
         await sandbox.run(job(tmp_path, "true", image=name))
 
 
-async def test_what_a_crash_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+async def test_what_a_crash_left_is_removed_at_the_next_start_and_what_may_live_is_not(tmp_path: Path) -> None:
     client = connect()
-    for owner in (OWNER, "somebody-else"):
-        client.api.start(
-            client.api.create_container(BASE_IMAGE, command=["sleep", "60"], labels={OWNER_LABEL: owner})["Id"]
-        )
+    host, _, rest = process_mark().partition(" ")
+    gone = process_mark().rpartition(" ")[0] + " 1"  # an earlier process with this one's number
+    marks = {"owned, of a dead process": (OWNER, gone), "another's, of a dead process": ("somebody-else", gone)}
+    stays = {
+        "owned, of a process that lives": (OWNER, process_mark()),
+        "another's, of another host": ("somebody-else", f"{host}-2 {rest}"),
+    }
+    made = {}
+    for name, (owner, mark) in (marks | stays).items():
+        own = {OWNER_LABEL: owner, PROCESS_LABEL: mark}
+        made[client.api.create_container(BASE_IMAGE, command=["sleep", "60"], labels=own)["Id"]] = name
+        client.api.start(list(made)[-1])
     opened = DockerSandbox.open(SandboxSettings(OWNER))
-    assert containers() == []
-    others = client.containers.list(all=True, filters={"label": f"{OWNER_LABEL}=somebody-else"})
-    assert len(others) == 1
-    others[0].remove(force=True)
+    left = {made[each.id] for each in client.containers.list(all=True) if each.id in made}
+    for container in made:
+        with contextlib.suppress(docker.errors.NotFound):
+            client.api.remove_container(container, force=True)
     await opened.aclose()
+    assert left == set(stays)
+
+
+async def test_at_once_every_container_of_this_process_is_killed_and_removed(
+    sandbox: DockerSandbox, tmp_path: Path
+) -> None:
+    ended: list[str] = []
+
+    async def one(number: int) -> None:
+        with pytest.raises(SandboxError, match=r"was killed or removed by somebody else|No such container"):
+            await sandbox.run(job(tmp_path, "sleep 600", log=str(tmp_path / f"log{number}")))
+        ended.append("killed")
+
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as group:
+            for number in range(3):
+                group.start_soon(one, number)
+            while sum(each["State"] == "running" for each in described()) < 3:
+                await anyio.sleep(0.1)
+            await anyio.to_thread.run_sync(sandbox.abort)
+    assert ended == ["killed"] * 3
 
 
 async def test_jobs_run_side_by_side(sandbox: DockerSandbox, tmp_path: Path) -> None:

@@ -276,6 +276,72 @@ async def test_one_that_takes_no_notice_is_ended_by_force(bench: Bench, monkeypa
     assert not any(map(alive, bench.pids()))
 
 
+UNREAPED = """
+import ctypes, os, sys, time
+from pathlib import Path
+libc = ctypes.CDLL(None)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+libc.prctl(0x59616D61, -1, 0, 0, 0)  # PR_SET_PTRACER: any process may trace this one
+server = os.getpid()
+read, write = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    libc.ptrace(0x4206, server, None, None)  # PTRACE_SEIZE: nobody hears of its end before this tracer has
+    os.close(write)
+    time.sleep(60)
+    os._exit(0)
+os.close(write)
+os.read(read, 1)
+Path(sys.argv[1]).write_text(str(server))
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs ptrace")
+async def test_one_that_does_not_even_end_when_killed_is_given_up_with_a_line_that_names_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launch_module, "GRACE", 0.2)
+    server = bench.folder / "server.py"
+    server.write_text(UNREAPED)
+    pid = bench.folder / "pid"
+    sampler = bench.open(shlex.join([sys.executable, str(server), str(pid), "{port}"]))
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(sample, sampler, 1)
+            while not (pid.exists() and pid.read_text()):
+                await anyio.sleep(0.05)
+            group.cancel_scope.cancel()
+        await sampler.aclose()
+    assert bench.said[-1] == (
+        f"server 0 is given up: process {pid.read_text()} does not end though it was killed: it hangs in the kernel"
+    )
+
+
+async def test_at_once_all_are_killed_without_being_asked(bench: Bench) -> None:
+    sampler = bench.open(bench.serve("--stubborn", notes="{index}"), copies=2)
+    with anyio.fail_after(20):
+        while len(bench.pids()) < 4:
+            await sample(sampler, 1)
+        sampler.abort()
+        began = time.monotonic()
+        assert all_gone(bench.pids(), 5)
+        assert time.monotonic() - began < launch_module.GRACE / 2
+        await sampler.aclose()
+
+
+async def test_at_once_also_ends_the_wait_for_one_that_was_asked(bench: Bench) -> None:
+    sampler = bench.open(bench.serve("--stubborn"))
+    with anyio.fail_after(launch_module.GRACE / 2):
+        await sample(sampler, 1)
+        async with anyio.create_task_group() as group:
+            group.start_soon(sampler.aclose)
+            await anyio.sleep(0.5)
+            assert alive(bench.pids()[0])
+            sampler.abort()
+    assert not any(map(alive, bench.pids()))
+
+
 async def test_closing_while_it_is_starting_leaves_nothing(bench: Bench) -> None:
     sampler = bench.open(bench.serve("--loading", "60"))
     with anyio.fail_after(20):
