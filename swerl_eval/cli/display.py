@@ -20,6 +20,8 @@ PLAIN_SECONDS = 30.0
 """Between plain lines: a CI log of a night stays readable."""
 NOTICE_SECONDS = 1.0
 """Until a notice is shown."""
+WAITS_SHOWN = 4
+"""Of what is waited for; the rest is counted."""
 _STAGE_WORDS = {
     "localize": "localized",
     "repair": "repaired",
@@ -78,7 +80,7 @@ class Display:
         spoken = time.monotonic()
         while not self._done.wait(NOTICE_SECONDS):
             self._say_notices()
-            now = self._counts()
+            now = f"{self._counts()} {waits_of(self._progress)}"
             if now != last and time.monotonic() - spoken >= PLAIN_SECONDS:
                 self._say()
                 last, spoken = now, time.monotonic()
@@ -93,7 +95,8 @@ class Display:
 
     def _say(self) -> None:
         self._say_notices()
-        self._shown.write(f"[{_clock(self._progress.seconds)}] {self._counts()}\n")
+        waits = "".join(f"; waiting for {wait}" for wait in waits_of(self._progress))
+        self._shown.write(f"[{_clock(self._progress.seconds)}] {self._counts()}{waits}\n")
         self._shown.flush()
 
     def _counts(self) -> str:
@@ -122,7 +125,15 @@ class Display:
         verdicts = Text("  ".join(f"{verdict} {count}" for verdict, count in progress.verdicts.most_common()))
         title = Text(f"{self._title}  {_clock(progress.seconds)}", style="bold")
         notices = [Text(notice, style="dim") for notice in progress.notices[-1:]]
-        return Group(title, table, verdicts, *notices, Text(self._flow(), style="dim"))
+        waits = [Text(f"waiting for {wait}", style="dim", no_wrap=True) for wait in waits_of(progress)]
+        return Group(title, table, verdicts, *notices, *waits, Text(self._flow(), style="dim"))
+
+
+def waits_of(progress: Progress) -> list[str]:
+    """What is waited for, as the first few lines and the number of the others."""
+    found = [" ".join(f"{what}: {how}".split()) for what, how in sorted(progress.waits.copy().items())]
+    more = len(found) - WAITS_SHOWN
+    return found[:WAITS_SHOWN] + ([f"{more} more"] if more > 0 else [])
 
 
 def _clock(seconds: float) -> str:

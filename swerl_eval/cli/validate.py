@@ -55,7 +55,7 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
 async def _validate(
     config: RunConfig, source: DatasetSource, folder: Path, progress: Progress, repeat: int
 ) -> tuple[list[Soundness], Machine]:
-    sandbox = open_sandbox(config, folder)
+    sandbox = open_sandbox(config, folder, progress)
     evaluator = Evaluator(sandbox, settings(config).evaluate)
     workers = Workers(config.workers)
     workers.fit(sandbox.machine())

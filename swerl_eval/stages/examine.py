@@ -31,7 +31,6 @@ from swerl_eval.core.types import (
 )
 from swerl_eval.grading import parse_tests
 from swerl_eval.ports import Sandbox, Snapshot
-from swerl_eval.progress import Progress
 
 PASSING = frozenset({"PASSED", "XFAIL"})
 KEPT = PASSING | {"SKIPPED"}
@@ -70,7 +69,6 @@ class Examiner:
     test_limits: TestLimits
     logs: Path
     """Folder for output; an instance's is removed when it has been read."""
-    progress: Progress
 
     async def run_scripts(self, subject: Subject, scripts: Mapping[int, str]) -> dict[int, Outcome]:
         """What each script does on the original code.
@@ -168,12 +166,10 @@ class Examiner:
             max_log_bytes=LOG_BYTES,
         )
         async with self.in_flight:
-            self.progress.containers += 1
             try:
                 result = await self.sandbox.run(job)
                 output = await anyio.Path(log).read_bytes()
             finally:
-                self.progress.containers -= 1
                 log.unlink(missing_ok=True)
         if result.disk_full and not result.disk_exceeded:
             message = "the engine's disk was full while tests ran: free some (`docker system df`)"

@@ -52,12 +52,8 @@ class Validator:
         if number:
             logs /= str(number + 1)
         async with self.limiter:
-            self.progress.containers += 1
-            try:
-                patch = oracle.patch if kind == GOLD else ""
-                evaluation = await self.evaluator.run_tests(instance, oracle, patch, logs)
-            finally:
-                self.progress.containers -= 1
+            patch = oracle.patch if kind == GOLD else ""
+            evaluation = await self.evaluator.run_tests(instance, oracle, patch, logs)
         self.progress.verdicts[f"{kind} {evaluation.verdict.value}"] += 1
         self.progress.finish("evaluate", resumed=False)
         found[instance.instance_id, kind, number] = evaluation
