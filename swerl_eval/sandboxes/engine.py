@@ -33,7 +33,7 @@ def connect(pool: int = 32) -> docker.DockerClient:
     try:
         client = docker.from_env(timeout=API_TIMEOUT, max_pool_size=pool)
         client.ping()
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+    except Exception as error:  # what the library raises for a context that it cannot read is of any kind
         raise EngineUnavailableError(NO_ENGINE.format(reason=_short(error))) from error
     return client
 
