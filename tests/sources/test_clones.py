@@ -22,6 +22,7 @@ from hypothesis import given
 
 from swerl_eval.core.errors import SourceError
 from swerl_eval.core.types import Instance
+from swerl_eval.demo.setup import ANSWERS, SUITE
 from swerl_eval.progress import Progress
 from swerl_eval.sources.git import KEPT_BYTES, MOST_SHOWN, git, reasons
 from swerl_eval.sources.repositories import Repositories
@@ -247,3 +248,39 @@ def test_all_lines_that_git_marks_as_reasons_are_told_and_no_other() -> None:
 def test_a_reason_is_one_line_of_bounded_length(said: str) -> None:
     assert len(reasons(said)) <= MOST_SHOWN + 2
     assert len(reasons(said).splitlines()) <= 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_command_that_clones_and_nothing_of_it_is_left(
+    tmp_path: Path, hanging: str, how: signal.Signals
+) -> None:
+    address = hanging.removesuffix("{repo}")
+    (tmp_path / "config").write_text(f'[url "{address}"]\n insteadOf = https://github.com/\n')
+    command = [str(Path(sys.executable).parent / "swerl-eval"), "localize", "--dataset", str(SUITE)]
+    command += ["--sampler", "replay", "--answers", str(ANSWERS), "--results", str(tmp_path / "results")]
+    environment = {
+        **os.environ,
+        "GIT_CONFIG_GLOBAL": str(tmp_path / "config"),
+        "SWERL_EVAL_CACHE": str(tmp_path / "cache"),
+        "DOCKER_HOST": "unix:///nonexistent",
+    }
+    # a group of its own: a terminal sends a Ctrl-C to all of it
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    ) as process:
+        end = time.monotonic() + 60
+        while not processes(f"remote-https origin {address}") and not processes(f"remote-http origin {address}"):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        started = time.monotonic()
+        os.killpg(process.pid, how)
+        said, _ = process.communicate(timeout=100)
+        seconds = time.monotonic() - started
+    assert (process.returncode, said.splitlines()[-1]) == (
+        130,
+        "swerl-eval: interrupted; the same command finishes the run",
+    ), said
+    assert seconds < 5
+    assert eventually_none(address)
+    assert [path.name for path in (tmp_path / "cache" / "repositories").iterdir() if path.suffix != ".lock"] == []
