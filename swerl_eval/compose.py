@@ -7,6 +7,7 @@ import hashlib
 import math
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,7 +19,7 @@ from swerl_eval.core.errors import PreflightError, SourceError
 from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import GOLD, Instance, Limits
 from swerl_eval.pipeline import Settings
-from swerl_eval.ports import Launch, Sampler, SamplerSettings, Sandbox, SandboxSettings
+from swerl_eval.ports import UNWATCHED, Launch, Sampler, SamplerSettings, Sandbox, SandboxSettings, Watcher
 from swerl_eval.progress import Progress
 from swerl_eval.registry import load
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine
@@ -45,20 +46,24 @@ MIN_FREE_BYTES = 2 * 2**30
 """A full disk was seen to turn a whole run into a silent 0 %."""
 
 
-def open_source(config: RunConfig, among: Collection[str] = ()) -> DatasetSource:
-    """The chosen instances of the configured dataset; with `among`, those of them that it has."""
+def open_source(config: RunConfig, watcher: Watcher = UNWATCHED, *, among: Collection[str] = ()) -> DatasetSource:
+    """The chosen instances of the configured dataset; with `among`, those of them that it has.
+
+    `watcher` is told of the repositories that are waited for.
+    """
     choice = Choice(config.instances, config.repo, config.difficulty, config.limit, config.shard, among)
     mirrors = Path(config.repositories) if config.repositories else None
     if mirrors is not None and not mirrors.is_dir():
         message = f"--repositories {mirrors}: there is no such folder"
         raise SourceError(message)
-    images = functools.partial(_read_image, config.cache_folder())
-    repositories = Repositories(config.cache_folder(), mirrors, images)
+    images = functools.partial(_read_image, config, watcher)
+    repositories = Repositories(config.cache_folder(), mirrors, images, watcher=watcher)
     return open_dataset(config.dataset, config.split, choice, repositories)
 
 
-def _read_image(cache: Path, image: str) -> Iterator[bytes]:
-    return Images(connect(), cache).git_folder(image)
+def _read_image(config: RunConfig, watcher: Watcher, image: str, stop: threading.Event) -> Iterator[bytes]:
+    images = Images(connect(), config.cache_folder(), parse_size(config.disk), watcher=watcher)
+    return images.git_folder(image, stop)
 
 
 def open_sampler(
@@ -87,12 +92,17 @@ def open_sampler(
     return opened
 
 
-def open_sandbox(config: RunConfig, run_folder: Path) -> Sandbox:
+def open_sandbox(config: RunConfig, run_folder: Path, watcher: Watcher = UNWATCHED) -> Sandbox:
     """The configured sandbox, owned by the run folder so that a later process finds what a crash left."""
-    opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES).open(
-        SandboxSettings(owner_of(run_folder), config.workers or AT_MOST, parse_size(config.disk), config.cache_folder())
+    settings = SandboxSettings(
+        owner=owner_of(run_folder),
+        workers=config.workers or AT_MOST,
+        disk=parse_size(config.disk),
+        cache=config.cache_folder(),
+        watcher=watcher,
     )
-    return RetryingSandbox(opened)
+    opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES).open(settings)
+    return RetryingSandbox(opened, watcher=watcher)
 
 
 def owner_of(run_folder: Path) -> str:

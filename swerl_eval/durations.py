@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,25 @@ from swerl_eval.store import write_json
 
 SECONDS_A_TEST = 0.02
 """For an instance of a repository of which nothing is known: only the order matters."""
+
+
+def by_repository(instances: Sequence[Instance]) -> list[Instance]:
+    """The same instances, those of one repository and version after each other; repositories as they came.
+
+    Their images share layers, neighbours in time most: with a budget of disk they are used while they are
+    there. In another order, 284 of 1,868 MB were seen to be pulled twice.
+    """
+    places: dict[str, int] = {}
+    for instance in instances:
+        places.setdefault(instance.repo, len(places))
+    return sorted(
+        instances, key=lambda each: (places[each.repo], _natural(each.version), each.created_at, _natural(each.image))
+    )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """For an order in which 9 comes before 10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 class Durations:

@@ -176,7 +176,7 @@ class Pipeline:
         if stored is None:
             self._run.event(instance.instance_id, "localize", "start")
             if self._parts.files_origin == "model":
-                snapshot = await anyio.to_thread.run_sync(self._parts.source.snapshot, instance)
+                snapshot = await self._parts.source.snapshot(instance)
                 found = await localize(
                     instance, snapshot, self._drawing(), self._parts.prompts, self._settings.localize
                 )
@@ -194,7 +194,7 @@ class Pipeline:
         resumed = len(found.candidates) == found.total or instance.instance_id in self._run.selections
         if not resumed:
             self._run.event(instance.instance_id, "repair", "start")
-            snapshot = await anyio.to_thread.run_sync(self._parts.source.snapshot, instance)
+            snapshot = await self._parts.source.snapshot(instance)
             issue = Issue(instance, snapshot, localization)
 
             def deliver(candidates: list[Candidate]) -> None:
@@ -361,12 +361,10 @@ class Pipeline:
 
     async def _evaluate_in_container(self, evaluator: Remembering, trial: Trial) -> Evaluation:
         async with self._containers:
-            self._progress.containers += 1
             begun = time.monotonic()
             try:
                 return await evaluator.evaluate(trial)
             finally:
-                self._progress.containers -= 1
                 self._run.event(trial.instance.instance_id, "evaluate", "worker free", seconds=time.monotonic() - begun)
 
     async def scored(self, instance: Instance) -> None:
@@ -377,7 +375,7 @@ class Pipeline:
             stored = [self._run.samples.get(key) for key in missing]
             samples = [sample for sample in stored if sample is not None and not sample.completion.error]
             oracle = self._parts.source.oracle(instance.instance_id)
-            snapshot = await anyio.to_thread.run_sync(self._parts.source.snapshot, instance)
+            snapshot = await self._parts.source.snapshot(instance)
             self._run.rewards.append(*await anyio.to_thread.run_sync(score, oracle, snapshot, samples))
 
     def _finish(self, instance: Instance, stage: str, *, resumed: bool) -> None:
@@ -394,7 +392,7 @@ class Pipeline:
 
     async def _subject(self, instance: Instance) -> Subject:
         source = self._parts.source
-        snapshot = await anyio.to_thread.run_sync(source.snapshot, instance)
+        snapshot = await source.snapshot(instance)
         return Subject(instance, snapshot, source.test_plan(instance.instance_id))
 
     def _examiner(self) -> Examiner:
@@ -404,7 +402,6 @@ class Pipeline:
             self._settings.evaluate.limits,
             self._settings.test_limits,
             self._run.folder / "logs",
-            self._progress,
             reading=self._reading,
         )
 

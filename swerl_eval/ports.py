@@ -102,6 +102,31 @@ class Sampler(Protocol):
         ...
 
 
+class Watcher(Protocol):
+    """Told by any thread what a part is doing, for a display. Nothing depends on what becomes of it."""
+
+    def waiting(self, what: str, how: str) -> None:
+        """Something (an image, a repository, the engine) is waited for, and how that stands; nothing: no more."""
+        ...
+
+    def running(self, container: str, *, now: bool) -> None:
+        """A container has begun to run, or runs no more."""
+        ...
+
+
+class Unwatched:
+    """A `Watcher` where nobody looks."""
+
+    def waiting(self, what: str, how: str) -> None:
+        """Not shown."""
+
+    def running(self, container: str, *, now: bool) -> None:
+        """Not shown."""
+
+
+UNWATCHED = Unwatched()
+
+
 class Snapshot(Protocol):
     """A repository at one commit, without a checkout."""
 
@@ -132,8 +157,11 @@ class Source(Protocol):
         """How its repository runs tests; holds no answer."""
         ...
 
-    def snapshot(self, instance: Instance) -> Snapshot:
-        """The repository at the base commit. Raises `SourceError` when it cannot be had."""
+    async def snapshot(self, instance: Instance) -> Snapshot:
+        """The repository at the base commit. Raises `SourceError` when it cannot be had.
+
+        It may take as long as a clone. Cancelling ends it within seconds and leaves nothing half done.
+        """
         ...
 
 
@@ -149,6 +177,8 @@ class SandboxSettings:
     """Bytes that images may take in the engine before unused ones are removed; None: no budget."""
     cache: Path | None = None
     """Folder for what is to be remembered from run to run."""
+    watcher: Watcher = UNWATCHED
+    """Told of the images that are waited for and the containers that run."""
 
 
 class Sandbox(Protocol):
@@ -174,8 +204,12 @@ class Sandbox(Protocol):
         """How loaded the machine is that jobs run on; above 1 they slow each other down. None: it cannot be told."""
         ...
 
-    def check(self, images: Sequence[str]) -> None:
-        """Raise `SandboxError` when jobs on these images could not be run, before anything is paid for."""
+    async def check(self, images: Sequence[str]) -> Mapping[str, str]:
+        """The images that no job could be run on, and why, before anything is paid for.
+
+        Raises `SandboxError` when none of them could be had. Bounded in time; what is not known by then is left to the
+        jobs. Cancelling ends it at once.
+        """
         ...
 
     def prefetch(self, images: Sequence[str]) -> None:

@@ -109,7 +109,7 @@ async def measure(
     """
     found: list[Length] = []
     for instance in instances:
-        snapshot = await anyio.to_thread.run_sync(source.snapshot, instance)
+        snapshot = await source.snapshot(instance)
         found += await _lengths(instance, snapshot, files.get(instance.instance_id, ()), asking)
     return found
 

@@ -32,8 +32,9 @@ class Progress:
     sampling_seconds: float = 0.0
     """With a request in flight, those under way now left out."""
     _sampling_since: float = 0.0
-    containers: int = 0
-    """In flight."""
+    waits: dict[str, str] = field(default_factory=dict)
+    """What is waited for (an image, a repository, the engine), and how that stands."""
+    running_containers: set[str] = field(default_factory=set)
     notices: list[str] = field(default_factory=list)
     """What people should know of (a server that is started, one that crashed), the latest last."""
     listener: Callable[[str], None] | None = None
@@ -45,6 +46,22 @@ class Progress:
         self.notices.append(notice)
         if self.listener is not None:
             self.listener(notice)
+
+    def waiting(self, what: str, how: str) -> None:
+        """Something is waited for; nothing as `how`: no more. From any thread, as all of a `ports.Watcher`."""
+        if how:
+            self.waits[what] = how
+        else:
+            self.waits.pop(what, None)
+
+    def running(self, container: str, *, now: bool) -> None:
+        """A container has begun to run, or runs no more."""
+        (self.running_containers.add if now else self.running_containers.discard)(container)
+
+    @property
+    def containers(self) -> int:
+        """That run now; a job that waits for its image has none yet."""
+        return len(self.running_containers)
 
     def request(self, step: int) -> None:
         """A request begins (1) or ends (-1)."""

@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import functools
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ from swerl_eval.config import BOUND_BY, RunConfig
 from swerl_eval.core.errors import NO_ROOM, InterruptedRunError, StorageError, UsageError, cause_of
 from swerl_eval.core.names import report_name_fault
 from swerl_eval.core.types import MADE, Evaluation, Instance, Usage
-from swerl_eval.durations import Durations
+from swerl_eval.durations import Durations, by_repository
 from swerl_eval.pipeline import STAGES, Parts, Pipeline
 from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
@@ -72,9 +72,9 @@ class Work:
         self.until = until
         self._predictions = predictions
         self._quarantine = open_quarantine(config)
-        self.source = open_source(config)
-        self.prompts = load_prompts(config.prompts)
         self.progress = Progress()
+        self.source = open_source(config, self.progress)
+        self.prompts = load_prompts(config.prompts)
         self._began = time.time()
         # opened here so that a wrong name or a missing file is said before a run folder is made
         self._sampler = None if predictions is not None else open_sampler(config, self.source, self.progress.say)
@@ -129,6 +129,8 @@ class Work:
         durations = Durations(self.config.cache_folder() / "durations.json")
         tests = {i.instance_id: self.source.count_tests(i.instance_id) for i in self.instances}
         order = durations.longest_first(self.instances, tests)
+        if self.config.disk != "none":  # images make room for each other
+            order = by_repository(order)
         already = {evaluation.instance_id for evaluation in self._evaluations(run)}
         self.progress.listener = lambda text: run.event("", "sample", text)
         async with AsyncExitStack() as ending:
@@ -221,11 +223,13 @@ class Work:
         if self.until == "evaluate" or (self.until == "select" and settings(self.config).testing):
             # given up when cancelled: an engine that does not answer has two minutes for each call
             parts.sandbox = await anyio.to_thread.run_sync(
-                open_sandbox, self.config, run.folder, abandon_on_cancel=True
+                open_sandbox, self.config, run.folder, self.progress, abandon_on_cancel=True
             )
             pending = {instance.instance_id for instance in self.pending(run)}
             images = list(dict.fromkeys(each.image for each in order if each.instance_id in pending))
-            await anyio.to_thread.run_sync(parts.sandbox.check, images, abandon_on_cancel=True)
+            missing = await parts.sandbox.check(images)
+            if missing:
+                self.progress.say(missing_line(missing, len(images)))
             parts.sandbox.prefetch(images)
             if parts.sandbox.machine() not in run.machines:
                 run.machines.append(parts.sandbox.machine())
@@ -256,6 +260,16 @@ class Work:
             patches=MADE if given is None else given.origin,
             submitted=None if given is None else tuple(i.instance_id for i in self.instances),
         )
+
+
+def missing_line(missing: Mapping[str, str], images: int) -> str:
+    """What is said, before a run begins, of images that nobody can give."""
+    names = list(missing)
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return (
+        f"{len(names)} of {images} images are neither here nor in their registry, their instances will be infra_error: "
+        f"{', '.join(names[:5])}{more} ({missing[names[0]]})"
+    )
 
 
 @contextmanager

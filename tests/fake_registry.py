@@ -52,6 +52,10 @@ class Fault:
     """Answered in place of the content."""
     code: str = ""
     """Of the error, as a registry names it; without one, plain text is answered."""
+    message: str = "told to"
+    """Of the error."""
+    retry_after: int = 0
+    """Seconds, as a header."""
     break_after: int | None = None
     """Reset the connection after so many bytes of the content."""
     hold: threading.Event | None = None
@@ -151,8 +155,11 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.status and not fault.code:
             self._reply(fault.status, b"told to", extra={"Content-Type": "text/plain"})
         elif fault.status or content is None:
-            error = {"code": fault.code or "MANIFEST_UNKNOWN", "message": "told to"}
-            self._reply(fault.status or 404, json.dumps({"errors": [error]}).encode())
+            error = {"code": fault.code or "MANIFEST_UNKNOWN", "message": fault.message}
+            extra = {"Content-Type": "application/json"}
+            if fault.retry_after:
+                extra["Retry-After"] = str(fault.retry_after)
+            self._reply(fault.status or 404, json.dumps({"errors": [error]}).encode(), extra=extra)
         else:
             self._send(content, fault.break_after)
 
@@ -197,11 +204,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[FakeRegistry]:
-    """A registry on a free port, for as long as the block runs."""
-    registry = FakeRegistry()
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"registry": registry}))
+def serving(registry: FakeRegistry | None = None) -> Iterator[FakeRegistry]:
+    """A registry on its port, or on a free one, for as long as the block runs."""
+    registry = registry or FakeRegistry()
+    handler = type("Handler", (_Handler,), {"registry": registry})
+    server = ThreadingHTTPServer(("127.0.0.1", registry.port), handler)
     server.daemon_threads = True
     registry.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swerl_eval.core.types import Instance
-from swerl_eval.durations import Durations
+from swerl_eval.durations import Durations, by_repository
 
 
 def instance(name: str, repo: str = "a/b") -> Instance:
@@ -40,3 +40,20 @@ def test_a_file_that_is_no_record_or_cannot_be_written_is_as_good_as_none(tmp_pa
         (tmp_path / "d.json").write_bytes(content)
         assert order(Durations(tmp_path / "d.json"), [instance("a"), instance("b")], {"b": 1}) == ["b", "a"]
     Durations(Path("/proc/none/d.json")).record({"a": 1.0})
+
+
+def test_with_a_budget_the_instances_of_a_repository_follow_each_other_by_version_and_time() -> None:
+    def of(name: str, repo: str, version: str, created: str) -> Instance:
+        return Instance(name, repo, "", "", f"x/{name}:latest", version, created)
+
+    instances = [
+        of("b-10", "b/b", "3.2", "2020"),
+        of("a-1", "a/a", "1", "2021"),
+        of("b-2", "b/b", "3.10", "2019"),
+        of("b-9", "b/b", "3.2", "2020"),
+        of("a-2", "a/a", "1", "2020"),
+        of("b-3", "b/b", "3.2", "2018"),
+    ]
+    found = [each.instance_id for each in by_repository(instances)]
+    assert found == ["b-3", "b-9", "b-10", "b-2", "a-2", "a-1"]
+    assert by_repository([]) == []

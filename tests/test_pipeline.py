@@ -162,11 +162,11 @@ async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_con
     work = Work(demo_config)
     reading = work.source.snapshot
 
-    def snapshot(instance: Instance) -> Snapshot:
+    async def snapshot(instance: Instance) -> Snapshot:
         if instance.instance_id == "demo__ledgerly-1":
             message = "no repository"
             raise SourceError(message)
-        return reading(instance)
+        return await reading(instance)
 
     work.source.snapshot = snapshot  # type: ignore[method-assign]
     with work.open_run() as run:

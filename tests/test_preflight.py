@@ -63,11 +63,11 @@ async def measured(config: RunConfig, lists: dict[str, Any], *, localize: bool, 
 async def test_the_prompts_are_those_that_a_run_would_send(demo_config: RunConfig) -> None:
     work = Work(demo_config)
     instance = next(i for i in work.instances if i.instance_id == "demo__inkwell-1")
-    paths = [path for path in work.source.snapshot(instance).paths() if path.endswith(".py")]
+    paths = [path for path in (await work.source.snapshot(instance)).paths() if path.endswith(".py")]
     lists = {"demo__inkwell-1": ((paths[0],), (paths[0], paths[1]))}
     lengths = await measured(demo_config, lists, localize=True)
     assert [length.stage for length in lengths] == ["localize", "repair", "repair"]
-    texts = [work.source.snapshot(instance).read(path) or "" for path in paths[:2]]
+    texts = [(await work.source.snapshot(instance)).read(path) or "" for path in paths[:2]]
     assert lengths[2].tokens - lengths[1].tokens == len(f"\n\n### {paths[1]}\n{texts[1]}".encode())
     assert lengths[1].tokens > len(texts[0].encode()) + len(instance.problem_statement.encode())
     assert {length.left_out for length in lengths} == {()}
@@ -77,7 +77,7 @@ async def test_the_prompts_are_those_that_a_run_would_send(demo_config: RunConfi
 async def test_files_that_the_budget_keeps_away_are_named(demo_config: RunConfig) -> None:
     work = Work(demo_config)
     instance = next(i for i in work.instances if i.instance_id == "demo__inkwell-1")
-    paths = [path for path in work.source.snapshot(instance).paths() if path.endswith(".py")][:2]
+    paths = [path for path in (await work.source.snapshot(instance)).paths() if path.endswith(".py")][:2]
     lists = {"demo__inkwell-1": ((*paths, "not/there.py"),)}
     (length,) = await measured(demo_config, lists, localize=False, budget=1)
     assert length.left_out == (paths[1],)

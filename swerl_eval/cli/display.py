@@ -26,6 +26,8 @@ JOIN_SECONDS = 5.0
 SHOW_CURSOR = "\x1b[?25h"
 NOTICE_SECONDS = 1.0
 """Until a notice is shown."""
+WAITS_SHOWN = 4
+"""Of what is waited for; the rest is counted."""
 _STAGE_WORDS = {
     "localize": "localized",
     "repair": "repaired",
@@ -94,7 +96,7 @@ class Display:
         spoken = time.monotonic()
         while not self._done.wait(NOTICE_SECONDS):
             self._say_notices()
-            now = self._counts()
+            now = f"{self._counts()} {waits_of(self._progress)}"
             if now != last and time.monotonic() - spoken >= PLAIN_SECONDS:
                 self._say()
                 last, spoken = now, time.monotonic()
@@ -108,7 +110,8 @@ class Display:
 
     def _say(self) -> None:
         self._say_notices()
-        self._write(f"[{_clock(self._progress.seconds)}] {self._counts()}\n")
+        waits = "".join(f"; waiting for {wait}" for wait in waits_of(self._progress))
+        self._write(f"[{_clock(self._progress.seconds)}] {self._counts()}{waits}\n")
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more: no reason to end a run
@@ -141,7 +144,15 @@ class Display:
         verdicts = Text("  ".join(f"{verdict} {count}" for verdict, count in progress.verdicts.most_common()))
         title = Text(f"{self._title}  {_clock(progress.seconds)}", style="bold")
         notices = [Text(notice, style="dim") for notice in progress.notices[-1:]]
-        return Group(title, table, verdicts, *notices, Text(self._flow(), style="dim"))
+        waits = [Text(f"waiting for {wait}", style="dim", no_wrap=True) for wait in waits_of(progress)]
+        return Group(title, table, verdicts, *notices, *waits, Text(self._flow(), style="dim"))
+
+
+def waits_of(progress: Progress) -> list[str]:
+    """What is waited for, as the first few lines and the number of the others."""
+    found = [" ".join(f"{what}: {how}".split()) for what, how in sorted(progress.waits.copy().items())]
+    more = len(found) - WAITS_SHOWN
+    return found[:WAITS_SHOWN] + ([f"{more} more"] if more > 0 else [])
 
 
 def _clock(seconds: float) -> str:

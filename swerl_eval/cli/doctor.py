@@ -18,12 +18,18 @@ from rich.text import Text
 from swerl_eval.compose import MIN_FREE_BYTES, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SwerlEvalError
-from swerl_eval.sandboxes.engine import connect
+from swerl_eval.sandboxes.engine import connect, is_podman, local_root
 from swerl_eval.verdicts import MOST_BYTES
 
 FINE, MISSING, NOTE = "fine", "missing", "note"
 VERIFIED_IMAGES_BYTES = 120 * 2**30
 """What the images of all of Verified were seen to take, one way or another."""
+
+
+PODMAN = (
+    "in Docker's place; it cannot say before a run whether images can be had, and --disk counts layers that images "
+    "share for each of them, so fewer images stay than would fit"
+)
 
 
 @dataclass(frozen=True)
@@ -61,20 +67,27 @@ def _docker(config: RunConfig) -> Finding:
     except SwerlEvalError as error:
         return Finding("Docker", MISSING, str(error).partition(". ")[0], "apt-get install docker.io && dockerd &")
     info = client.info()
+    podman = is_podman(client)
     memory = f"{info['MemTotal'] / 2**30:.0f} GiB"
-    detail = f"engine {info['ServerVersion']}, {info['NCPU']} cores, {memory}, {info['Images']} images"
+    name = "Podman" if podman else "engine"
+    detail = f"{name} {info['ServerVersion']}, {info['NCPU']} cores, {memory}, {info['Images']} images"
     if info["Architecture"] not in {"x86_64", "amd64"}:
         remedy = (
             "most published instance images are x86_64 only; build with `swerl-eval images build` where there are none"
         )
         return Finding("Docker", NOTE, f"{detail}, {info['Architecture']}", remedy)
+    if podman:
+        return Finding("Docker", NOTE, detail, PODMAN)
     return Finding("Docker", FINE, detail)
 
 
 def _disk(config: RunConfig) -> Finding:
-    root = Path("/var/lib/docker") if Path("/var/lib/docker").exists() else Path()
+    try:
+        root = local_root(connect()) or Path()
+    except SwerlEvalError:
+        root = Path()
     free = shutil.disk_usage(root).free
-    detail = f"{free / 2**30:.0f} GiB free"
+    detail = f"{free / 2**30:.0f} GiB free on the disk of {root.absolute()}"
     if free < MIN_FREE_BYTES:
         return Finding("disk", MISSING, detail, "docker system df; swerl-eval images prune")
     if free < VERIFIED_IMAGES_BYTES:

@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import datetime
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
+import anyio
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from swerl_eval.cli.display import waits_of
 from swerl_eval.compose import build_task_images, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SandboxError
+from swerl_eval.ports import UNWATCHED, Watcher
+from swerl_eval.progress import Progress
 from swerl_eval.sandboxes.engine import connect
 from swerl_eval.sandboxes.images import Images
 from swerl_eval.sandboxes.pulls import PULLS_AT_A_TIME
+from swerl_eval.sandboxes.stoppable import stoppable
+from swerl_eval.work import interruptible
+
+SHOWN_SECONDS = 10.0
+"""Between two looks at what pulls wait for."""
 
 
-def _images(config: RunConfig) -> Images:
-    return Images(connect(), config.cache_folder())
+def _images(config: RunConfig, watcher: Watcher = UNWATCHED) -> Images:
+    return Images(connect(), config.cache_folder(), watcher=watcher)
 
 
 def _names(config: RunConfig) -> list[str]:
@@ -46,52 +55,82 @@ def list_images(config: RunConfig) -> int:
 
 
 def _show(images: Images, names: list[str]) -> int:
-    """Print the table, and what all images take; returns how many are missing."""
+    """Print a line an image, as a table on a terminal, and what all images take; returns how many are missing."""
     usage, pulled, built = images.usage(), images.pulled(), set(images.built_here())
-    table = Table("image", "here", "own MB", "shared MB", "from", "last used")
-    table.columns[0].overflow = "fold"  # the ends of names differ
-    for column in table.columns[2:4]:
-        column.justify = "right"
     digests = {name: images.digest(name) for name in names}
+    rows = []
     for name, digest in digests.items():
         if digest is None:
-            table.add_row(Text(name), Text("no", style="red"), "", "", "", "")
+            rows.append((name, "no", "", "", "", ""))
             continue
         entry = pulled.get(name)
         if entry is not None and entry.digest != digest:
             entry = None  # another image has its name now
         used = "" if entry is None else f"{datetime.datetime.fromtimestamp(entry.used):%Y-%m-%d %H:%M}"
         origin = "pulled" if entry is not None else "built" if name in built else "elsewhere"
-        sizes = [f"{of.get(digest, 0) / 1e6:,.1f}" for of in (usage.own, usage.shared)]
-        table.add_row(Text(name), "yes", *sizes, origin, used)
-    Console().print(table)
+        own, shared = (f"{of.get(digest, 0) / 1e6:,.1f}" for of in (usage.own, usage.shared))
+        rows.append((name, "yes", own, shared, origin, used))
+    _print(("image", "here", "own MB", "shared MB", "from", "last used"), rows)
     here = {digest for digest in digests.values() if digest is not None}
-    own = sum(usage.own.get(digest, 0) for digest in here) / 1e6
+    own_bytes = sum(usage.own.get(digest, 0) for digest in here) / 1e6
     sys.stdout.write(
-        f"{len(here)} images here, of their own {own:,.1f} MB; all images of the engine {usage.layers / 1e6:,.1f} MB, "
-        "shared layers counted once\n"
+        f"{len(here)} images here, of their own {own_bytes:,.1f} MB; all images of the engine "
+        f"{usage.layers / 1e6:,.1f} MB, shared layers counted once\n"
     )
     return sum(digest is None for digest in digests.values())
 
 
+def _print(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """A table on a terminal; elsewhere a line a row with tabs, as `grep` and `cut` want it."""
+    console = Console()
+    if not console.is_terminal:
+        sys.stdout.write("".join("\t".join(row) + "\n" for row in [head, *rows]))
+        return
+    table = Table(*head)
+    table.columns[0].overflow = "fold"  # the ends of names differ
+    for column in table.columns[2:4]:
+        column.justify = "right"
+    for name, here, *rest in rows:
+        table.add_row(Text(name), Text(here, style="red" if here == "no" else ""), *rest)
+    console.print(table)
+
+
 def pull_images(config: RunConfig) -> int:
     """Pull what is not here, a few at a time; a failure does not stop the others. No budget: all were asked for."""
-    images = _images(config)
-
-    def pull(name: str) -> str:
-        try:
-            images.ensure(name)
-        except SandboxError as error:
-            return str(error)
-        return ""
-
-    names = _names(config)
-    failed = 0
-    with ThreadPoolExecutor(PULLS_AT_A_TIME) as pool:
-        for name, error in zip(names, pool.map(pull, names), strict=True):
-            failed += bool(error)
-            sys.stdout.write(f"{name}: {error or 'here'}\n")
+    progress = Progress()
+    failed = anyio.run(interruptible, _pull_all, _images(config, progress), _names(config), progress)
     return 1 if failed else 0
+
+
+async def _pull_all(images: Images, names: list[str], progress: Progress) -> int:
+    """Returns how many could not be pulled. Cancelling stops the pulls at once."""
+    failed = 0
+    limiter = anyio.CapacityLimiter(PULLS_AT_A_TIME)
+
+    async def pull(name: str) -> None:
+        nonlocal failed
+        try:
+            await stoppable(lambda stop: images.ensure(name, stop), limiter)
+            said = "here"
+        except SandboxError as error:
+            failed += 1
+            said = str(error)
+        sys.stdout.write(f"{name}: {said}\n")
+        sys.stdout.flush()
+
+    async def show() -> None:
+        while True:
+            await anyio.sleep(SHOWN_SECONDS)
+            sys.stderr.write("".join(f"{wait}\n" for wait in waits_of(progress)))
+            sys.stderr.flush()
+
+    async with anyio.create_task_group() as shown:
+        shown.start_soon(show)
+        async with anyio.create_task_group() as pulls:
+            for name in names:
+                pulls.start_soon(pull, name)
+        shown.cancel_scope.cancel()
+    return failed
 
 
 def build_images(task_repository: Path, ids: list[str]) -> int:

@@ -71,7 +71,7 @@ def validation_folder(config: RunConfig) -> Path:
 async def _validate(
     config: RunConfig, source: DatasetSource, folder: Path, progress: Progress, repeat: int
 ) -> tuple[list[Soundness], Machine]:
-    sandbox = await anyio.to_thread.run_sync(open_sandbox, config, folder, abandon_on_cancel=True)
+    sandbox = await anyio.to_thread.run_sync(open_sandbox, config, folder, progress, abandon_on_cancel=True)
     workers = Workers(config.workers)
     workers.fit(sandbox.machine())
     evaluator = Evaluator(sandbox, settings(config).evaluate)

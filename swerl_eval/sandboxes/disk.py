@@ -53,8 +53,11 @@ def usage(client: docker.DockerClient) -> Usage:
     shared: dict[str, int] = {}
     for image in found.get("Images") or []:
         common = max(0, int(image.get("SharedSize") or 0))
-        own[image["Id"]], shared[image["Id"]] = int(image["Size"]) - common, common
-    return Usage(int(found.get("LayersSize") or 0), own, shared)
+        digest = f"sha256:{image['Id'].removeprefix('sha256:')}"  # Podman leaves the algorithm away
+        own[digest], shared[digest] = int(image["Size"]) - common, common
+    # Podman does not tell what layers take: shared ones count for each image then, which keeps any budget
+    layers = int(found.get("LayersSize") or 0) or sum(own.values()) + sum(shared.values())
+    return Usage(layers, own, shared)
 
 
 class Budget:

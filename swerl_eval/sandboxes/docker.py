@@ -20,7 +20,7 @@ import tarfile
 import threading
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ import requests
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Limits, Machine
 from swerl_eval.ports import SandboxSettings
-from swerl_eval.sandboxes.engine import connect, translated
+from swerl_eval.sandboxes.engine import connect, local_root, machine_of, translated
 from swerl_eval.sandboxes.images import Image, Images
 from swerl_eval.sandboxes.leftovers import OWNER_LABEL, PROCESS_LABEL, is_leftover, labels, process_mark
 from swerl_eval.sandboxes.output import CappedLog, LogReader
 from swerl_eval.sandboxes.prefetch import Prefetcher
 from swerl_eval.sandboxes.removal import Removals
+from swerl_eval.sandboxes.stoppable import stoppable
 
 SCRIPT = "/swerl-eval-job.sh"
 END_GRACE = 20.0
@@ -55,6 +56,8 @@ NO_MEMORY = 10.0
 """Pressure of a machine that is nearly out of memory."""
 PREFETCH_RESERVE = 4 * 2**30
 """With less than this free on the engine's disk nothing is fetched ahead."""
+WAITING_AT_MOST = 64
+"""Threads that wait for images, beside those of jobs."""
 DISK_RESERVE = 64 * 2**20
 """Less than this free on the engine's disk is full."""
 
@@ -66,25 +69,16 @@ class DockerSandbox:
         workers = settings.workers
         self._client = connect(pool=4 * workers + 8)
         self._owner = settings.owner
-        self._images = Images(self._client, settings.cache, settings.disk)
+        self._watcher = settings.watcher
+        self._images = Images(self._client, settings.cache, settings.disk, watcher=settings.watcher)
         # without a budget all will be here in the end, and soon is best
         self._ahead = Prefetcher(self._images, None if settings.disk is None else workers, self._room_ahead)
         self._threads = anyio.CapacityLimiter(workers + 4)
+        self._waiting = anyio.CapacityLimiter(WAITING_AT_MOST)
         self._removals = Removals(self._client)
         self._last_full = -math.inf
-        with translated("asking the Docker engine for its size"):
-            info = self._client.info()
-        self._cpus = float(info["NCPU"])
-        self._machine = Machine(
-            engine=f"Docker {info['ServerVersion']}",
-            architecture=str(info["Architecture"]),
-            cpus=self._cpus,
-            memory=int(info["MemTotal"]),
-            kernel=str(info["KernelVersion"]),
-        )
-        local = self._client.api.base_url == "http+docker://localhost"  # a socket of this machine
-        root = Path(str(info["DockerRootDir"]))
-        self._root = root if local and root.exists() else None
+        self._machine = machine_of(self._client)
+        self._root = local_root(self._client)
         self.remove_leftovers()
 
     @classmethod
@@ -105,7 +99,7 @@ class DockerSandbox:
             short_of_memory = int(available) * 1024 < self._machine.memory / 16
         except (OSError, IndexError, ValueError):
             return None
-        return NO_MEMORY if short_of_memory else os.getloadavg()[0] / self._cpus
+        return NO_MEMORY if short_of_memory else os.getloadavg()[0] / self._machine.cpus
 
     def remove_leftovers(self) -> int:
         """Remove containers that a crashed process left; returns how many."""
@@ -116,16 +110,12 @@ class DockerSandbox:
             self._removals.now(container)
         return len(left)
 
-    def check(self, images: Sequence[str]) -> None:
-        """Raise `ImageMissingError` when images that are not here cannot be pulled, judged by the first."""
-        missing = [image for image in images if not self._images.present(image)]
-        if missing and not self._images.in_registry(missing[0]):
-            message = (
-                f"{len(missing)} images are neither here nor to be pulled, such as {', '.join(missing[:3])}; "
-                "build them (`swerl-eval images build TASK_REPOSITORY`), load them (`docker load`), "
-                "or check the registry and the network"
-            )
-            raise ImageMissingError(message)
+    async def check(self, images: Sequence[str]) -> Mapping[str, str]:
+        """Images that are neither here nor in their registry, and why.
+
+        Raises `ImageMissingError` with the remedy where none can be had.
+        """
+        return await stoppable(lambda stop: self._images.check(images, stop), self._waiting)
 
     def prefetch(self, images: Sequence[str]) -> None:
         """Pull these, one after the other, while jobs run; not so many that the budget or the disk would be full."""
@@ -137,27 +127,11 @@ class DockerSandbox:
 
     async def image_id(self, image: str) -> str:
         """Content digest of an image; pulled first where it is not here."""
-        return (await anyio.to_thread.run_sync(self._images.ensure, image, limiter=self._threads)).digest
+        return (await stoppable(lambda stop: self._images.ensure(image, stop), self._waiting)).digest
 
     async def run(self, job: Job) -> JobResult:
         """Run one job. Cancelling kills and removes the container before the cancellation goes on."""
-        stop, begun, done = threading.Event(), threading.Event(), threading.Event()
-
-        def work() -> JobResult:
-            begun.set()
-            try:
-                return self._run(job, stop)
-            finally:
-                done.set()
-
-        try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._threads)
-        except anyio.get_cancelled_exc_class():
-            stop.set()
-            if begun.is_set():
-                with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(done.wait, END_GRACE + 10)
-            raise
+        return await stoppable(lambda stop: self._run(job, stop), self._threads)
 
     def abort(self) -> None:
         """Have the engine kill and remove all containers of this process; waits no longer than `ABORT_SECONDS`.
@@ -221,7 +195,7 @@ class DockerSandbox:
         if limits.memory:
             options |= {"mem_limit": limits.memory, "memswap_limit": limits.memory}
         if limits.cpus:
-            options["nano_cpus"] = int(min(limits.cpus, self._cpus) * 1e9)
+            options["nano_cpus"] = int(min(limits.cpus, self._machine.cpus) * 1e9)
         if limits.pids:
             options["pids_limit"] = limits.pids
         if limits.disk:
@@ -244,8 +218,12 @@ class DockerSandbox:
             reader = LogReader(output, CappedLog(Path(job.log), job.max_log_bytes), stop)
             started = time.monotonic()
             api.start(container)
-        reader.start()
-        killed_for = self._wait(container, job, reader)
+        self._watcher.running(container, now=True)
+        try:
+            reader.start()
+            killed_for = self._wait(container, job, reader)
+        finally:
+            self._watcher.running(container, now=False)
         seconds = time.monotonic() - started
         if killed_for or stop.is_set() or reader.error is not None:
             self._kill(container)

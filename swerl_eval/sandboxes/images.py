@@ -7,7 +7,7 @@ import hashlib
 import io
 import tarfile
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from typing import Any
 import docker
 
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
+from swerl_eval.ports import UNWATCHED, Watcher
 from swerl_eval.sandboxes.disk import Budget, Usage, usage
-from swerl_eval.sandboxes.engine import translated
+from swerl_eval.sandboxes.engine import is_podman, translated
+from swerl_eval.sandboxes.inquiry import MOST_SECONDS, Inquiry
 from swerl_eval.sandboxes.ledger import Entry, Ledger
 from swerl_eval.sandboxes.leftovers import labels
 from swerl_eval.sandboxes.pulls import Patience, Pulls
+from swerl_eval.sandboxes.registries import remedy
 
 BUILT_LABEL = "swerl-eval.built"
 
@@ -48,11 +51,12 @@ class Images:
         cache: Path | None = None,
         disk: int | None = None,
         patience: Patience = Patience(),  # noqa: B008 - frozen
+        watcher: Watcher = UNWATCHED,
     ) -> None:
-        self._client = client
+        self._client, self._patience, self._watcher = client, patience, watcher
         self._ledger = Ledger(_ledger_file(client, cache) if cache is not None else None)
         self._budget = Budget(client, self._ledger, disk, self._remove, self.digest)
-        self._pulls = Pulls(client, patience, self._budget.trim, self._came)
+        self._pulls = Pulls(client, patience, self._budget.trim, self._came, watcher)
         self._found: dict[str, Image] = {}
 
     def present(self, image: str) -> bool:
@@ -69,17 +73,38 @@ class Images:
         return Image(name, str(details["Id"]), frozenset(each.partition("=")[0] for each in variables))
 
     def in_registry(self, image: str) -> bool:
-        """Whether the image's registry answers and has it; asks for its manifest only."""
+        """Whether the image's registry answers and has it, asked once."""
         try:
             with translated(f"asking the registry for {image}"):
-                self._client.images.get_registry_data(image)
+                self._client.api.inspect_distribution(image)
         except SandboxError:
             return False
         return True
 
-    def ensure(self, image: str) -> Image:
-        """Pull an image unless it is here. Raises `ImageMissingError` with the remedy."""
-        with self.using(image) as found:
+    def check(self, images: Sequence[str], stop: threading.Event) -> dict[str, str]:
+        """Those that are neither here nor in their registry, and why; `stop` ends it.
+
+        Raises `ImageMissingError` with the remedy where not a single one is here or can be had.
+        """
+        absent = [image for image in images if not stop.is_set() and not self.present(image)]
+        some_here = len(absent) < len(images)
+        if stop.is_set() or not absent:
+            return {}
+        answers = Inquiry(self._client, self._patience, self._watcher).ask(absent, stop, some_here=some_here)
+        if stop.is_set() or some_here or answers.had or answers.unable:
+            return answers.missing
+        reasons = {**answers.failing, **answers.missing}
+        image = next(iter(reasons), absent[0])
+        reason = reasons.get(image, f"its registry gave no answer within {MOST_SECONDS:.0f} s")
+        message = (
+            f"none of the {len(absent)} images is here or to be had, such as {image} ({reason}); "
+            f"{remedy(reason, image)}"
+        )
+        raise ImageMissingError(message)
+
+    def ensure(self, image: str, stop: threading.Event | None = None) -> Image:
+        """Pull an image unless it is here. Raises `ImageMissingError` with the remedy. `stop` ends the waiting."""
+        with self.using(image, stop) as found:
             return found
 
     @contextlib.contextmanager
@@ -119,10 +144,7 @@ class Images:
             except EngineUnavailableError:
                 raise
             except SandboxError as error:
-                message = (
-                    f"the image {image} is not here and cannot be pulled ({error}); build it with "
-                    "`swerl-eval images build`, load it with `docker load`, or check the registry's address"
-                )
+                message = f"the image {image} is not here and cannot be pulled ({error}); {remedy(str(error), image)}"
                 raise ImageMissingError(message) from error
             found = self._look(image)
         if found is None:
@@ -198,22 +220,31 @@ class Images:
         with translated(f"removing the image {image}"):
             self._client.api.remove_image(image)
 
-    def git_folder(self, image: str) -> Iterator[bytes]:
-        """The image's /testbed/.git as a tar stream, read without running anything."""
-        with self.using(image), translated(f"reading the repository in {image}"):
+    def git_folder(self, image: str, stop: threading.Event) -> Iterator[bytes]:
+        """The image's /testbed/.git as a tar stream, read without running anything, until `stop` is set."""
+        with self.using(image, stop), translated(f"reading the repository in {image}"):
             container = self._client.api.create_container(image, command=["true"], labels=labels(""))["Id"]
             try:
                 stream, _ = self._client.api.get_archive(container, "/testbed/.git")
-                yield from stream
+                for chunk in stream:
+                    if stop.is_set():
+                        message = f"reading {image} was stopped"
+                        raise SandboxError(message)
+                    yield chunk
             finally:
                 self._client.api.remove_container(container, force=True, v=True)
 
 
 def _ledger_file(client: docker.DockerClient, cache: Path) -> Path:
-    """One file an engine. Two engines on one machine were seen to have the same ID, so their folders count too."""
+    """One file for each place where an engine keeps images.
+
+    Two engines on one machine were seen to have the same ID, so their folders count too. Podman makes up another ID at
+    each start; there the machine's name stands for it.
+    """
     with translated("asking the Docker engine for its ID"):
         info = client.info()
-    engine = hashlib.sha256(f"{info['ID']} {info.get('DockerRootDir', '')}".encode()).hexdigest()[:16]
+    name = info["Name"] if is_podman(client) else info["ID"]
+    engine = hashlib.sha256(f"{name} {info.get('DockerRootDir', '')}".encode()).hexdigest()[:16]
     return cache / "images" / f"{engine}.json"
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,30 +23,15 @@ import requests
 import tenacity
 
 from swerl_eval.core.errors import SandboxError
+from swerl_eval.ports import UNWATCHED, Watcher
 from swerl_eval.sandboxes.engine import translated
+from swerl_eval.sandboxes.registries import LIMITED, may_pass, retry_after, trouble
 
 PULLS_AT_A_TIME = 4
 GLANCE = 0.1
 """Seconds between two looks at whether somebody still waits."""
 STALL = 300.0
 """Seconds without a word of the engine after which a pull is begun anew."""
-
-_LIMITED = re.compile(r"toomanyrequests|too many requests|rate limit|\b429\b")
-_FINAL = re.compile(
-    r"not found|unknown|no such host|connection refused|denied|unauthorized|no matching manifest|no space"
-)
-_PASSING = re.compile(
-    r"\b50[0234]\b|internal server error|bad gateway|unavailable|time-?out|timed out|deadline exceeded|reset by peer"
-    r"|broken pipe|\beof\b|server misbehaving|temporary failure|stream error|connection aborted"
-)
-
-
-def worth_retrying(error: BaseException) -> bool:
-    """Rate limits and passing failures of a registry; not an image or a registry that is not there."""
-    text = str(error).lower()
-    if not isinstance(error, SandboxError):
-        return False
-    return bool(_LIMITED.search(text) or (_PASSING.search(text) and not _FINAL.search(text)))
 
 
 @dataclass(frozen=True)
@@ -57,7 +42,12 @@ class Patience:
     first: float = 4.0
     """Seconds of the first pause, at most; each is drawn from zero to its bound, and bounds double."""
     longest: float = 120.0
-    """Bound of the later pauses, in seconds."""
+    """Bound of the later pauses, in seconds; a registry that asks for more gets it, up to `registries.LONGEST_WAIT`."""
+
+    def pause(self, state: tenacity.RetryCallState) -> float:
+        """Seconds before the next try, where a failure may pass."""
+        random = tenacity.wait_random_exponential(multiplier=self.first, max=self.longest)(state)
+        return max(random, retry_after(str(state.outcome.exception())) if state.outcome is not None else 0.0)
 
 
 class Pulls:
@@ -73,8 +63,10 @@ class Pulls:
         patience: Patience,
         before: Callable[[], object],
         after: Callable[[str], object],
+        watcher: Watcher = UNWATCHED,
     ) -> None:
         self._client = client
+        self._watcher = watcher
         self._patience = patience
         self._before, self._after = before, after
         self._slots = threading.Semaphore(PULLS_AT_A_TIME)
@@ -90,7 +82,7 @@ class Pulls:
         with self._lock:
             flight = self._flights.get(image)
             if flight is None:
-                flight = self._flights[image] = _Flight(_Transfer(self._client, image))
+                flight = self._flights[image] = _Flight(_Transfer(self._client, image, self._watcher))
                 arguments = (image, flight, None if ahead else self._slots)
                 threading.Thread(target=self._carry_out, args=arguments, name="pull", daemon=True).start()
             flight.waiting += 1
@@ -118,22 +110,40 @@ class Pulls:
         except Exception as error:  # noqa: BLE001 - raised by whoever waits
             flight.error = error
         finally:
+            self._watcher.waiting(image, "")
             with self._lock:
                 flight.ended.set()
                 if self._flights.get(image) is flight:
                     del self._flights[image]
 
     def _patiently(self, transfer: _Transfer, slots: threading.Semaphore | None) -> None:
+        image = transfer.image
+
+        def again(error: BaseException) -> bool:
+            return may_pass(error, image) and not transfer.stopped.is_set()
+
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: worth_retrying(error) and not transfer.stopped.is_set()),
-            wait=tenacity.wait_random_exponential(multiplier=self._patience.first, max=self._patience.longest),
+            retry=tenacity.retry_if_exception(again),
+            wait=self._patience.pause,
             stop=tenacity.stop_after_attempt(self._patience.attempts),
+            before_sleep=lambda state: self._watcher.waiting(image, why_it_waits(state, image)),
             sleep=transfer.pause,  # without a slot: others go on meanwhile
             reraise=True,
         )
         for attempt in attempts:
-            with attempt, _slot(slots, transfer.stopped):
-                transfer.run()
+            with attempt:
+                self._watcher.waiting(image, "waiting for other pulls")
+                with _slot(slots, transfer.stopped):
+                    transfer.run()
+
+
+def why_it_waits(state: tenacity.RetryCallState, image: str) -> str:
+    """What a display says during a pause."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    until = time.strftime("%H:%M:%S", time.localtime(time.time() + state.upcoming_sleep))
+    if trouble(str(error), image) is LIMITED:
+        return f"rate limited until {until}"
+    return f"tried again at {until}: {error}"
 
 
 @contextlib.contextmanager
@@ -154,15 +164,18 @@ def _slot(slots: threading.Semaphore | None, stopped: threading.Event) -> Iterat
 class _Transfer:
     """One image's pull by the engine. Another thread may stop it; the engine drops it with the connection."""
 
-    def __init__(self, client: docker.DockerClient, image: str) -> None:
+    def __init__(self, client: docker.DockerClient, image: str, watcher: Watcher) -> None:
         self._api = client.api
-        self._image = image
+        self.image = image
+        self._watcher = watcher
         self._response: requests.Response | None = None
         self.stopped = threading.Event()
 
     def run(self) -> None:
         """Pull. Raises `SandboxError`, also for what the engine says only in the middle of its answer."""
-        with translated(f"pulling {self._image}"), contextlib.closing(self._begin()) as response:
+        self._watcher.waiting(self.image, "pulling")
+        layers = _Layers()
+        with translated(f"pulling {self.image}"), contextlib.closing(self._begin()) as response:
             self._response = response
             try:
                 response.raise_for_status()
@@ -173,15 +186,17 @@ class _Transfer:
                     break
                 step: dict[str, Any] = json.loads(line) if line.strip() else {}
                 if "error" in step:
-                    message = f"pulling {self._image}: {step['error']}"
+                    message = f"pulling {self.image}: {step['error']}"
                     raise SandboxError(message)
+                if layers.hear(step):
+                    self._watcher.waiting(self.image, f"pulling, {layers}")
         if self.stopped.is_set():
-            message = f"pulling {self._image} was stopped"
+            message = f"pulling {self.image} was stopped"
             raise SandboxError(message)
 
     def _begin(self) -> requests.Response:
         # not through docker-py's own `pull`: nobody could end that, it knows no stall, and it swallows late errors
-        repository, tag = docker.utils.parse_repository_tag(self._image)
+        repository, tag = docker.utils.parse_repository_tag(self.image)
         registry, _ = docker.auth.resolve_repository_name(repository)
         login = docker.auth.get_config_header(self._api, registry)
         answer: requests.Response = self._api.post(
@@ -205,6 +220,28 @@ class _Transfer:
         if sock is not None:
             with contextlib.suppress(OSError):  # ended by itself
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
+
+
+class _Layers:
+    """What has come of the layers that the engine has begun to download."""
+
+    def __init__(self) -> None:
+        self._come: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
+
+    def hear(self, step: dict[str, Any]) -> bool:
+        """Take in a line of the engine's answer; says whether it changes anything."""
+        layer, status, detail = str(step.get("id", "")), step.get("status"), step.get("progressDetail") or {}
+        if status == "Downloading" and "total" in detail:
+            self._come[layer], self._sizes[layer] = int(detail.get("current", 0)), int(detail["total"])
+            return True
+        if status == "Download complete" and layer in self._sizes:
+            self._come[layer] = self._sizes[layer]
+            return True
+        return False
+
+    def __str__(self) -> str:
+        return f"{sum(self._come.values()) / 1e6:,.1f} of {sum(self._sizes.values()) / 1e6:,.1f} MB"
 
 
 @dataclass

@@ -13,8 +13,11 @@ from swerl_eval.sandboxes.engine import translated
 
 CLOSE_SECONDS = 60.0
 """How long the end waits for removals. What an engine that does not answer keeps is left to the next start."""
-GONE = frozenset({404, 409})
-"""Statuses of a removal that is not needed any more: already gone, or under way."""
+REMOVAL_SECONDS = 30.0
+"""How long a removal by somebody else is waited for; on a slow disk one was seen to take ten."""
+POLL_SECONDS = 0.2
+GONE, UNDER_WAY = 404, 409
+"""Statuses of a removal that is not needed any more, and of one that somebody else has begun."""
 
 
 class Removals:
@@ -33,17 +36,25 @@ class Removals:
         removal.add_done_callback(self._under_way.discard)
 
     def now(self, container: str) -> bool:
-        """Remove a container; False when the engine does not do it: `again` and `finish` ask for it once more."""
+        """Remove a container and see it gone; False when the engine does not: `again` and `finish` ask once more."""
+        deadline = time.monotonic() + REMOVAL_SECONDS
+        while (status := self._remove(container)) == UNDER_WAY and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        if status != GONE:
+            self._left.add(container)
+            return False
+        self._left.discard(container)
+        return True
+
+    def _remove(self, container: str) -> int | None:
+        """`GONE`, `UNDER_WAY`, or another status or none of an engine that does not remove it."""
         try:
             with translated("removing a container"):
                 self._client.api.remove_container(container, force=True, v=True)
         except SandboxError as error:
             cause = error.__cause__
-            if not isinstance(cause, docker.errors.APIError) or cause.status_code not in GONE:
-                self._left.add(container)
-                return False
-        self._left.discard(container)
-        return True
+            return cause.status_code if isinstance(cause, docker.errors.APIError) else None
+        return GONE
 
     def later(self, container: str) -> None:
         """Remember a container that an engine may have made, though it did not say so."""

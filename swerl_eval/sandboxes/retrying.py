@@ -9,13 +9,13 @@ the number of tries. Nothing that the job itself does is tried again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import anyio
 
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Machine
-from swerl_eval.ports import Sandbox, SandboxSettings
+from swerl_eval.ports import UNWATCHED, Sandbox, SandboxSettings, Watcher
 
 PATIENCE = 60.0
 """Seconds for an engine to come back. A restart that has to stop containers first was seen to take 12."""
@@ -23,14 +23,22 @@ TRIES = {ImageMissingError: 2, SandboxError: 3}
 """By kind of error, the first that fits; an engine that is away is counted by time."""
 FULL_DISK_TRIES = 2
 """For a job that ran while the engine's disk was full: its neighbours may have filled it, and be gone by now."""
+ENGINE = "the Docker engine"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
 
 
 class RetryingSandbox:
     """Another sandbox, which gets jobs again that failed for a reason that may pass (a `ports.Sandbox`)."""
 
-    def __init__(self, inner: Sandbox, patience: float = PATIENCE, first_pause: float = FIRST_PAUSE) -> None:
+    def __init__(
+        self,
+        inner: Sandbox,
+        patience: float = PATIENCE,
+        first_pause: float = FIRST_PAUSE,
+        watcher: Watcher = UNWATCHED,
+    ) -> None:
         self._inner = inner
+        self._watcher = watcher
         self._patience = patience
         self._first_pause = first_pause
         self._away_since: float | None = None
@@ -40,7 +48,7 @@ class RetryingSandbox:
         """Around Docker; the composition root puts it around whatever is configured."""
         from swerl_eval.sandboxes.docker import DockerSandbox
 
-        return cls(DockerSandbox.open(settings))
+        return cls(DockerSandbox.open(settings), watcher=settings.watcher)
 
     def machine(self) -> Machine:
         """The inner sandbox's."""
@@ -50,9 +58,9 @@ class RetryingSandbox:
         """The inner sandbox's."""
         return self._inner.pressure()
 
-    def check(self, images: Sequence[str]) -> None:
+    async def check(self, images: Sequence[str]) -> Mapping[str, str]:
         """The inner sandbox's; nothing is tried again before a run begins."""
-        self._inner.check(images)
+        return await self._inner.check(images)
 
     def prefetch(self, images: Sequence[str]) -> None:
         """The inner sandbox's."""
@@ -76,7 +84,7 @@ class RetryingSandbox:
                     message = f"{error} (tried {_times(tries.total() + full)})"
                     raise type(error)(message) from error
             else:
-                self._away_since = None
+                self._is_back()
                 full += 1
                 if not result.disk_full or result.disk_exceeded or full == FULL_DISK_TRIES:
                     return result
@@ -84,12 +92,20 @@ class RetryingSandbox:
 
     def _worth_another(self, kind: type[SandboxError], tries: int) -> bool:
         if kind is not EngineUnavailableError:
-            self._away_since = None
+            self._is_back()
             return tries < TRIES[kind]
         now = anyio.current_time()
         if self._away_since is None:
             self._away_since = now
-        return now - self._away_since < self._patience
+            self._watcher.waiting(ENGINE, f"it does not answer; tried again for {self._patience:.0f} s")
+        worth = now - self._away_since < self._patience
+        if not worth:
+            self._watcher.waiting(ENGINE, "")
+        return worth
+
+    def _is_back(self) -> None:
+        self._away_since = None
+        self._watcher.waiting(ENGINE, "")
 
     def abort(self) -> None:
         """The inner sandbox's, where it has one."""

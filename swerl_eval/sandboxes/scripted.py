@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import anyio
 
 from swerl_eval.core.scripts import APPLIED, APPLY_LADDER, ENDED, NOT_APPLIED, TOKEN_FILE
 from swerl_eval.core.types import Job, JobResult, Machine
-from swerl_eval.ports import SandboxSettings
+from swerl_eval.ports import UNWATCHED, SandboxSettings, Watcher
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,15 @@ class Reply:
 class ScriptedSandbox:
     """Answers every job by a function (a `ports.Sandbox`); keeps the jobs for whoever wants to look."""
 
-    def __init__(self, reply: Callable[[Job], Reply] | None = None) -> None:
+    def __init__(self, reply: Callable[[Job], Reply] | None = None, watcher: Watcher = UNWATCHED) -> None:
         self._reply = reply or (lambda job: evaluation_reply(job, b""))
+        self._watcher = watcher
         self.jobs: list[Job] = []
 
     @classmethod
     def open(cls, settings: SandboxSettings) -> ScriptedSandbox:
-        """Needs nothing of the settings."""
-        del settings
-        return cls()
+        """Needs nothing of the settings but who watches."""
+        return cls(watcher=settings.watcher)
 
     def machine(self) -> Machine:
         """No machine at all."""
@@ -46,8 +46,10 @@ class ScriptedSandbox:
         """Nothing runs."""
         return None
 
-    def check(self, images: Sequence[str]) -> None:
+    async def check(self, images: Sequence[str]) -> Mapping[str, str]:
         """Needs no image."""
+        del images
+        return {}
 
     def prefetch(self, images: Sequence[str]) -> None:
         """Needs no image."""
@@ -61,7 +63,11 @@ class ScriptedSandbox:
         """Write the told output to the job's log."""
         self.jobs.append(job)
         reply = self._reply(job)
-        await anyio.sleep(reply.seconds)
+        self._watcher.running(job.log, now=True)
+        try:
+            await anyio.sleep(reply.seconds)
+        finally:
+            self._watcher.running(job.log, now=False)
         log = Path(job.log)
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(reply.output)

@@ -52,9 +52,9 @@ class DatasetSource:
         """How its repository runs tests."""
         return test_plan(self._rows[instance_id])
 
-    def snapshot(self, instance: Instance) -> Snapshot:
+    async def snapshot(self, instance: Instance) -> Snapshot:
         """The repository at the base commit."""
-        return self._repositories.snapshot(instance)
+        return await self._repositories.snapshot(instance)
 
 
 def open_dataset(name: str, split: str, choice: Choice, repositories: Repositories) -> DatasetSource:

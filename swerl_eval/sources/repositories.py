@@ -1,73 +1,51 @@
 """A repository's contents at a commit, without a checkout: from a bare mirror, a clone in the cache, or an image.
 
-One mirror serves every instance of its repository. A mirror's commit is read by libgit2: listing sympy's tree takes
-milliseconds, a file a fraction of one.
+One mirror serves every instance of its repository.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import shutil
-import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import filelock
-import pygit2
 
 from swerl_eval.core.errors import SandboxError, SourceError
 from swerl_eval.core.types import Instance
-from swerl_eval.ports import Snapshot
+from swerl_eval.ports import UNWATCHED, Snapshot, Watcher
+from swerl_eval.sources.git import git
+from swerl_eval.sources.snapshots import LACKS_COMMIT, GitSnapshot, look_for
 
 CLONE_TIMEOUT = 3600.0
 """Seconds for one clone; django's full history took minutes on a slow line."""
+LOCK_TIMEOUT = CLONE_TIMEOUT + 600.0
+"""Seconds to wait for another process, which makes the same folder."""
+LOCK_POLL = 0.2
+AT_A_TIME = 4
+"""Clones, and repositories read from images."""
+EXTRACT_GRACE = 15.0
+"""Seconds that reading an image has to end once it is not wanted any more."""
+EVERYTHING = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
 
-ReadGitFolder = Callable[[str], Iterator[bytes]]
-"""Gives an image's /testbed/.git as a tar stream."""
-
-
-class GitSnapshot:
-    """A commit of a bare repository (a `ports.Snapshot`)."""
-
-    def __init__(self, repository: pygit2.Repository, commit: str) -> None:
-        self._repository = repository
-        self._tree = repository[commit].peel(pygit2.Tree)
-        self._paths: list[str] | None = None
-
-    def paths(self) -> Sequence[str]:
-        """All files, sorted."""
-        if self._paths is None:
-            self._paths = sorted(self._walk(self._tree, ""))
-        return self._paths
-
-    def _walk(self, tree: pygit2.Tree, prefix: str) -> Iterator[str]:
-        for entry in tree:
-            # by mode, not by object type, so that no blob is opened
-            if entry.filemode == pygit2.enums.FileMode.TREE:
-                yield from self._walk(self._repository[entry.id], f"{prefix}{entry.name}/")
-            elif entry.filemode in {pygit2.enums.FileMode.BLOB, pygit2.enums.FileMode.BLOB_EXECUTABLE}:
-                yield prefix + entry.name
-
-    def read(self, path: str) -> str | None:
-        """A file's text, or None."""
-        try:
-            entry = self._tree[path]
-        except KeyError:
-            return None
-        if not isinstance(entry, pygit2.Blob):
-            return None
-        data: bytes = entry.data
-        return data.decode("utf-8", "surrogateescape")
+ReadGitFolder = Callable[[str, threading.Event], Iterator[bytes]]
+"""Gives an image's /testbed/.git as a tar stream, until the event is set."""
 
 
 class Repositories:
     """Finds each instance's repository and gives its snapshot.
 
-    Searched in this order: bare mirrors in `mirrors`, clones in the cache, a new clone, the instance's image. Thread
-    safe; several processes may share a cache.
+    Searched in this order: bare mirrors in `mirrors`, clones in the cache, a new clone, the instance's image. A clone
+    that lacks the commit fetches it. Several processes may share a cache; of one process, one task at a time makes a
+    folder. Everything that takes long ends when it is cancelled.
     """
 
     def __init__(
@@ -76,43 +54,45 @@ class Repositories:
         mirrors: Path | None = None,
         read_image: ReadGitFolder | None = None,
         clone_url: str = "https://github.com/{repo}.git",
+        watcher: Watcher = UNWATCHED,
     ) -> None:
         self._cache = cache
         self._mirrors = mirrors
         self._read_image = read_image
         self._clone_url = clone_url
+        self._watcher = watcher
+        self._locks: dict[Path, anyio.Lock] = {}
+        self._at_a_time = anyio.CapacityLimiter(AT_A_TIME)
+        self._threads = anyio.CapacityLimiter(AT_A_TIME)
         self._not_cloned: dict[str, str] = {}
         """Why a repository could not be cloned: said at once for its other instances."""
+        self._not_fetched: dict[tuple[Path, str], str] = {}
+        """Why a clone could not be completed with a commit: said at once when it is asked for again."""
 
-    def snapshot(self, instance: Instance) -> Snapshot:
+    async def snapshot(self, instance: Instance) -> Snapshot:
         """The contents at the base commit. Raises `SourceError` saying what was tried."""
-        tried = []
-        for folder in self._local_candidates(instance):
-            found = _snapshot(folder, instance.base_commit)
-            if found is not None:
+        mirrors = [self._mirrors / name for name in mirror_names(instance.repo)] if self._mirrors is not None else []
+        here = [self._clone_folder(instance.repo), self._image_folder(instance)]
+        tried: list[str] = []
+        for folder in [*mirrors, *here]:
+            found = await self._look(folder, instance.base_commit)
+            if isinstance(found, GitSnapshot):
                 return found
-            if folder.exists():
-                tried.append(f"{folder} lacks the commit")
+            if found and folder not in here:
+                tried.append(f"{folder} {found}")
         for obtain in (self._cloned, self._from_image):
             try:
-                folder = obtain(instance)
+                return await obtain(instance)
             except SourceError as error:
                 tried.append(str(error))
-                continue
-            found = _snapshot(folder, instance.base_commit)
-            if found is not None:
-                return found
-            tried.append(f"{folder} lacks the commit")
         message = (
             f"{instance.instance_id}: no repository with {instance.repo} at {instance.base_commit[:12]} "
             f"({'; '.join(tried)}); clone it with `git clone --bare` into a folder and pass that as --repositories"
         )
         raise SourceError(message)
 
-    def _local_candidates(self, instance: Instance) -> list[Path]:
-        names = mirror_names(instance.repo)
-        folders = [self._mirrors / name for name in names] if self._mirrors is not None else []
-        return [*folders, self._clone_folder(instance.repo), self._image_folder(instance)]
+    async def _look(self, folder: Path, commit: str) -> GitSnapshot | str:
+        return await anyio.to_thread.run_sync(look_for, folder, commit)
 
     def _clone_folder(self, repo: str) -> Path:
         return self._cache / "repositories" / mirror_names(repo)[0]
@@ -120,68 +100,140 @@ class Repositories:
     def _image_folder(self, instance: Instance) -> Path:
         return self._cache / "repositories" / "from-images" / f"{_safe(instance.instance_id)}.git"
 
-    def _cloned(self, instance: Instance) -> Path:
+    async def _cloned(self, instance: Instance) -> GitSnapshot:
+        """From a clone in the cache: made, or completed where it lacks the commit."""
+        folder, commit = self._clone_folder(instance.repo), instance.base_commit
         url = self._clone_url.format(repo=instance.repo)
+        async with self._alone(folder, instance.repo):
+            found = await self._look(folder, commit)  # another task or process may have done it meanwhile
+            if not isinstance(found, GitSnapshot) and found != LACKS_COMMIT:
+                self._watcher.waiting(instance.repo, "cloning")
+                await self._clone(folder, url)
+                found = await self._look(folder, commit)
+            if found == LACKS_COMMIT:
+                self._watcher.waiting(instance.repo, f"fetching {commit[:12]}")
+                await self._fetched(folder, url, commit)
+            return await self._whole(folder, commit)
+
+    async def _clone(self, folder: Path, url: str) -> None:
+        """Clone into a folder; what is there (a partial clone, a folder that git cannot read) is replaced."""
         if url in self._not_cloned:
             raise SourceError(self._not_cloned[url])
-
-        def clone(target: Path) -> None:
-            # a line that carries nothing for a minute, or asks for a password, is no way to a repository
-            slow = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=60", "-c", "core.askPass=true")
-            command = ["git", *slow, "clone", "--quiet", "--bare", "--", url, str(target)]
-            try:
-                done = subprocess.run(
-                    command,
-                    capture_output=True,
-                    text=True,
-                    timeout=CLONE_TIMEOUT,
-                    check=False,
-                    stdin=subprocess.DEVNULL,
-                )
-            except (OSError, subprocess.TimeoutExpired) as error:
-                message = f"cannot clone {url}: {error}"
-                raise SourceError(message) from error
-            if done.returncode != 0:
-                message = f"cannot clone {url}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}"
-                raise SourceError(message)
-
         try:
-            return self._made_once(self._clone_folder(instance.repo), clone)
+            with _unfinished(folder) as made:
+                async with self._at_a_time:
+                    await git("clone", "--quiet", "--bare", "--", url, str(made), timeout=CLONE_TIMEOUT)
         except SourceError as error:
-            self._not_cloned[url] = str(error)
-            raise
+            self._not_cloned[url] = f"cannot clone {url}: {error}"
+            raise SourceError(self._not_cloned[url]) from error
 
-    def _from_image(self, instance: Instance) -> Path:
+    async def _fetched(self, folder: Path, url: str, commit: str) -> None:
+        """Fetch a commit into a clone, once: by its name, and where the server gives none by name, everything."""
+        if (folder, commit) in self._not_fetched:
+            raise SourceError(self._not_fetched[folder, commit])
+        fetch = ("--git-dir", str(folder), "fetch", "--quiet", "--no-write-fetch-head", "--", url)
+        try:
+            async with self._at_a_time:
+                try:
+                    await git(*fetch, commit, timeout=CLONE_TIMEOUT)
+                except SourceError:
+                    await git(*fetch, *EVERYTHING, timeout=CLONE_TIMEOUT)
+        except SourceError as error:
+            self._not_fetched[folder, commit] = f"{folder} {LACKS_COMMIT}, and cannot fetch it from {url}: {error}"
+            raise SourceError(self._not_fetched[folder, commit]) from error
+        self._not_fetched[folder, commit] = f"{folder} {LACKS_COMMIT}, and so does {url}"
+
+    async def _whole(self, folder: Path, commit: str) -> GitSnapshot:
+        found = await self._look(folder, commit)
+        if isinstance(found, GitSnapshot):
+            return found
+        message = self._not_fetched.get((folder, commit)) or f"{folder} {found}"
+        raise SourceError(message)
+
+    async def _from_image(self, instance: Instance) -> GitSnapshot:
+        """From the instance's image, which is pulled where it is not here."""
         if self._read_image is None:
             message = "no container engine to read the image with"
             raise SourceError(message)
-        read_image = self._read_image
-
-        def extract(target: Path) -> None:
-            # git takes no folder without this one for a repository, and once its refs are packed it is empty
-            (target / "refs").mkdir(parents=True)
-            try:
-                _extract_git_folder(io.BufferedReader(_Chunks(read_image(instance.image))), target)
-            except (SandboxError, tarfile.TarError, OSError) as error:
-                message = f"cannot read the repository in the image {instance.image}: {error}"
-                raise SourceError(message) from error
-
-        return self._made_once(self._image_folder(instance), extract)
-
-    @staticmethod
-    def _made_once(folder: Path, make: Callable[[Path], None]) -> Path:
-        """Make a folder by way of a temporary one, so that an interrupted attempt leaves nothing half done."""
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(f"{folder}.lock"):
+        folder = self._image_folder(instance)
+        async with self._alone(folder, instance.image):
             if not folder.exists():
-                unfinished = f".new-{folder.name}-"
-                for left in folder.parent.glob(f"{unfinished}*"):  # by a process that was killed: this one has the lock
-                    shutil.rmtree(left)
-                with tempfile.TemporaryDirectory(dir=folder.parent, prefix=unfinished) as temporary:
-                    made = Path(temporary) / "repository"
-                    make(made)
-                    shutil.move(made, folder)
-        return folder
+                with _unfinished(folder) as made:
+                    await self._extract(self._read_image, instance.image, made)
+        return await self._whole(folder, instance.base_commit)
+
+    async def _extract(self, read_image: ReadGitFolder, image: str, target: Path) -> None:
+        stop, begun, ended = threading.Event(), threading.Event(), threading.Event()
+
+        def extract() -> None:
+            begun.set()
+            try:
+                # git takes no folder without this one for a repository, and once its refs are packed it is empty
+                (target / "refs").mkdir(parents=True)
+                _extract_git_folder(io.BufferedReader(_Chunks(read_image(image, stop))), target)
+            except (SandboxError, tarfile.TarError, OSError) as error:
+                message = f"cannot read the repository in the image {image}: {error}"
+                raise SourceError(message) from error
+            finally:
+                ended.set()
+
+        self._watcher.waiting(image, "reading the repository in it")
+        try:
+            await anyio.to_thread.run_sync(extract, abandon_on_cancel=True, limiter=self._threads)
+        except anyio.get_cancelled_exc_class():
+            stop.set()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(EXTRACT_GRACE):
+                while begun.is_set() and not ended.is_set():
+                    await anyio.sleep(LOCK_POLL / 4)
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _alone(self, folder: Path, what: str) -> AsyncIterator[None]:
+        """No other task, and no other process, makes or changes the folder meanwhile; `what` is shown as waited for."""
+        try:
+            async with self._locks.setdefault(folder, anyio.Lock()):
+                lock = await self._locked(folder, what)
+                try:
+                    yield
+                finally:
+                    lock.release()
+        finally:
+            self._watcher.waiting(what, "")
+
+    async def _locked(self, folder: Path, what: str) -> filelock.BaseFileLock:
+        deadline = anyio.current_time() + LOCK_TIMEOUT
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(f"{folder}.lock")
+            while True:
+                with contextlib.suppress(filelock.Timeout):
+                    lock.acquire(timeout=0)
+                    return lock
+                self._watcher.waiting(what, "another process makes its clone")
+                if anyio.current_time() > deadline:
+                    message = f"another process has held {folder}.lock for {LOCK_TIMEOUT:,.0f} s; see what it does"
+                    raise SourceError(message)
+                await anyio.sleep(LOCK_POLL)
+        except OSError as error:
+            message = f"{folder.parent} cannot be written ({error.strerror}); choose another folder (-c cache=FOLDER)"
+            raise SourceError(message) from error
+
+
+@contextlib.contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """A path to make what is to be the folder; it is moved there at the end, and gone where that is not reached.
+
+    For who has the folder's lock.
+    """
+    prefix = f".new-{folder.name}-"
+    for left in folder.parent.glob(f"{prefix}*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix, ignore_cleanup_errors=True) as temporary:
+        made = Path(temporary) / "repository"
+        yield made
+        if folder.exists():
+            folder.rename(Path(temporary) / "replaced")
+        made.rename(folder)
 
 
 def _extract_git_folder(stream: io.BufferedReader, target: Path) -> None:
@@ -202,14 +254,6 @@ def mirror_names(repo: str) -> list[str]:
     owner, _, name = repo.partition("/")
     joined = [f"{owner}{separator}{name}" for separator in ("__", "+", "/", "-")]
     return [form + suffix for form in (*joined, name) for suffix in (".git", "", "/repo", "/.git")]
-
-
-def _snapshot(folder: Path, commit: str) -> GitSnapshot | None:
-    try:
-        repository = pygit2.Repository(str(folder), pygit2.enums.RepositoryOpenFlag.NO_SEARCH)
-        return GitSnapshot(repository, commit)
-    except (pygit2.GitError, KeyError, ValueError):
-        return None
 
 
 def _safe(name: str) -> str:

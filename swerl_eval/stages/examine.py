@@ -34,7 +34,6 @@ from swerl_eval.core.types import (
 )
 from swerl_eval.grading import parse_tests
 from swerl_eval.ports import Sandbox, Snapshot
-from swerl_eval.progress import Progress
 from swerl_eval.stages.trial import pieces
 
 PASSING = frozenset({"PASSED", "XFAIL"})
@@ -76,7 +75,6 @@ class Examiner:
     test_limits: TestLimits
     logs: Path
     """Folder for output; an instance's is removed when it has been read."""
-    progress: Progress
     reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     """Outputs read at a time: one may take as much memory as all else together."""
 
@@ -181,7 +179,6 @@ class Examiner:
         names = [*map(examination.tests_name, range(len(test_files))), *map(examination.script_name, sorted(scripts))]
         reader = OutputReader(token, names, functools.partial(parse_tests, subject.plan))
         async with self.in_flight:
-            self.progress.containers += 1
             try:
                 result = await self.sandbox.run(job)
                 # what stands in it may be a quarter of a gigabyte, and belongs to nobody when the run is ended
@@ -189,7 +186,6 @@ class Examiner:
                     _read, log, reader, token, limiter=self.reading, abandon_on_cancel=True
                 )
             finally:
-                self.progress.containers -= 1
                 log.unlink(missing_ok=True)
         if result.disk_full and not result.disk_exceeded:
             message = "the engine's disk was full while tests ran: free some (`docker system df`)"

@@ -55,12 +55,8 @@ class Validator:
         first = self.folder / kind / instance.instance_id
         logs = first / str(number + 1) if number else first
         async with self.limiter:
-            self.progress.containers += 1
-            try:
-                patch = oracle.patch if kind == GOLD else ""
-                evaluation = await self.evaluator.run_tests(instance, oracle, patch, logs)
-            finally:
-                self.progress.containers -= 1
+            patch = oracle.patch if kind == GOLD else ""
+            evaluation = await self.evaluator.run_tests(instance, oracle, patch, logs)
         if number == self.repeat - 1:
             _remove_later_repetitions(first, self.repeat)
         self.progress.verdicts[f"{kind} {evaluation.verdict.value}"] += 1

@@ -16,7 +16,6 @@ from swerl_eval.core.diffs import unified_diff
 from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import Candidate, Outcome, RegressionTests, ReproductionTest
 from swerl_eval.ports import SandboxSettings
-from swerl_eval.progress import Progress
 from swerl_eval.sandboxes.docker import DockerSandbox
 from swerl_eval.stages.examine import Examiner, Subject
 
@@ -73,18 +72,16 @@ async def sandbox() -> AsyncIterator[DockerSandbox]:
 
 
 @pytest.fixture
-def subject(demo_config: RunConfig) -> Subject:
+async def subject(demo_config: RunConfig) -> Subject:
     source = open_source(demo_config)
     instance = next(i for i in source.instances() if i.instance_id == NAME)
-    return Subject(instance, source.snapshot(instance), source.test_plan(NAME))
+    return Subject(instance, await source.snapshot(instance), source.test_plan(NAME))
 
 
 @pytest.fixture
 def examiner(sandbox: DockerSandbox, tmp_path: Path) -> Examiner:
     limits = replace(settings(RunConfig()).evaluate.limits, pids=64)
-    return Examiner(
-        sandbox, anyio.CapacityLimiter(2), limits, TestLimits(3.0, 60.0, 60.0), tmp_path / "logs", Progress()
-    )
+    return Examiner(sandbox, anyio.CapacityLimiter(2), limits, TestLimits(3.0, 60.0, 60.0), tmp_path / "logs")
 
 
 async def test_each_bad_script_is_recorded_as_what_it_is_and_harms_no_other(

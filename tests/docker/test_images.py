@@ -126,8 +126,6 @@ def test_what_is_not_there_fails_at_once(registry: FakeRegistry, tmp_path: Path)
     started = time.monotonic()
     with pytest.raises(ImageMissingError, match="manifest unknown"):
         images.ensure(f"localhost:{registry.port}/there-is-none:1")
-    with pytest.raises(ImageMissingError, match="connection refused"):
-        images.ensure("localhost:9/no-registry:1")
     assert time.monotonic() - started < 10
 
 

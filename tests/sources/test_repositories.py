@@ -9,14 +9,16 @@ import re
 import shutil
 import subprocess
 import tarfile
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import pytest
 
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError, SourceError
 from swerl_eval.core.types import Instance
+from swerl_eval.ports import Snapshot
 from swerl_eval.sources.repositories import Repositories, mirror_names
 
 NOWHERE = "/nonexistent/{repo}"
@@ -75,9 +77,13 @@ def tar_of(folder: Path, chunk: int = 1000) -> Iterator[bytes]:
         yield content[start : start + chunk]
 
 
+def snapshot(repositories: Repositories, instance: Instance) -> Snapshot:
+    return anyio.run(repositories.snapshot, instance)
+
+
 def complaint(repositories: Repositories, instance: Instance) -> str:
     with pytest.raises(SourceError) as caught:
-        repositories.snapshot(instance)
+        snapshot(repositories, instance)
     return str(caught.value)
 
 
@@ -85,23 +91,23 @@ def complaint(repositories: Repositories, instance: Instance) -> str:
 
 
 def test_a_snapshot_lists_the_files_of_the_commit_sorted_without_links(tmp_path: Path, work: Path, instance: Instance):
-    snapshot = Repositories(tmp_path, clone_url=str(work)).snapshot(instance)
-    assert snapshot.paths() == ["b.txt", "pkg/a.py", "run.sh"]
+    found = snapshot(Repositories(tmp_path, clone_url=str(work)), instance)
+    assert found.paths() == ["b.txt", "pkg/a.py", "run.sh"]
 
 
 def test_a_snapshot_reads_texts_of_that_commit_to_the_byte(tmp_path: Path, work: Path, instance: Instance):
-    snapshot = Repositories(tmp_path, clone_url=str(work)).snapshot(instance)
-    assert snapshot.read("pkg/a.py") == "x = 1\r\n\udcff"
-    assert snapshot.read("b.txt") == "é\n"
+    found = snapshot(Repositories(tmp_path, clone_url=str(work)), instance)
+    assert found.read("pkg/a.py") == "x = 1\r\n\udcff"
+    assert found.read("b.txt") == "é\n"
     later = dataclasses.replace(instance, base_commit=git(work, "rev-parse", "two"))
-    assert Repositories(tmp_path, clone_url=str(work)).snapshot(later).read("pkg/a.py") == "x = 2\n"
+    assert snapshot(Repositories(tmp_path, clone_url=str(work)), later).read("pkg/a.py") == "x = 2\n"
 
 
 @pytest.mark.parametrize(
     "path", ["none.py", "pkg", "pkg/", "", "/b.txt", "./b.txt", "../b.txt", "b.txt/x", "pkg//a.py", "b\0.txt"]
 )
 def test_what_is_no_file_of_the_commit_has_no_text(tmp_path: Path, work: Path, instance: Instance, path: str):
-    assert Repositories(tmp_path, clone_url=str(work)).snapshot(instance).read(path) is None
+    assert snapshot(Repositories(tmp_path, clone_url=str(work)), instance).read(path) is None
 
 
 # -- mirrors
@@ -112,7 +118,7 @@ def test_a_mirror_is_found_under_each_of_its_names(tmp_path: Path, work: Path, i
     mirrors = tmp_path / "mirrors"
     bare(work, mirrors / name)
     repositories = Repositories(tmp_path / "cache", mirrors, clone_url=NOWHERE)
-    assert repositories.snapshot(instance).read("b.txt") == "é\n"
+    assert snapshot(repositories, instance).read("b.txt") == "é\n"
     assert not (tmp_path / "cache").exists()
 
 
@@ -125,7 +131,7 @@ def test_the_names_of_mirrors_are_those_in_use():
 
 def test_a_checkout_serves_as_a_mirror(work: Path, tmp_path: Path, instance: Instance):
     repositories = Repositories(tmp_path, work.parent.parent, clone_url=NOWHERE)
-    assert repositories.snapshot(instance).read("b.txt") == "é\n"
+    assert snapshot(repositories, instance).read("b.txt") == "é\n"
 
 
 def test_a_mirror_that_lacks_the_commit_is_passed_over_for_one_that_has_it(
@@ -134,7 +140,7 @@ def test_a_mirror_that_lacks_the_commit_is_passed_over_for_one_that_has_it(
     mirrors = tmp_path / "mirrors"
     git(tmp_path, "init", "--quiet", "--bare", str(mirrors / "o__n.git"))
     bare(work, mirrors / "n.git")
-    assert Repositories(tmp_path / "cache", mirrors, clone_url=NOWHERE).snapshot(instance).paths()
+    assert snapshot(Repositories(tmp_path / "cache", mirrors, clone_url=NOWHERE), instance).paths()
 
 
 # -- clones
@@ -142,13 +148,13 @@ def test_a_mirror_that_lacks_the_commit_is_passed_over_for_one_that_has_it(
 
 def test_a_repository_is_cloned_once_and_then_found_in_the_cache(tmp_path: Path, work: Path, instance: Instance):
     cache = tmp_path / "cache"
-    assert Repositories(cache, clone_url=str(work.parent.parent) + "/{repo}").snapshot(instance).paths()
+    assert snapshot(Repositories(cache, clone_url=str(work.parent.parent) + "/{repo}"), instance).paths()
     assert (cache / "repositories" / "o__n.git" / "HEAD").is_file()
-    assert Repositories(cache, clone_url=NOWHERE).snapshot(instance).paths()
+    assert snapshot(Repositories(cache, clone_url=NOWHERE), instance).paths()
 
 
 def test_a_file_address_is_cloned(tmp_path: Path, work: Path, instance: Instance):
-    assert Repositories(tmp_path, clone_url=work.as_uri()).snapshot(instance).read("b.txt") == "é\n"
+    assert snapshot(Repositories(tmp_path, clone_url=work.as_uri()), instance).read("b.txt") == "é\n"
 
 
 def test_an_interrupted_clone_leaves_nothing_half_done(tmp_path: Path, instance: Instance):
@@ -157,11 +163,20 @@ def test_an_interrupted_clone_leaves_nothing_half_done(tmp_path: Path, instance:
     assert [name for name in left if not name.endswith(".lock")] == []
 
 
-def test_several_threads_make_one_clone(tmp_path: Path, work: Path, instance: Instance):
+def test_many_tasks_make_one_clone(tmp_path: Path, work: Path, instance: Instance):
     repositories = Repositories(tmp_path, clone_url=str(work))
-    with ThreadPoolExecutor(4) as threads:
-        snapshots = list(threads.map(repositories.snapshot, [instance] * 4))
-    assert [snapshot.read("b.txt") for snapshot in snapshots] == ["é\n"] * 4
+    found: list[Snapshot] = []
+
+    async def read() -> None:
+        async def one() -> None:
+            found.append(await repositories.snapshot(instance))
+
+        async with anyio.create_task_group() as group:
+            for _ in range(60):  # more than there are threads
+                group.start_soon(one)
+
+    anyio.run(read)
+    assert [each.read("b.txt") for each in found] == ["é\n"] * 60
     folders = [path for path in (tmp_path / "repositories").iterdir() if path.is_dir()]
     assert [path.name for path in folders] == ["o__n.git"]
 
@@ -177,7 +192,7 @@ class Images:
         self.chunk = chunk
         self.asked: list[str] = []
 
-    def __call__(self, image: str) -> Iterator[bytes]:
+    def __call__(self, image: str, stop: threading.Event) -> Iterator[bytes]:
         self.asked.append(image)
         return tar_of(self.folder, self.chunk)
 
@@ -189,7 +204,7 @@ def test_a_repository_is_read_from_the_instance_s_image_once(
     images = Images(work / ".git", chunk)
     for _ in range(2):
         repositories = Repositories(tmp_path, None, images, clone_url=NOWHERE)
-        assert repositories.snapshot(instance).paths() == ["b.txt", "pkg/a.py", "run.sh"]
+        assert snapshot(repositories, instance).paths() == ["b.txt", "pkg/a.py", "run.sh"]
     assert images.asked == ["registry/o__n-1"]
 
 
@@ -201,7 +216,7 @@ def test_an_image_whose_repository_is_packed_is_read(tmp_path: Path, work: Path,
     git(packed, "pack-refs", "--all")
     assert [path for path in (packed / ".git" / "refs").rglob("*") if path.is_file()] == []
     repositories = Repositories(tmp_path / "cache", None, Images(packed / ".git"), clone_url=NOWHERE)
-    assert repositories.snapshot(instance).read("b.txt") == "é\n"
+    assert snapshot(repositories, instance).read("b.txt") == "é\n"
 
 
 def test_hooks_and_links_of_an_image_s_repository_are_left_behind(tmp_path: Path, work: Path, instance: Instance):
@@ -211,7 +226,7 @@ def test_hooks_and_links_of_an_image_s_repository_are_left_behind(tmp_path: Path
     (evil / "hooks" / "post-checkout").write_text("#!/bin/sh\n")
     (evil / "link").symlink_to("/etc/passwd")
 
-    def read_image(image: str) -> Iterator[bytes]:
+    def read_image(image: str, stop: threading.Event) -> Iterator[bytes]:
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             archive.add(evil, arcname=".git")
@@ -222,7 +237,7 @@ def test_hooks_and_links_of_an_image_s_repository_are_left_behind(tmp_path: Path
         yield buffer.getvalue()
 
     cache = tmp_path / "cache"
-    assert Repositories(cache, None, read_image, clone_url=NOWHERE).snapshot(instance).paths()
+    assert snapshot(Repositories(cache, None, read_image, clone_url=NOWHERE), instance).paths()
     made = {path.name for path in cache.rglob("*")}
     assert {"HEAD", "objects", "refs"} <= made
     assert made.isdisjoint({"post-checkout", "link", "outside"})
@@ -233,21 +248,21 @@ def test_hooks_and_links_of_an_image_s_repository_are_left_behind(tmp_path: Path
 def test_where_no_image_can_be_read_the_repository_is_cloned(
     tmp_path: Path, work: Path, instance: Instance, failure: SandboxError
 ):
-    def read_image(image: str) -> Iterator[bytes]:
+    def read_image(image: str, stop: threading.Event) -> Iterator[bytes]:
         raise failure
 
-    assert Repositories(tmp_path, None, read_image, clone_url=str(work)).snapshot(instance).paths()
+    assert snapshot(Repositories(tmp_path, None, read_image, clone_url=str(work)), instance).paths()
 
 
 @pytest.mark.parametrize("stream", [[], [b""], [b"no tar" * 200]], ids=["nothing", "empty", "no tar"])
 def test_where_an_image_gives_no_repository_it_is_cloned(
     tmp_path: Path, work: Path, instance: Instance, stream: list[bytes]
 ):
-    assert Repositories(tmp_path, None, lambda _: iter(stream), clone_url=str(work)).snapshot(instance).paths()
+    assert snapshot(Repositories(tmp_path, None, lambda *_: iter(stream), clone_url=str(work)), instance).paths()
 
 
 def test_a_stream_that_breaks_off_leaves_nothing_half_done(tmp_path: Path, work: Path, instance: Instance):
-    def broken(image: str) -> Iterator[bytes]:
+    def broken(image: str, stop: threading.Event) -> Iterator[bytes]:
         yield from list(tar_of(work / ".git"))[:20]
         message = "the engine went away"
         raise EngineUnavailableError(message)
@@ -277,11 +292,12 @@ def test_a_clone_and_an_image_that_lack_the_commit_are_named(tmp_path: Path, wor
     unknown = dataclasses.replace(instance, base_commit="d" * 40)
     said = complaint(Repositories(tmp_path, None, Images(work / ".git"), clone_url=str(work)), unknown)
     folder = tmp_path / "repositories"
-    assert f"{folder / 'o__n.git'} lacks the commit; {folder / 'from-images' / 'o__n-1.git'} lacks the commit" in said
+    assert f"{folder / 'o__n.git'} lacks the commit, and so does {work}; " in said
+    assert f"{folder / 'from-images' / 'o__n-1.git'} lacks the commit" in said
 
 
 @pytest.mark.parametrize("commit", ["", "not a commit", "z" * 40, "HEAD^{blob}"])
 def test_a_commit_that_is_none_is_not_found(tmp_path: Path, work: Path, instance: Instance, commit: str):
     odd = dataclasses.replace(instance, base_commit=commit)
     said = complaint(Repositories(tmp_path, clone_url=str(work)), odd)
-    assert re.search(r"o__n\.git lacks the commit", said)
+    assert re.search(r"o__n\.git lacks the commit, and (so does|cannot fetch it from \S+: fatal: )", said)
