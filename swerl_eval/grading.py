@@ -6,14 +6,15 @@ ways in which a run can end before there is a log to grade.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from swerl_eval.core.errors import GradingError
 from swerl_eval.core.types import Oracle, TestPlan, Verdict
 from swerl_eval.harness import harness
 
@@ -34,6 +35,8 @@ REQUIRED_COLUMNS = (
 )
 """What swebench 5 needs of a row. Rows of older dataset revisions lack the last four."""
 
+GRADED = ("FAIL_TO_PASS", "PASS_TO_PASS")
+"""The columns with the names of the deciding tests."""
 START_MARKER = ">>>>> Start Test Output"
 """What every eval script prints before its test command."""
 
@@ -68,7 +71,7 @@ def statuses(oracle: Oracle, test_output: Path, *, every: bool = False) -> dict[
     """What a log says of each graded test by its official name (None: nothing), or of `every` test that it names."""
     official = harness().grading
     spec = _spec(oracle)
-    with _ONE_LOG_IN_MEMORY:
+    with _ONE_LOG_IN_MEMORY, _translated(f"read {test_output.name}"):
         found: dict[str, str | None] = official.get_logs_eval(spec, str(test_output))[0] if test_output.exists() else {}
     if every:
         return found
@@ -78,7 +81,6 @@ def statuses(oracle: Oracle, test_output: Path, *, every: bool = False) -> dict[
 
 _ONE_LOG_IN_MEMORY = threading.Lock()
 """Grading holds a log several times over, and takes a moment: it is done one log at a time."""
-_GRADED = ("FAIL_TO_PASS", "PASS_TO_PASS")
 _NOISE = re.compile(r"#!|set -|git (status|show)\b|git .*\bdiff\b|git config .*safe\.directory|: '|$")
 _EDITABLE_INSTALL = re.compile(r"\bpip install\b.*\s-e\b")
 _NAMED_TEST = re.compile(r"[A-Za-z_][\w./\[\]-]*")
@@ -111,19 +113,22 @@ def parse_tests(plan: TestPlan, output: str) -> dict[str, str]:
     from swebench.types import TestSpec
 
     spec = TestSpec(plan.instance_id, "", [], plan.repo, plan.version, [], [], plan.log_parser)
-    found: dict[str, str] = harness().log_parsers.PARSER_REGISTRY[plan.log_parser](output, spec)
+    with _translated("read the output of tests"):
+        found: dict[str, str] = harness().log_parsers.PARSER_REGISTRY[plan.log_parser](output, spec)
     return found
 
 
 def count_tests(row: Mapping[str, Any]) -> int:
     """How many tests decide on a row."""
-    lists = (json.loads(found) if isinstance(found := row[key], str) else found for key in _GRADED)
-    return sum(map(len, lists))
+    return sum(len(row[key]) for key in GRADED)
 
 
 def image_assets(oracle: Oracle) -> list[dict[str, Any]]:
     """Binary files that a row's patches cannot carry (multimodal tasks); Verified has none."""
     declared = _spec(oracle).image_assets or {}
+    if not isinstance(declared, dict):
+        message = f"image_assets of the row is no object but {type(declared).__name__}"
+        raise GradingError(message)
     return [entry for key in ("test_patch", "patch") for entry in declared.get(key) or []]
 
 
@@ -134,7 +139,7 @@ def grade(oracle: Oracle, patch: str | None, test_output: Path) -> dict[str, Any
     """
     prediction = {"instance_id": oracle.instance_id, "model_name_or_path": "", "model_patch": patch}
     spec, official = _spec(oracle), harness().grading
-    with _ONE_LOG_IN_MEMORY:
+    with _ONE_LOG_IN_MEMORY, _translated(f"grade {test_output.name}"):
         report = official.get_eval_report(spec, prediction, str(test_output), include_tests_status=True)
     entry: dict[str, Any] = report[oracle.instance_id]
     return entry
@@ -152,6 +157,16 @@ def specification(oracle: Oracle) -> dict[str, Any]:
         "repo": spec.repo,
         "version": spec.version,
     }
+
+
+def known_parsers() -> list[str]:
+    """Names of the log parsers of the installed swebench."""
+    return sorted(harness().log_parsers.PARSER_REGISTRY)
+
+
+def known_eval_types() -> list[str]:
+    """The ways to grade of the installed swebench."""
+    return sorted(each.value for each in harness().constants.EvalType)
 
 
 def swebench_version() -> str:
@@ -172,9 +187,52 @@ def timeout_notice(seconds: float) -> str:
 def failure_reason(*logs: Path) -> tuple[str, bool] | None:
     """Swebench's guess why there is nothing to grade: the reason, and whether it surely is the environment."""
     official = harness().infra_failure
-    found = official.classify_logs(*logs)
+    # read here, since swebench reads in the encoding of the host's locale
+    found = official.classify_text("\n".join(map(_text, filter(Path.exists, logs))))
     return None if found is None else (found[0], found[1] == official.TIER_ENVIRONMENT)
 
 
+def remark_on_unresolved(report: Mapping[str, Any], test_output: Path, run_log: Path) -> str:
+    """What there is to say of an unresolved patch beside its tests; empty where nothing but tests failed."""
+    remarks = []
+    if "tests_status" not in report:
+        remarks.append(f"no test results: {_why_no_results(_text(test_output))}")
+    if found := failure_reason(test_output, run_log):
+        remarks.append(f"swebench's reason: {found[0]}")
+    return "; ".join(remarks)
+
+
+def _why_no_results(log: str) -> str:
+    words = harness().constants
+    missing = [marker for marker in (words.START_TEST_OUTPUT, words.END_TEST_OUTPUT) if marker not in log]
+    if missing:
+        return f"the log has no {missing[0]!r}, which the eval script should print"
+    exit_code = harness().grading.parse_test_exit_code(log)
+    if exit_code not in {None, 0}:
+        return f"the test command ended with exit code {exit_code}, and the log names no failed test"
+    return "the log names no test"
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def nothing_decides(oracle: Oracle) -> bool:
+    """Whether a row names no test at all, so that any patch that applies is officially resolved."""
+    spec = _spec(oracle)
+    return not spec.FAIL_TO_PASS and not spec.PASS_TO_PASS
+
+
 def _spec(oracle: Oracle) -> Any:
-    return harness().utils.make_test_spec(oracle.row)
+    with _translated("make a specification of the row"):
+        return harness().utils.make_test_spec(oracle.row)
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    """Whatever swebench raises at one instance, as `GradingError`."""
+    try:
+        yield
+    except Exception as error:
+        message = f"swebench {swebench_version()} cannot {what}: {type(error).__name__}: {error}"
+        raise GradingError(message) from error

@@ -8,6 +8,7 @@ else imports swebench in this process gets it as it is.
 
 from __future__ import annotations
 
+import builtins
 import functools
 import importlib.util
 import os
@@ -63,11 +64,27 @@ def _harness() -> Harness:
 def _imported() -> Harness:
     return Harness(
         constants=import_module("swebench.harness.constants"),
-        grading=import_module("swebench.harness.grading"),
+        grading=_in_utf8(import_module("swebench.harness.grading")),
         infra_failure=import_module("swebench.harness.infra_failure"),
         log_parsers=import_module("swebench.harness.log_parsers"),
         utils=import_module("swebench.harness.utils"),
     )
+
+
+def _in_utf8(module: ModuleType) -> ModuleType:
+    """A copy of a module whose `open` reads UTF-8.
+
+    swebench opens logs in the encoding of the host's locale, which names tests differently from host to host, or fails.
+    The logs here are UTF-8. In a UTF-8 locale the copy does what the module does.
+    """
+    spec = importlib.util.spec_from_file_location(module.__name__, module.__file__)
+    if spec is None or spec.loader is None:
+        message = f"{module.__name__} has no source"
+        raise ImportError(message)
+    copy = importlib.util.module_from_spec(spec)
+    vars(copy)["open"] = functools.partial(builtins.open, encoding="utf-8")
+    spec.loader.exec_module(copy)
+    return copy
 
 
 class _Nothing(ModuleType):

@@ -2,13 +2,14 @@
 
 A line is self-contained, carries its format version, and is written by one `write` call, so that a kill at any instant
 loses at most the work in flight. A torn last line is cut off when the file is opened for writing. Of several lines with
-the same key the last one counts.
+the same key the last one counts; a line `{"removed": key}` takes a record back.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
@@ -20,13 +21,30 @@ from swerl_eval.core.errors import InputError
 SCHEMA_VERSION = 1
 
 Record = TypeVar("Record")
+_REMOVED = "removed"
+
+
+@dataclass(frozen=True)
+class _Removal:
+    """A line that takes a record back."""
+
+    key: Hashable
 
 
 class Journal(Generic[Record]):
     """Records of one type. Only the index is held in memory: 500 answers for each of 500 instances are gigabytes."""
 
-    def __init__(self, path: Path, record: type[Record], key: Callable[[Record], Hashable]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        record: type[Record],
+        key: Callable[[Record], Hashable],
+        mark: Callable[[Record], bool] = lambda _: False,
+    ) -> None:
         self._path = path
+        self._mark = mark
+        self.marked: set[Any] = set()
+        """Keys of the records that `mark` is true of, known without reading them again."""
         self._adapter: TypeAdapter[Record] = TypeAdapter(record)
         self._key = key
         self._places: dict[Hashable, tuple[int, int]] = {}
@@ -41,11 +59,14 @@ class Journal(Generic[Record]):
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
                     return  # torn by a kill; cut off when opened for writing
-                record = self._parse(line, f"line {number}")
-                self._places[self._key(record)] = (self._end, len(line))
-                self._end += len(line)
+                found = self._parse(line, f"line {number}")
+                if isinstance(found, _Removal):
+                    self._forget(found.key)
+                    self._end += len(line)
+                else:
+                    self._index(found, len(line))
 
-    def _parse(self, line: bytes, place: str) -> Record:
+    def _parse(self, line: bytes, place: str) -> Record | _Removal:
         where = f"{self._path}, {place}"
         try:
             fields = orjson.loads(line)
@@ -53,11 +74,25 @@ class Journal(Generic[Record]):
             if version != SCHEMA_VERSION:
                 message = f"{where}: format version {version}; this program reads version {SCHEMA_VERSION}"
                 raise InputError(message)
+            if fields.keys() == {_REMOVED}:
+                key = fields[_REMOVED]
+                return _Removal(tuple(key) if isinstance(key, list) else key)
             return self._adapter.validate_python(fields)
         except (orjson.JSONDecodeError, ValidationError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             message = f"{where}: not a record of this kind ({reason}); restore the file or delete the line"
             raise InputError(message) from error
+
+    def _index(self, record: Record, length: int) -> None:
+        """Note where the next line of the file stands, which is this record's."""
+        key = self._key(record)
+        self._places[key] = (self._end, length)
+        self._end += length
+        (self.marked.add if self._mark(record) else self.marked.discard)(key)
+
+    def _forget(self, key: Hashable) -> None:
+        self._places.pop(key, None)
+        self.marked.discard(key)
 
     def open_for_writing(self) -> None:
         """Cut off a torn last line and get ready to append."""
@@ -66,20 +101,34 @@ class Journal(Generic[Record]):
 
     def append(self, *records: Record) -> None:
         """Store records at once; when this returns, a crash of this process no longer loses them."""
+        lines = [_line(vars(record)) for record in records]
+        self._write(b"".join(lines))
+        for record, line in zip(records, lines, strict=True):
+            self._index(record, len(line))
+
+    def remove_if(self, unwanted: Callable[[Any], bool]) -> None:
+        """Take back the records whose key is unwanted, as durably as `append` stores one."""
+        keys = [key for key in self._places if unwanted(key)]
+        lines = b"".join(_line({_REMOVED: key}) for key in keys)
+        self._write(lines)
+        self._end += len(lines)
+        for key in keys:
+            self._forget(key)
+
+    def _write(self, lines: bytes) -> None:
         if self._handle is None:
             message = f"{self._path} is not open for writing"
             raise RuntimeError(message)
-        lines = [_line(record) for record in records]
-        unwritten = b"".join(lines)
         try:
-            while unwritten:
-                unwritten = unwritten[os.write(self._handle, unwritten) :]
+            while lines:
+                lines = lines[os.write(self._handle, lines) :]
         except OSError:
             os.ftruncate(self._handle, self._end)  # half a record, when the disk is full
             raise
-        for record, line in zip(records, lines, strict=True):
-            self._places[self._key(record)] = (self._end, len(line))
-            self._end += len(line)
+
+    def keys(self) -> list[Any]:
+        """The keys, in the order in which they first came."""
+        return list(self._places)
 
     def __contains__(self, key: Hashable) -> bool:
         return key in self._places
@@ -106,7 +155,11 @@ class Journal(Generic[Record]):
     def _read(self, file: BinaryIO, place: tuple[int, int]) -> Record:
         offset, length = place
         file.seek(offset)
-        return self._parse(file.read(length), f"byte {offset}")
+        found = self._parse(file.read(length), f"byte {offset}")
+        if isinstance(found, _Removal):  # the file was exchanged since it was read
+            message = f"{self._path}, byte {offset}: no record; do not change the file of a run that goes on"
+            raise InputError(message)
+        return found
 
     def close(self) -> None:
         """Make what was written durable and let go of the file."""
@@ -116,6 +169,6 @@ class Journal(Generic[Record]):
             self._handle = None
 
 
-def _line(record: Any) -> bytes:
+def _line(fields: dict[str, Any]) -> bytes:
     # the fields as they are: `asdict` would copy all that is below them, and orjson writes dataclasses itself
-    return orjson.dumps({"v": SCHEMA_VERSION, **vars(record)}, option=orjson.OPT_APPEND_NEWLINE)
+    return orjson.dumps({"v": SCHEMA_VERSION, **fields}, option=orjson.OPT_APPEND_NEWLINE)

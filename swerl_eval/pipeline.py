@@ -16,7 +16,7 @@ import anyio
 
 from swerl_eval.core.deciding import decided
 from swerl_eval.core.diffs import sha256
-from swerl_eval.core.errors import SandboxError, SourceError, cause_of
+from swerl_eval.core.errors import GradingError, SandboxError, SourceError, cause_of
 from swerl_eval.core.examination import TestLimits
 from swerl_eval.core.types import (
     Candidate,
@@ -33,7 +33,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.prompts import Prompts
 from swerl_eval.stages.arriving import Arriving
 from swerl_eval.stages.draw import Drawing
-from swerl_eval.stages.evaluate import Evaluator
+from swerl_eval.stages.evaluate import Evaluator, failed_patch
 from swerl_eval.stages.examine import Examiner, Subject
 from swerl_eval.stages.localize import LocalizeSettings, localize
 from swerl_eval.stages.regress import RegressSettings, files_to_run, regress
@@ -100,6 +100,8 @@ class Parts:
     """Verdicts that this machine knows already; None: every patch is run."""
     given_patches: Mapping[str, str] | None = None
     """Patches to evaluate as they are, by instance id; no stage before `evaluate` runs then."""
+    unusable_patches: Mapping[str, str] = field(default_factory=dict)
+    """Those of the given ones that no file can hold, and why: they fail without being run."""
 
 
 class Pipeline:
@@ -137,7 +139,7 @@ class Pipeline:
             await self.solve(instance)
         except Exception as error:
             cause = cause_of(error)
-            if not isinstance(cause, SourceError | SandboxError):
+            if not isinstance(cause, SourceError | SandboxError | GradingError):
                 raise
             self.failures[instance.instance_id] = str(cause)
         finally:
@@ -309,7 +311,7 @@ class Pipeline:
 
     async def evaluated(self, instance: Instance, selection: Selection) -> Evaluation:
         """The official verdict, and the strict one. What the machine's failure prevented is tried again on a resume."""
-        stored = self._run.evaluation_of(instance.instance_id)
+        stored = self._run.evaluation_of(instance.instance_id) or self._unusable(instance, selection)
         strict = self._settings.evaluate.strict
         if stored is not None and stored.settled(strict=strict):
             self._progress.verdicts[stored.verdict.value] += 1
@@ -319,6 +321,16 @@ class Pipeline:
         evaluation = await self._verdict(instance, selection.patch, self._run.logs(instance.instance_id), strict=strict)
         self._progress.verdicts[evaluation.verdict.value] += 1
         self._finish(instance, "evaluate", resumed=False)
+        return evaluation
+
+    def _unusable(self, instance: Instance, selection: Selection) -> Evaluation | None:
+        """The verdict on a given patch that no file can hold, which `swebench eval` counts as an error."""
+        reason = self._parts.unusable_patches.get(instance.instance_id)
+        if reason is None:
+            return None
+        oracle = self._parts.source.oracle(instance.instance_id)
+        evaluation = failed_patch(oracle, selection.patch, reason, strict=self._settings.evaluate.strict)
+        self._run.evaluations.append(evaluation)
         return evaluation
 
     async def evaluated_all(self, instance: Instance, found: Arriving) -> None:
@@ -358,11 +370,12 @@ class Pipeline:
                 self._run.event(trial.instance.instance_id, "evaluate", "worker free", seconds=time.monotonic() - begun)
 
     async def scored(self, instance: Instance) -> None:
-        """The reward of every sample, beside its verdict."""
+        """The reward of every answer, beside its verdict."""
         keys = [(instance.instance_id, "repair", index) for index in range(self._settings.repair.samples)]
         missing = [key for key in keys if key in self._run.samples and (key[0], key[2]) not in self._run.rewards]
         if missing:
-            samples = [sample for key in missing if (sample := self._run.samples.get(key)) is not None]
+            stored = [self._run.samples.get(key) for key in missing]
+            samples = [sample for sample in stored if sample is not None and not sample.completion.error]
             oracle = self._parts.source.oracle(instance.instance_id)
             snapshot = await anyio.to_thread.run_sync(self._parts.source.snapshot, instance)
             self._run.rewards.append(*await anyio.to_thread.run_sync(score, oracle, snapshot, samples))

@@ -56,6 +56,8 @@ class SamplerSettings:
     """Requests in flight at one of them; 0 for no limit."""
     launch: Launch | None = None
     """Servers of the sampler's own, in place of `base_urls`."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """Further parameters of each request to a server."""
     say: Callable[[str], None] = _unheard
     """Told, in a line for people, what happens to servers."""
     answers: Path | None = None

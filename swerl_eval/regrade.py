@@ -19,10 +19,11 @@ from pathlib import Path
 
 from swerl_eval import grading
 from swerl_eval.core.diffs import files_touched, sha256
+from swerl_eval.core.errors import GradingError
 from swerl_eval.core.types import Evaluation, Instance, Oracle, Regrade, Verdict
 from swerl_eval.ports import Source
 from swerl_eval.stages.control import CONTROL_OUTPUT, strict_verdict_from_logs
-from swerl_eval.stages.evaluate import PATCH, TEST_OUTPUT, touches, write_report
+from swerl_eval.stages.evaluate import PATCH, TEST_OUTPUT, touches, unresolved_remark, write_report
 from swerl_eval.stages.trial import Trial
 from swerl_eval.store import Run
 
@@ -74,9 +75,11 @@ def regrade(run: Run, source: Source) -> Regrading:
             task = tasks.setdefault(name, _Task(instances[name], source.oracle(name)))
             task.evaluations.append((stored, logs))
     for graded in _all_graded(list(tasks.values())):
-        found.graded += len(graded)
+        found.graded += sum(not isinstance(after, str) for _, after, _ in graded)
         for before, after, logs in graded:
-            if before != after:
+            if isinstance(after, str):
+                found.without[before.instance_id] = after
+            elif before != after:
                 found.changes.append(Change(before, after))
                 write_report(logs, after.instance_id, after.report or {})
     run.evaluations.append(*(change.after for change in found.changes))
@@ -106,8 +109,8 @@ class _Task:
         return [_Task(self.instance, self.oracle, piece) for piece in pieces]
 
 
-_Graded = list[tuple[Evaluation, Evaluation, Path]]
-"""Before, after, where the logs are."""
+_Graded = list[tuple[Evaluation, Evaluation | str, Path]]
+"""Before, after (or why it could not be graded), where the logs are."""
 
 
 def _all_graded(tasks: list[_Task]) -> Iterator[_Graded]:
@@ -134,7 +137,16 @@ def _evaluations(run: Run) -> Iterator[tuple[Evaluation, Path]]:
             yield stored, run.logs(name) if chosen.get(name) == patch else run.candidate_logs(name, patch)
 
 
-def _graded(stored: Evaluation, instance: Instance, oracle: Oracle, logs: Path) -> Evaluation:
+def _graded(stored: Evaluation, instance: Instance, oracle: Oracle, logs: Path) -> Evaluation | str:
+    try:
+        return _graded_from_logs(stored, instance, oracle, logs)
+    except GradingError as error:
+        return str(error)
+    except OSError as error:
+        return f"{error.filename} cannot be read: {error.strerror}"
+
+
+def _graded_from_logs(stored: Evaluation, instance: Instance, oracle: Oracle, logs: Path) -> Evaluation:
     patch = (logs / PATCH).read_bytes().decode("utf-8", "replace")
     # the file may have lost bytes that no UTF-8 has; which patch it was, the record says
     if stored.patch_sha256 == sha256(oracle.patch):
@@ -148,4 +160,5 @@ def _graded(stored: Evaluation, instance: Instance, oracle: Oracle, logs: Path) 
         gold_files=files_touched(oracle.patch),
         suspicious=tuple(map(str, touches(trial))),
     )
+    graded = dataclasses.replace(graded, remark=unresolved_remark(graded, logs))
     return graded if stored.strict is None else strict_verdict_from_logs(trial, graded)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from swerl_eval.atomic import remove_unfinished, write_bytes
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError, RunConflictError, RunLockedError, UsageError
 from swerl_eval.core.types import (
+    HANDED_IN,
+    MADE,
     Candidate,
     Evaluation,
     Evidence,
@@ -58,11 +60,25 @@ class RunManifest:
     """True when answers were replayed, not drawn from a model."""
     created_at: str
     schema_version: int = SCHEMA_VERSION
+    patches: str = MADE
+    """Where the patches come from: `MADE` by this run's stages, `HANDED_IN`, or `GOLD`."""
+    submitted: tuple[str, ...] | None = None
+    """The instances that patches were handed in for; None where this run makes them."""
 
     @property
     def instance_ids(self) -> tuple[str, ...]:
         """Ids of the chosen instances, in order."""
         return tuple(self.instances)
+
+    @property
+    def patch_origin(self) -> str:
+        """`patches`, also where the run is older than that field."""
+        return HANDED_IN if self.patches == MADE and "predictions" in self.identity else self.patches
+
+    @property
+    def without_prediction(self) -> tuple[str, ...]:
+        """The chosen instances that no patch was handed in for; none where this run makes the patches."""
+        return () if self.submitted is None else tuple(sorted(set(self.instances) - set(self.submitted)))
 
 
 class Run:
@@ -71,7 +87,7 @@ class Run:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
-        self.samples = Journal(folder / "samples.jsonl", Sample, lambda r: (r.instance_id, r.stage, r.index))
+        self.samples = samples_journal(folder)
         self.localizations = Journal(folder / "localizations.jsonl", Localization, lambda r: r.instance_id)
         self.candidates = Journal(folder / "candidates.jsonl", Candidate, lambda r: (r.instance_id, r.index))
         self.selections = Journal(folder / "selections.jsonl", Selection, lambda r: r.instance_id)
@@ -148,17 +164,31 @@ class Run:
         return self
 
 
-def open_run(folder: Path, manifest: RunManifest) -> Run:
+def samples_journal(folder: Path) -> Journal[Sample]:
+    """The answers of a run; those that a server refused are marked."""
+    return Journal(
+        folder / "samples.jsonl",
+        Sample,
+        lambda sample: (sample.instance_id, sample.stage, sample.index),
+        mark=lambda sample: sample.completion.refused,
+    )
+
+
+def open_run(folder: Path, manifest: RunManifest, bound_by: Mapping[str, Sequence[str]] | None = None) -> Run:
     """The run folder for writing: made when it is not there, resumed when it was made by the same settings.
 
-    Use as a context manager. Raises `RunLockedError` when another process has it, `RunConflictError` with the settings
-    that differ, `UsageError` when the folder cannot be written.
+    `bound_by` names settings that may differ as long as the run has no records of the given kinds; `run.json` then gets
+    their new values. Use as a context manager. Raises `RunLockedError` when another process has it, `RunConflictError`
+    with the settings that differ, `UsageError` when the folder cannot be written.
     """
     lock = locked(folder)
     try:
         remove_unfinished(folder)
         if (folder / "run.json").exists():
-            _refuse_another_configuration(read_manifest(folder), manifest, folder)
+            old = read_manifest(folder)
+            free = {key for key, kinds in (bound_by or {}).items() if not any(_has(folder, kind) for kind in kinds)}
+            _refuse_another_configuration(old, manifest, folder, free)
+            _take_over(folder, old, manifest, free)
         else:
             write_json(folder / "run.json", dataclasses.asdict(manifest))
         return Run(folder).holding(lock)
@@ -213,10 +243,26 @@ def read_manifest(folder: Path) -> RunManifest:
         raise InputError(message) from error
 
 
-def _refuse_another_configuration(old: RunManifest, new: RunManifest, folder: Path) -> None:
+def _has(folder: Path, kind: str) -> bool:
+    """Whether a run has records of a kind."""
+    journal = folder / f"{kind}.jsonl"
+    return journal.exists() and journal.stat().st_size > 0
+
+
+def _take_over(folder: Path, old: RunManifest, new: RunManifest, free: Collection[str]) -> None:
+    """Give the manifest the new values of settings that nothing was made under yet."""
+    config, identity = (
+        {**before, **{key: now[key] for key in free if key in now}}
+        for before, now in ((old.config, new.config), (old.identity, new.identity))
+    )
+    if (config, identity) != (old.config, old.identity):
+        write_json(folder / "run.json", dataclasses.asdict(dataclasses.replace(old, config=config, identity=identity)))
+
+
+def _refuse_another_configuration(old: RunManifest, new: RunManifest, folder: Path, free: Collection[str]) -> None:
     differences = [
         f"{key}: {old.identity.get(key)!r} there, {new.identity.get(key)!r} now"
-        for key in sorted({*old.identity, *new.identity})
+        for key in sorted({*old.identity, *new.identity} - set(free))
         if old.identity.get(key) != new.identity.get(key)
     ]
     if old.dataset_fingerprint != new.dataset_fingerprint:

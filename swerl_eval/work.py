@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import functools
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
@@ -27,14 +26,16 @@ from swerl_eval.compose import (
     package_versions,
     settings,
 )
-from swerl_eval.config import RunConfig
-from swerl_eval.core.errors import NO_ROOM, InterruptedRunError, StorageError, cause_of
-from swerl_eval.core.types import Evaluation, Instance, Usage
+from swerl_eval.config import BOUND_BY, RunConfig
+from swerl_eval.core.errors import NO_ROOM, InterruptedRunError, StorageError, UsageError, cause_of
+from swerl_eval.core.names import report_name_fault
+from swerl_eval.core.types import MADE, Evaluation, Instance, Usage
 from swerl_eval.durations import Durations
 from swerl_eval.pipeline import STAGES, Parts, Pipeline
 from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
+from swerl_eval.reasking import take_back_refused
 from swerl_eval.reports.derived import write_derived
 from swerl_eval.shutdown import Say, at_once, signals
 from swerl_eval.sources.handed_in import Predictions
@@ -81,9 +82,13 @@ class Work:
         if self._sampler is not None and config.test_model:
             other = config.model_copy(update={"model": config.test_model})
             self._test_sampler = open_sampler(other, self.source, self.progress.say, first_server=config.servers)
-        instances = self.source.instances()
-        self.instances = [i for i in instances if predictions is None or i.instance_id in predictions.patches]
+        self._chosen = self.source.instances()
+        self.instances = [i for i in self._chosen if predictions is None or i.instance_id in predictions.patches]
+        """The instances to work on: the chosen ones, but for those without a prediction where these were handed in."""
         self.progress.total = len(self.instances)
+        fault = report_name_fault(predictions.model_name if predictions else config.model_name, config.run_folder.name)
+        if fault:
+            raise UsageError(fault)
 
     def carry_out(self, run: Run) -> Outcome:
         """Do what the run folder does not have yet, then write the derived files.
@@ -97,7 +102,7 @@ class Work:
 
     def open_run(self) -> Run:
         """The run folder, locked for this process. Raises what `store.open_run` raises."""
-        return open_run(self.config.run_folder, self._manifest())
+        return open_run(self.config.run_folder, self._manifest(), BOUND_BY)
 
     def pending(self, run: Run) -> list[Instance]:
         """The instances that the last stage has not finished."""
@@ -117,6 +122,8 @@ class Work:
 
     async def _carry_out(self, run: Run) -> Outcome:
         parts = self._parts()
+        if again := take_back_refused(run):
+            self.progress.say(f"{again} prompts that were refused are asked again")
         workers = Workers(self.config.workers, run.folder / "workers")
         pipeline = Pipeline(run, parts, settings(self.config), self.progress, workers, self.until)
         durations = Durations(self.config.cache_folder() / "durations.json")
@@ -205,6 +212,7 @@ class Work:
             given_files=lists,
             files_origin=origin,
             given_patches=patches,
+            unusable_patches=self._predictions.unusable if self._predictions is not None else {},
         )
 
     async def _open(self, parts: Parts, run: Run, order: Sequence[Instance]) -> None:
@@ -230,16 +238,14 @@ class Work:
         given = self._predictions
         identity = self.config.identity()
         if given is not None:
-            # a hash, since the patches themselves are the input here
-            content = sorted(given.patches.items())
-            identity["predictions"] = hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()
+            identity["predictions"] = given.digest  # the patches themselves are the input here
         return RunManifest(
             run_id=self.config.run_folder.name,
             config=self.config.model_dump(mode="json"),
             identity=identity,
             instances={
                 i.instance_id: {"repo": i.repo, "created_at": i.created_at, "difficulty": i.difficulty}
-                for i in self.instances
+                for i in self._chosen
             },
             dataset_fingerprint=self.source.fingerprint,
             prompts=self.prompts.fingerprints(),
@@ -247,6 +253,8 @@ class Work:
             model_name=given.model_name if given else self.config.model_name,
             recorded=self._sampler is not None and self._sampler.recorded,
             created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            patches=MADE if given is None else given.origin,
+            submitted=None if given is None else tuple(i.instance_id for i in self.instances),
         )
 
 

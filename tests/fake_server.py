@@ -58,7 +58,7 @@ class Answer:
     drop_after: int | None = None
     """Reset the connection after so many chunks."""
     end_after: int | None = None
-    """End the stream after so many chunks, as if all had been said."""
+    """End the stream after so many chunks, without `[DONE]`."""
     endless: bool = False
     """Go on sending until the client goes away."""
     error_in_stream: str = ""
@@ -79,6 +79,8 @@ class Refuse:
     status: int
     message: str = "no"
     headers: tuple[tuple[str, str], ...] = ()
+    more: tuple[tuple[str, Any], ...] = ()
+    """What the error holds beside its message."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,25 @@ class HangUp:
     """No reply at all: the connection is reset."""
 
 
-Reply = Answer | Refuse | HangUp
+@dataclass(frozen=True)
+class Events:
+    """A stream of these events as they stand: objects, or bytes that are sent without more."""
+
+    events: tuple[dict[str, Any] | bytes, ...]
+    done: bool = True
+    """Whether `[DONE]` comes at the end."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A reply that is no stream: bytes as they stand, or a value as JSON."""
+
+    content: Any
+    status: int = 200
+
+
+Reply = Answer | Refuse | HangUp | Events | Body
+Rule = Callable[[dict[str, Any]], Reply]
 
 
 @dataclass
@@ -106,6 +126,8 @@ class FakeServer:
 
     base_url: str = ""
     script: deque[Reply] = field(default_factory=deque)
+    rule: Rule = lambda _: Answer()
+    """What a request gets when the script is empty, by its body."""
     requests: list[Received] = field(default_factory=list)
     streaming: threading.Event = field(default_factory=threading.Event)
     """Set when an endless answer has begun."""
@@ -151,7 +173,7 @@ class FakeServer:
     def next_reply(self, received: Received) -> Reply:
         with self.lock:
             self.requests.append(received)
-            return self.script.popleft() if self.script else Answer()
+            return self.script.popleft() if self.script else self.rule(received.body)
 
 
 @contextmanager
@@ -213,6 +235,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
         elif isinstance(reply, Refuse):
             self._refuse(reply)
+        elif isinstance(reply, Body):
+            self._reply(reply.status, reply.content)
+        elif isinstance(reply, Answer) and not body.get("stream"):
+            self._reply(200, _whole(reply, body, self.server_state.pieces))
         else:
             try:
                 self._stream(reply, body)
@@ -221,24 +247,27 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server_state.disconnected.set()
 
     def _refuse(self, reply: Refuse) -> None:
-        content = {"error": {"message": reply.message, "type": "error", "code": reply.status}}
+        content = {"error": {"message": reply.message, "type": "error", "code": reply.status, **dict(reply.more)}}
         self._reply(reply.status, content, reply.headers)
 
     def _reply(self, status: int, value: object, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        content = json.dumps(value).encode()
+        content = value if isinstance(value, bytes) else json.dumps(value).encode()
         self.send_response(status)
-        self.send_header("content-type", "application/json")
+        self.send_header("content-type", "text/html" if isinstance(value, bytes) else "application/json")
         self.send_header("content-length", str(len(content)))
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 
-    def _stream(self, reply: Answer, body: dict[str, Any]) -> None:
+    def _stream(self, reply: Answer | Events, body: dict[str, Any]) -> None:
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
+        if isinstance(reply, Events):
+            self._send_all(reply)
+            return
         if reply.held is not None:
             reply.held.wait(30)
         for number, event in enumerate(_events(reply, body, self.server_state.pieces)):
@@ -248,7 +277,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reset()
                 return
             if number == reply.end_after:
-                break
+                self.wfile.write(b"0\r\n\r\n")
+                return
             self._send(json.dumps(event))
             if reply.endless:
                 self.server_state.streaming.set()
@@ -256,8 +286,20 @@ class _Handler(BaseHTTPRequestHandler):
         self._send("[DONE]")
         self.wfile.write(b"0\r\n\r\n")
 
+    def _send_all(self, reply: Events) -> None:
+        for event in reply.events:
+            if isinstance(event, bytes):
+                self._write(event)
+            else:
+                self._send(json.dumps(event))
+        if reply.done:
+            self._send("[DONE]")
+        self.wfile.write(b"0\r\n\r\n")
+
     def _send(self, data: str) -> None:
-        event = f"data: {data}\n\n".encode()
+        self._write(f"data: {data}\n\n".encode())
+
+    def _write(self, event: bytes) -> None:
         self.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
 
     def _reset(self) -> None:
@@ -270,16 +312,15 @@ def _events(reply: Answer, body: dict[str, Any], pieces: Callable[[int], tuple[s
     """The chunks of a reply, those of several answers mixed and the last answer first, as servers may send them."""
     if reply.error_in_stream:
         yield {"error": {"message": reply.error_in_stream, "type": "Error", "code": reply.error_code}}
-    choices = reply.choices or tuple(Choice(pieces(body["seed"] + k)) for k in range(body["n"]))
-    choices = choices[: reply.at_most]
-    waiting = [(index, choice, deque(choice.deltas())) for index, choice in reversed(list(enumerate(choices)))]
+    choices = _choices(reply, body, pieces)
+    waiting = [(index, choice, choice.deltas()) for index, choice in reversed(list(enumerate(choices)))]
     while waiting:
         for entry in list(waiting):
             index, choice, deltas = entry
             if reply.endless:
                 yield _chunk([_choice(index, {"content": "more "}, None)])
-            elif deltas:
-                yield _chunk([_choice(index, deltas.popleft(), None)])
+            elif (delta := next(deltas, None)) is not None:
+                yield _chunk([_choice(index, delta, None)])
             else:
                 yield _chunk([_choice(index, {}, choice.finish_reason)])
                 waiting.remove(entry)
@@ -294,6 +335,25 @@ def _events(reply: Answer, body: dict[str, Any], pieces: Callable[[int], tuple[s
         if reply.cached is not None:
             usage["prompt_tokens_details"] = {"cached_tokens": reply.cached}
         yield {**_chunk([]), "usage": usage}
+
+
+def _choices(reply: Answer, body: dict[str, Any], pieces: Callable[[int], tuple[str, ...]]) -> tuple[Choice, ...]:
+    choices = reply.choices or tuple(Choice(pieces(body.get("seed", 0) + k)) for k in range(body.get("n", 1)))
+    return choices[: reply.at_most]
+
+
+def _whole(reply: Answer, body: dict[str, Any], pieces: Callable[[int], tuple[str, ...]]) -> dict[str, Any]:
+    """The reply to a request that does not ask for a stream."""
+    choices = [
+        {
+            "index": index,
+            "message": {"role": "assistant", "content": "".join(choice.pieces)},
+            "finish_reason": choice.finish_reason,
+        }
+        for index, choice in enumerate(_choices(reply, body, pieces))
+    ]
+    usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": 4 * len(choices)}
+    return {"id": "chatcmpl-1", "object": "chat.completion", "model": "fake", "choices": choices, "usage": usage}
 
 
 def _chunk(choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.durations": ("swerl_eval.core.types", "swerl_eval.store"),
     "swerl_eval.checkpoint": ("swerl_eval.core.errors",),
     "swerl_eval.harness": (),
-    "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.harness"),
+    "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.core.errors", "swerl_eval.harness"),
     # what stands behind the seams
     "swerl_eval.samplers": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.samplers"),
     "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sources"),
@@ -71,6 +71,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.stages",
         "swerl_eval.store",
     ),
+    # what a resume takes back before it begins
+    "swerl_eval.reasking": ("swerl_eval.stages.turns", "swerl_eval.store"),
     # asks as the stages do, and nobody answers
     "swerl_eval.preflight": (
         "swerl_eval.core.types",
@@ -111,6 +113,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.ports",
         "swerl_eval.progress",
         "swerl_eval.prompts",
+        "swerl_eval.reasking",
         "swerl_eval.reports.derived",
         "swerl_eval.shutdown",
         "swerl_eval.sources.handed_in",
@@ -132,8 +135,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("swerl_eval.sources.datasets", "swerl_eval.harness"): "rows of a hub are loaded by swebench",
-    ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
+    ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what of a row the tests follow from is said in one place",
+    ("swerl_eval.sources.rows", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
     ("swerl_eval.reports.derived", "swerl_eval.store"): "reports are made from the records of a run folder",
+    ("swerl_eval.reports.destination", "swerl_eval.store"): "as above",
+    ("swerl_eval.reports.vouching", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.experiments", "swerl_eval.store"): "as above",
     ("swerl_eval.reports.experiments", "swerl_eval.atomic"): "writes its texts as a whole",
     ("swerl_eval.reports.leaderboard", "swerl_eval.store"): "as above",
@@ -176,9 +182,9 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         ),
         True,
     ),
-    "openai": {"swerl_eval.samplers.openai_api": True},
-    "httpx": {"swerl_eval.samplers.openai_api": True},
-    "httpx2": {"swerl_eval.samplers.openai_api": True},
+    "openai": {"swerl_eval.samplers.openai_api": True, "swerl_eval.samplers.exchange": True},
+    "httpx": {"swerl_eval.samplers.exchange": True},
+    "httpx2": {"swerl_eval.samplers.exchange": True},
     "vllm": dict.fromkeys(
         ("swerl_eval.samplers.vllm_core", "swerl_eval.samplers.vllm_engine", "swerl_eval.samplers.vllm_settings"),
         False,
@@ -191,7 +197,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "pandas": {},
     "trl": {},
     "verl": {},
-    "pyarrow": {"swerl_eval.sources.datasets": False},
+    "pyarrow": {"swerl_eval.sources.row_files": False},
     "pygit2": {
         "swerl_eval.core.diffs": True,
         "swerl_eval.sources.repositories": True,

@@ -88,7 +88,8 @@ def test_bad_input_is_named_with_the_remedy_before_any_work(
 
 
 def test_a_torn_file_of_predictions_is_named_by_line(tmp_path: Path) -> None:
-    (tmp_path / "p.jsonl").write_text('{"instance_id": "demo__inkwell-1", "model_name_or_path": "m"}\n{"inst\n')
+    whole = {"instance_id": "demo__inkwell-1", "model_name_or_path": "m", "model_patch": ""}
+    (tmp_path / "p.jsonl").write_text(json.dumps(whole) + '\n{"inst\n')
     done = run("evaluate", "-p", "p.jsonl", "--dataset", SUITE, cwd=tmp_path)
     assert done.returncode == 2
     assert "p.jsonl, line 2: " in done.stderr

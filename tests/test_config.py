@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from swerl_eval.cli.options import resolve
 from swerl_eval.cli.work import print_config
-from swerl_eval.config import SPEED_ONLY, RunConfig, load_config, openai_credentials, parse_size
+from swerl_eval.config import BOUND_BY, SPEED_ONLY, RunConfig, load_config, merged, openai_credentials, parse_size
 from swerl_eval.core.errors import InputError, UsageError
+from swerl_eval.store import RunManifest, write_json
 
 
 def written(folder: Path, text: str) -> Path:
@@ -182,8 +185,21 @@ def test_a_file_that_is_not_there_or_no_toml_is_named(tmp_path: Path) -> None:
     assert str(caught.value).startswith(f"{file} is not valid TOML: ")
 
 
-def test_the_identity_leaves_out_what_only_decides_speed_and_place() -> None:
-    assert set(RunConfig().identity()) == set(RunConfig.model_fields) - SPEED_ONLY
+NOT_IDENTITY = SPEED_ONLY | {"evaluate", "strict"}
+
+
+def test_the_identity_leaves_out_what_only_decides_speed_and_place_or_only_adds_verdicts() -> None:
+    assert set(RunConfig().identity()) == set(RunConfig.model_fields) - NOT_IDENTITY
+    assert {key for key, kinds in BOUND_BY.items() if not kinds} == {"evaluate", "strict"}
+
+
+def test_a_setting_of_a_table_leaves_the_rest_of_the_table_as_it_was() -> None:
+    stored = {"model": "m", "engine": {"max_model_len": 8192, "gpu_memory_utilization": 0.95}, "samples": 4}
+    assert merged(stored, {"engine": {"gpu_memory_utilization": 0.8}, "samples": 8}) == {
+        "model": "m",
+        "engine": {"max_model_len": 8192, "gpu_memory_utilization": 0.8},
+        "samples": 8,
+    }
 
 
 def test_a_run_that_ran_out_of_a_gpus_memory_is_resumed_with_less_of_it_or_on_more_gpus() -> None:
@@ -206,7 +222,8 @@ OTHER_VALUES: dict[str, Any] = {
     "answers": "a",
     "temperature": 0.5, "top_p": 0.5, "max_tokens": 9, "samples": 9, "localization": "oracle",
     "localization_samples": 9, "max_files": 9, "max_input_tokens": 9, "thinking": False, "prompts": "p", "seed": 9,
-    "engine": {"dtype": "x"}, "sandbox": "scripted", "timeout": 9.0, "memory": "9g", "cpus": 9.0, "pids": 9,
+    "engine": {"dtype": "x"}, "request": {"stop": "x"}, "sandbox": "scripted", "timeout": 9.0, "memory": "9g",
+    "cpus": 9.0, "pids": 9,
     "network": "none", "workers": 999, "requests": 9, "results": "r", "run_id": "r", "submission": {"name": "x"},
     "disk": "9g", "reuse": False, "quarantine": "q", "written": "9g", "strict": "off", "stop_when_decided": True,
     "cache": "c", "tests": 9, "test_samples": 9, "test_model": "t", "regression": "on", "evaluate": "all",
@@ -218,7 +235,7 @@ OTHER_VALUES: dict[str, Any] = {
 def test_the_default_run_id_changes_with_a_setting_that_a_result_depends_on_and_with_no_other(key: str) -> None:
     changed = RunConfig(**{key: OTHER_VALUES[key]})
     assert getattr(changed, key) != getattr(RunConfig(), key)
-    assert (changed.default_run_id() == RunConfig().default_run_id()) is (key in SPEED_ONLY)
+    assert (changed.default_run_id() == RunConfig().default_run_id()) is (key in NOT_IDENTITY)
 
 
 def test_the_default_run_id_is_the_same_in_every_process() -> None:
@@ -315,6 +332,30 @@ def test_what_is_no_address_of_a_server_is_named(address: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("request.n=4", "Value error, request.n: the run sets this itself; use --samples"),
+        ("request.max_tokens=4", "Value error, request.max_tokens: the run sets this itself; use --max-tokens"),
+        ("request.seed=4", "Value error, request.seed: the run sets this itself; use --seed"),
+        ("request.model=x", "Value error, request.model: the run sets this itself; use --model"),
+        ("request=4", "Input should be a valid dictionary"),
+    ],
+)
+def test_what_the_run_sets_itself_cannot_be_sent_along(override: str, message: str) -> None:
+    assert complaint(overrides=[override]).partition(": ")[2] == message
+
+
+def test_what_is_sent_along_is_part_of_the_runs_identity_and_only_for_servers() -> None:
+    config = load_config(None, ["request.reasoning_effort=low", "request.chat_template_kwargs.enable_thinking=true"])
+    assert config.request == {"reasoning_effort": "low", "chat_template_kwargs": {"enable_thinking": True}}
+    assert config.identity()["request"] == config.request
+    assert complaint(options={"request": {"stop": ["x"]}, "sampler": "vllm"}).endswith(
+        "request is for servers; vLLM in this process takes engine.chat_template_kwargs"
+    )
+    assert load_config(None, ["request.stop=x"], {"sampler": "replay"}).request == {"stop": "x"}
+
+
 def test_servers_are_launched_or_given_and_a_model_for_tests_needs_a_place_in_the_command() -> None:
     both = complaint(options={"launch": "serve {port}", "base_url": "http://x/v1"})
     assert "launch and base_url exclude each other" in both
@@ -364,3 +405,17 @@ def test_a_preset_is_a_configuration_by_name(name: str) -> None:
         "majority-20": (20, 0.6, 0),
         "swe-rl-500": (500, 1.0, 30),
     }[name]
+
+
+def test_a_resume_with_one_engine_setting_keeps_the_others_of_the_run(tmp_path: Path) -> None:
+    write_manifest(tmp_path, RunConfig(model="m", engine={"max_model_len": 8192, "gpu_memory_utilization": 0.95}))
+    resumed = resolve({"results": str(tmp_path), "run_id": "r", "overrides": ["engine.gpu_memory_utilization=0.8"]})
+    assert resumed.engine == {"max_model_len": 8192, "gpu_memory_utilization": 0.8}
+    assert resumed.model == "m"
+
+
+def write_manifest(results: Path, config: RunConfig) -> None:
+    """The manifest of a run with these settings."""
+    (results / "r").mkdir()
+    manifest = RunManifest("r", config.model_dump(mode="json"), config.identity(), {}, "", {}, {}, "m", False, "")
+    write_json(results / "r" / "run.json", dataclasses.asdict(manifest))

@@ -115,3 +115,38 @@ def test_a_write_that_a_full_disk_refuses_leaves_whole_records_and_a_journal_tha
     assert list(opened.values()) == [*records, selection(4)]
     opened.close()
     assert list(journal(tmp_path / "j").values()) == [*records, selection(4)]
+
+
+def test_a_record_that_was_taken_back_is_gone_for_later_readers_and_may_come_again(tmp_path: Path) -> None:
+    records = filled(tmp_path / "j", 3)
+    opened = journal(tmp_path / "j")
+    opened.open_for_writing()
+    opened.remove_if(lambda key: key != "a__b-1")
+    assert [opened.keys(), len(opened), opened.get("a__b-0")] == [["a__b-1"], 1, None]
+    again = journal(tmp_path / "j")
+    assert list(again.values()) == [records[1]]
+    opened.append(selection(0, "another"))
+    assert [each.patch for each in journal(tmp_path / "j").values()] == [records[1].patch, "another"]
+    assert opened.get("a__b-0") == selection(0, "another")
+
+
+def test_a_key_of_several_parts_is_taken_back_too(tmp_path: Path) -> None:
+    samples = Journal(tmp_path / "s", Sample, lambda r: (r.instance_id, r.stage, r.index))
+    samples.open_for_writing()
+    samples.append(*(Sample("i", "repair", k, Completion("x"), (), "0", 7) for k in range(3)))
+    samples.remove_if(lambda key: key == ("i", "repair", 1))
+    read = Journal(tmp_path / "s", Sample, lambda r: (r.instance_id, r.stage, r.index))
+    assert read.keys() == samples.keys() == [("i", "repair", 0), ("i", "repair", 2)]
+
+
+def test_marked_records_are_known_by_their_keys_before_and_after_reading(tmp_path: Path) -> None:
+    def opened() -> Journal[Selection]:
+        return Journal(tmp_path / "j", Selection, lambda each: each.instance_id, mark=lambda each: each.patch == "")
+
+    first = opened()
+    first.open_for_writing()
+    first.append(selection(0, ""), selection(1), selection(2, ""))
+    assert first.marked == opened().marked == {"a__b-0", "a__b-2"}
+    first.append(selection(0, "now it has one"))
+    first.remove_if(lambda key: key == "a__b-2")
+    assert first.marked == opened().marked == set()

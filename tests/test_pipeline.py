@@ -211,17 +211,66 @@ def test_given_patches_skip_the_stages_before_evaluation(demo_config: RunConfig)
         outcome = work.carry_out(run)
     assert outcome.complete
     report = orjson.loads((outcome.folder / "report.json").read_bytes())
-    assert report["total"] == 2
-    assert report["verdicts"]["empty_patch"] == 1
+    assert (report["total"], report["submitted"], report["complete"]) == (9, 2, True)
+    assert (report["verdicts"]["empty_patch"], report["verdicts"]["missing"]) == (1, 7)
+    assert len(report["without_prediction"]) == 7
+    assert not set(report["without_prediction"]) & set(given.patches)
     assert report["sampling"] is None
     assert report["model"] == "someone"
 
 
-def _no_preflight(work: Work) -> object:
+def test_a_patch_that_no_file_can_hold_fails_alone_and_runs_nothing(demo_config: RunConfig) -> None:
+    config = demo_config.model_copy(update={"sandbox": "scripted", "run_id": "given"})
+    given = Predictions("m", {"demo__inkwell-1": "diff", "demo__waypost-2": "x"}, {"demo__waypost-2": "a surrogate"})
+    sandbox = ScriptedSandbox(reply=passing)
+    for _ in range(2):
+        work = Work(config, predictions=given)
+        with work.open_run() as run:
+            work._open = _no_preflight(work, sandbox)
+            assert work.carry_out(run).complete
+            found = run.evaluation_of("demo__waypost-2")
+            stored = len(run.evaluations)
+        assert found is not None
+        assert (found.verdict.value, found.strict, found.reason) == ("patch_failed", found.verdict, "a surrogate")
+        assert stored == 2
+    assert {job.name for job in sandbox.jobs} == {"demo__inkwell-1"}
+    swebench = orjson.loads((run.folder / "m.given.json").read_bytes())
+    assert swebench["error_ids"] == ["demo__waypost-2"]
+
+
+def _no_preflight(work: Work, sandbox: ScriptedSandbox | None = None) -> object:
     async def opened(parts: Parts, run: Run, order: list[Instance]) -> None:
-        parts.sandbox = ScriptedSandbox(reply=passing)
+        parts.sandbox = sandbox or ScriptedSandbox(reply=passing)
 
     return opened
+
+
+@pytest.mark.anyio
+async def test_a_run_with_one_verdict_an_instance_can_be_given_all_verdicts_later(demo_config: RunConfig) -> None:
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, ScriptedSandbox(reply=passing), run)
+        first = len(run.evaluations)
+    config = demo_config.model_copy(update={"evaluate": "all"})
+    assert config.default_run_id() == demo_config.default_run_id()
+    again = ScriptedSandbox(reply=passing)
+    with Work(config).open_run() as run:
+        await carry_out(config, again, run)
+        valid = [each for each in run.candidates.values() if each.rejection is None]
+        unique = len({(each.instance_id, each.normal_form) for each in valid})
+        assert run.manifest.config["evaluate"] == "all"
+        assert (first, len(run.evaluations)) == (9, unique + 1)  # and the one empty patch
+    assert len(again.jobs) == unique - 8
+
+
+@pytest.mark.anyio
+async def test_the_strict_verdict_can_be_asked_for_later(demo_config: RunConfig) -> None:
+    lax = demo_config.model_copy(update={"strict": "off"})
+    with Work(lax).open_run() as run:
+        await carry_out(lax, ScriptedSandbox(reply=passing), run)
+        assert write_derived(run)["strict"] is None
+    with Work(demo_config).open_run() as run:
+        await carry_out(demo_config, ScriptedSandbox(reply=passing), run)
+        assert write_derived(run)["strict"] is not None
 
 
 def test_given_file_lists_stand_in_for_localization(demo_config: RunConfig, tmp_path: Path) -> None:

@@ -57,6 +57,35 @@ def test_what_only_changes_the_speed_is_no_other_configuration(tmp_path: Path) -
         assert run.manifest.created_at == MANIFEST.created_at
 
 
+BOUND_BY = {"timeout": ("evaluations",), "strict": ()}
+
+
+def timed(timeout: int, strict: str) -> RunManifest:
+    values = {"dataset": "verified", "timeout": timeout}
+    return replace(MANIFEST, config={**values, "strict": strict, "workers": timeout}, identity=values)
+
+
+def test_a_setting_under_which_nothing_was_made_yet_may_change_and_the_manifest_says_it(tmp_path: Path) -> None:
+    with open_run(tmp_path / "r", timed(60, "off"), BOUND_BY):
+        pass
+    with open_run(tmp_path / "r", timed(90, "on"), BOUND_BY) as run:
+        assert run.manifest.identity == {"dataset": "verified", "timeout": 90}
+        # what only decides the speed stays as the run began
+        assert run.manifest.config == {"dataset": "verified", "timeout": 90, "strict": "on", "workers": 60}
+    (tmp_path / "r" / "evaluations.jsonl").write_text("{}\n")
+    with pytest.raises(RunConflictError, match="timeout: 90 there, 60 now"):
+        open_run(tmp_path / "r", timed(60, "on"), BOUND_BY)
+    assert read_manifest(tmp_path / "r").config["timeout"] == 90
+
+
+def test_a_run_of_before_a_setting_left_the_identity_can_be_resumed(tmp_path: Path) -> None:
+    old = timed(60, "on")
+    with open_run(tmp_path / "r", replace(old, identity={**old.identity, "strict": "on"}), BOUND_BY):
+        pass
+    with open_run(tmp_path / "r", timed(60, "off"), BOUND_BY) as run:
+        assert run.manifest.config["strict"] == "off"
+
+
 def _hold(folder: Path, held: multiprocessing.synchronize.Event, end: multiprocessing.synchronize.Event) -> None:
     with open_run(folder, MANIFEST):
         held.set()

@@ -5,6 +5,9 @@ Heavy modules are imported inside the commands, so that `--help` answers at once
 
 from __future__ import annotations
 
+import codecs
+import locale
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -268,6 +271,16 @@ def _exit(code: int) -> None:
         raise typer.Exit(code)
 
 
+def _enter_utf8_mode() -> None:
+    """Start this process again in Python's UTF-8 mode, where the host's locale has another encoding.
+
+    Libraries (swebench among them) read files in the locale's encoding, and what is printed here may not fit into it.
+    """
+    encoding = codecs.lookup(locale.getpreferredencoding(do_setlocale=False)).name
+    if encoding != "utf-8" and "utf8" not in sys._xoptions:  # which is there once this was done
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
 def main() -> None:
     """Entry point: errors of ours are one line on stderr, and every way to end has its exit code."""
     from swerl_eval.shutdown import exit_soon
@@ -281,6 +294,7 @@ def _outcome() -> int:
     """Carry out the command; returns its exit code."""
     from swerl_eval.core.errors import InterruptedRunError, SwerlEvalError, UsageError
 
+    _enter_utf8_mode()
     try:
         app()
     except SwerlEvalError as error:

@@ -118,7 +118,7 @@ def resolve(options: dict[str, Any], defaults: dict[str, Any] | None = None) -> 
 
     A `--run-id` that names an existing run brings that run's settings along, so that a later stage needs no repetition.
     """
-    from swerl_eval.config import load_config
+    from swerl_eval.config import load_config, merged
     from swerl_eval.store import read_manifest
 
     options = dict(options)
@@ -130,4 +130,4 @@ def resolve(options: dict[str, Any], defaults: dict[str, Any] | None = None) -> 
     below = defaults or {}
     if config.run_id and (config.run_folder / "run.json").exists():
         below = read_manifest(config.run_folder).config
-    return load_config(None, (), {**below, **named})
+    return load_config(None, (), merged(below, named))

@@ -13,6 +13,8 @@ from swerl_eval.core.types import Usage
 
 MOST_ROWS = 100
 """Of the table; a run over a whole dataset has its rows in report.json."""
+MOST_NAMES = 10
+"""Of instances in one line."""
 _STYLES = {"resolved": "green", "infra_error": "red", "missing": "red"}
 RECORDED = "The answers were RECORDED, not sampled from a model: this shows the pipeline, not a model's skill."
 
@@ -26,14 +28,16 @@ def print_run(console: Console, report: dict[str, Any]) -> None:
     optional = [*(["strict"] if strict else []), *(["plain vote"] if by_tests else [])]
     for column in ("instance", "verdict", *optional, "votes", "fixed", "kept"):
         table.add_column(column, no_wrap=True)
-    for row in report["instances"][:MOST_ROWS]:
+    unsubmitted = set(report["without_prediction"])  # a line of their own below says which
+    rows = [row for row in report["instances"] if row["instance_id"] not in unsubmitted]
+    for row in rows[:MOST_ROWS]:
         table.add_row(*_cells(row, strict=strict, by_tests=by_tests))
     console.print(table)
-    for row in report["instances"][:MOST_ROWS]:
+    for row in rows[:MOST_ROWS]:
         for remark in _remarks(row):
             console.print(Text(f"{row['instance_id']}: {remark}"))
-    if len(report["instances"]) > MOST_ROWS:
-        console.print(Text(f"… and {len(report['instances']) - MOST_ROWS} more instances in report.json"))
+    if len(rows) > MOST_ROWS:
+        console.print(Text(f"… and {len(rows) - MOST_ROWS} more instances in report.json"))
     for line in summary_lines(report):
         console.print(Text(line))
 
@@ -105,6 +109,13 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         lines.append(
             f"SWE-RL reward: mean {rewards['mean']:.3f}, {rewards['format_errors']} of {rewards['count']} "
             f"with a format error{auc}"
+        )
+    absent = report["without_prediction"]
+    if absent:
+        more = f" and {len(absent) - MOST_NAMES} more (report.json)" if len(absent) > MOST_NAMES else ""
+        lines.append(
+            f"Missing: {len(absent)} of {report['total']} instances have no prediction and count as not solved: "
+            f"{', '.join(absent[:MOST_NAMES])}{more}"
         )
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in report["verdicts"].items() if count)
     lines.append(f"Verdicts: {verdicts}")

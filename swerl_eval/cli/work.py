@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -63,14 +62,14 @@ def evaluate_predictions(config: RunConfig, predictions: str) -> int:
         given = gold_predictions(source)
     else:
         given = read_predictions(Path(predictions), source.all_ids)
-        chosen = {instance.instance_id for instance in source.instances()}
-        given = dataclasses.replace(given, patches={k: v for k, v in given.patches.items() if k in chosen})
+        given = given.of({instance.instance_id for instance in source.instances()})
         if not given.patches:
             message = f"{predictions} has no prediction for any chosen instance"
             raise UsageError(message)
     if not config.run_id:
         config = config.model_copy(update={"model": given.model_name})
-        config = config.model_copy(update={"run_id": f"eval-{config.default_run_id()}"})
+        run_id = f"eval-{config.default_run_id(predictions=given.digest)}"  # another file is another run
+        config = config.model_copy(update={"run_id": run_id})
     return carry_out(config, "evaluate", given)
 
 

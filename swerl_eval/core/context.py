@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 _TEST_FOLDERS = frozenset({"tests", "testing"})
@@ -56,61 +55,6 @@ def _write_tree(node: _Tree, depth: int, indent: int, rng: random.Random | None,
         lines.append(" " * (depth * indent) + name + ("/" if child is not None else ""))
         if child is not None:
             _write_tree(child, depth + 1, indent, rng, lines)
-
-
-_BULLET = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
-
-
-def parse_paths(answer: str, known: frozenset[str], limit: int) -> tuple[list[str], list[str]]:
-    """Paths that exist, in the order answered, at most `limit`; and what was answered but does not exist.
-
-    Read from the last fenced block that names a known file, else from the whole answer. `./`, `a/`, backquotes, quotes,
-    bullets and trailing remarks are taken off before a line is given up.
-    """
-    blocks = [*reversed(list(_fenced(answer))), answer]
-    missed: list[str] = []
-    for block in blocks:
-        found: list[str] = []
-        ignored: list[str] = []
-        for line in block.splitlines():
-            if not line.strip() or line.lstrip().startswith("```"):
-                continue
-            path = _known_path(line, known)
-            if path is None:
-                ignored.append(line.strip()[:200])
-            elif path not in found:
-                found.append(path)
-        if found:
-            return found[:limit], ignored
-        missed = missed or ignored
-    return [], missed
-
-
-def _fenced(answer: str) -> Iterator[str]:
-    """What stands between fences, the last one perhaps not closed. In linear time, unlike a regular expression."""
-    position = 0
-    while (fence := answer.find("```", position)) >= 0 and (line_end := answer.find("\n", fence)) >= 0:
-        close = answer.find("```", line_end)
-        end = close if close >= 0 else len(answer)
-        yield answer[line_end + 1 : end]
-        position = end + 3
-
-
-def _known_path(line: str, known: frozenset[str]) -> str | None:
-    text = _BULLET.sub("", line).strip()
-    words = text.split()
-    for form in (text, *words[:1]):
-        bare = form.strip("`'\"*,;:()[] ")
-        for path in (
-            bare,
-            bare.removeprefix("./"),
-            bare.removeprefix("/"),
-            bare.removeprefix("a/"),
-            bare.removeprefix("b/"),
-        ):
-            if path in known:
-                return path
-    return None
 
 
 @dataclass(frozen=True)

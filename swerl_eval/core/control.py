@@ -31,6 +31,7 @@ ASIDE_FILE = "/swerl-eval/aside"
 TOOL_FILE = "/swerl-eval/fail_tests.py"
 CONTROL, CONFIRMED = "CONTROL", "CONFIRMED"
 
+NOTHING_DECIDES = "the row names no test, so nothing can bear the verdict out"
 FAILING = frozenset({"FAILED", "ERROR"})
 
 

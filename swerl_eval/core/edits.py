@@ -1,4 +1,4 @@
-"""The SEARCH/REPLACE format: from a model's answer to edits, and from edits to new file texts.
+"""The SEARCH/REPLACE format: from a model's answer to edits. `core.applying` makes new file texts of them.
 
 A block is
 
@@ -11,14 +11,16 @@ A block is
     >>>>>>> REPLACE
     ```
 
-One scanner serves the repair stage and the reward; how lenient it is stands in `Leniences`, with three settings:
-`STRICT` (the published reward), `REWARD` (ours by default) and `REPAIR`. It runs in linear time on any text.
+The repair stage and the reward both read answers here; how leniently stands in `Leniences`, with three settings:
+`STRICT` (the published reward), `REWARD` (ours by default) and `REPAIR`. All run in linear time on any text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from string import whitespace
 
 from swerl_eval.core.types import Edit, Rejection
 
@@ -26,10 +28,6 @@ SEARCH = "<<<<<<< SEARCH"
 DIVIDER = "======="
 REPLACE = ">>>>>>> REPLACE"
 FENCE = "```"
-THINK_START = "<think>"
-THINK_END = "</think>"
-SOLUTION_START = "<solution>"
-SOLUTION_END = "</solution>"
 
 
 @dataclass(frozen=True)
@@ -38,17 +36,27 @@ class Leniences:
 
     final_fence: bool = False
     """The closing fence of the last block may be missing (the method's circulated example is printed so)."""
-    empty_bodies: bool = False
-    """Markers may follow each other with no line between: nothing to search (a new file) or to put (a deletion)."""
-    shared_fence: bool = False
-    """Several blocks may stand in one fence, and a closing fence may be missing anywhere."""
-    decoration: bool = False
-    """Carriage returns, blanks after markers, and backquotes or a leading `./` around the path do not count."""
+    by_line: bool = False
+    """The text is read line by line, by `_LineReader`, which accepts what models write and nobody can take otherwise:
+
+    - several blocks in one fence, and a closing fence that is missing anywhere or stands on the closing marker's line;
+    - a fence of tildes or of more backquotes, and blank lines between it and the path;
+    - markers that follow each other: nothing to search (a new file), nothing to put (a deletion);
+    - CRLF line ends; blanks after markers;
+    - backquotes, a leading `./` and invisible characters around the path;
+    - the path again behind `SEARCH`; marker words in any case, or without the blank before them; the pair ORIGINAL and
+      UPDATED, as other tools print it;
+    - a block that is indented as a whole (within a list), or whose markers are.
+
+    A block of which a marker is missing is passed over, and does not take the next one with it. Of several divider
+    lines the one counts that the file decides on (`applying.resolved`). A block that changes nothing, or repeats one
+    before it, is passed over beside one that changes something.
+    """
 
 
 STRICT = Leniences()
 REWARD = Leniences(final_fence=True)
-REPAIR = Leniences(final_fence=True, empty_bodies=True, shared_fence=True, decoration=True)
+REPAIR = Leniences(final_fence=True, by_line=True)
 
 
 class EditError(Exception):
@@ -59,29 +67,14 @@ class EditError(Exception):
         self.rejection = rejection
 
 
-def solution_of(answer: str) -> str:
-    """The part of an answer that edits are read from.
-
-    After the thinking, and within `<solution>` where there is one, so that drafts in the thinking are never applied. An
-    answer that was cut within its thinking has no solution.
-    """
-    if THINK_END in answer:
-        answer = answer.rpartition(THINK_END)[2]
-    elif answer.lstrip().startswith(THINK_START):
-        return ""
-    start = answer.find(SOLUTION_START)
-    if start >= 0:
-        answer = answer[start + len(SOLUTION_START) :]
-        answer = answer.partition(SOLUTION_END)[0]
-    return answer
-
-
 def find_blocks(text: str, leniences: Leniences) -> list[Edit]:
-    """All whole blocks of a text, in order. Never raises; what is not a block is passed over."""
-    if leniences.decoration:
-        text = text.replace("\r\n", "\n")
-    if leniences.shared_fence:
-        return list(_blocks_by_line(text))
+    """All whole blocks of a text, in order. Never raises; what is not a block is passed over.
+
+    A block with several divider lines is split at the first, as the published format has it; where another split fits
+    the file, `applying.resolved` finds it.
+    """
+    if leniences.by_line:
+        return _LineReader(text).edits
     return list(_blocks_by_fence(text, leniences))
 
 
@@ -120,128 +113,145 @@ def _unfenced_end(text: str, start: int) -> int:
     return end if end >= start and stripped.endswith("\n" + REPLACE) else -1
 
 
-def _blocks_by_line(text: str) -> Iterator[Edit]:
-    """The repair stage's reading: markers by line, any number of blocks within a fence."""
-    fenced, after_fence, path = False, False, None
-    search: list[str] | None = None
-    replace: list[str] | None = None
-    for line in text.split("\n"):
+_HEADING = re.compile(r"([ \t]*)### (.*)")
+_OPENING = re.compile(r"([ \t]*)<{7} ?(SEARCH|ORIGINAL)\b(.*)", re.IGNORECASE)
+_CLOSING = re.compile(r"([ \t]*)>{7} ?(REPLACE|UPDATED)[ \t]*(`{3,}|~{3,})?", re.IGNORECASE)
+_CLOSING_WORDS = {"SEARCH": "REPLACE", "ORIGINAL": "UPDATED"}
+_BACKQUOTES = re.compile(r"`{3,}")
+_INVISIBLE = "\u00a0\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+
+
+@dataclass
+class _Block:
+    """A block that is being read."""
+
+    path: str
+    closing: str
+    """The word of its closing marker."""
+    indent: str
+    """What stands before its markers."""
+    heading_indent: str
+    lines: list[str] = field(default_factory=list)
+    divider: int | None = None
+    """How many lines stand before the first divider."""
+
+    def edit(self) -> Edit:
+        """The whole block, split at its first divider."""
+        lines, indent = self.lines, self.indent
+        if indent and indent == self.heading_indent and all(line.startswith(indent) for line in lines if line.strip()):
+            lines = [line[len(indent) :] for line in lines]
+        return Edit(self.path, tuple(lines[: self.divider]), tuple(lines[(self.divider or 0) + 1 :]))
+
+
+class _LineReader:
+    """Reads markers by line. Holds the blocks of a text, and what is wrong with those that it passed over."""
+
+    def __init__(self, text: str) -> None:
+        self.edits: list[Edit] = []
+        self.slips: list[str] = []
+        self._fenced = False
+        self._after_fence = False
+        self._path: str | None = None
+        self._heading_indent = ""
+        self._block: _Block | None = None
+        for line in text.replace("\r\n", "\n").split("\n"):
+            if self._block is not None:
+                self._within(self._block, line)
+            else:
+                self._between(line)
+        if self._block is not None:
+            self._drop(self._block)
+
+    def _between(self, line: str) -> None:
         marker = line.rstrip()
-        if replace is not None and search is not None:
-            if marker == REPLACE:
-                if path is not None:
-                    yield Edit(path, tuple(search), tuple(replace))
-                search = replace = None
-            elif marker == SEARCH:  # the block before was never closed: it is dropped, this one may be whole
-                path = _heading(replace[-1]) if replace and replace[-1].startswith("### ") else path
-                search, replace = [], None
-            else:
-                replace.append(line)
-        elif search is not None:
-            if marker == DIVIDER:
-                replace = []
-            else:
-                search.append(line)
-        elif FENCE in marker:
-            fenced, path = not fenced or marker != FENCE, None
-        elif (fenced or after_fence) and marker.startswith("### "):
+        fence = _is_fence(marker)
+        heading = _HEADING.fullmatch(marker)
+        if fence:
+            self._fenced, self._path = not self._fenced or marker.strip("`~ \t") != "", None
+        elif heading and (self._fenced or self._after_fence):
             # right after a fence that seemed to close, since the closing one before it may be missing
-            fenced, path = True, _heading(marker)
-        elif fenced and path is not None and marker == SEARCH:
-            search = []
-        after_fence = FENCE in marker
+            self._fenced, self._path, self._heading_indent = True, _bare_path(heading[2]), heading[1]
+        elif opening := _OPENING.fullmatch(marker):
+            self._open(opening)
+        elif _CLOSING.fullmatch(marker):
+            self.slips.append(f"{marker.strip()} stands where no block is open")
+        elif self._fenced and self._path and marker.lstrip().startswith("<" * 7):
+            self.slips.append(f"{marker.strip()} is not the marker {SEARCH}")
+        self._after_fence = fence or (self._after_fence and not marker)
+
+    def _open(self, opening: re.Match[str]) -> None:
+        named = _bare_path(opening[3])
+        if not self._fenced:
+            self.slips.append(f"a block stands in no fence {FENCE}")
+        elif self._path is None:
+            self.slips.append("a block has no line `### path` above it")
+        elif named not in {"", self._path}:
+            self.slips.append(f"{opening[0].strip()} names another file than the line ### {self._path}")
+        else:
+            closing = _CLOSING_WORDS[opening[2].upper()]
+            self._block = _Block(self._path, closing, opening[1], self._heading_indent)
+
+    def _within(self, block: _Block, line: str) -> None:
+        marker = line.rstrip()
+        closing = _CLOSING.fullmatch(marker)
+        if closing and (closing[1], closing[2].upper()) == (block.indent, block.closing):
+            self._close(block, fence=bool(closing[3]))
+        elif self._begins_anew(block, marker):
+            self._drop(block)
+            self._between(line)
+        else:
+            if block.divider is None and marker == block.indent + DIVIDER:
+                block.divider = len(block.lines)
+            block.lines.append(line)
+
+    def _close(self, block: _Block, *, fence: bool) -> None:
+        if block.divider is None:
+            self._drop(block)
+        else:
+            self.edits.append(block.edit())
+        self._block = None
+        if fence:
+            self._fenced, self._path, self._after_fence = False, None, True
+
+    def _begins_anew(self, block: _Block, marker: str) -> bool:
+        """Whether the block before this line was never closed, and another one begins here."""
+        opening = _OPENING.fullmatch(marker)
+        if not opening or (opening[1], _CLOSING_WORDS[opening[2].upper()]) != (block.indent, block.closing):
+            return False
+        heading = _HEADING.fullmatch(block.lines[-1].rstrip()) if block.lines else None
+        path = _bare_path(heading[2]) if heading else block.path
+        if _bare_path(opening[3]) not in {"", path} or (block.divider is None and not heading):
+            return False  # a text to be found, or to be put
+        self._path, self._heading_indent = path, heading[1] if heading else block.heading_indent
+        return True
+
+    def _drop(self, block: _Block) -> None:
+        missing = f"divider line {DIVIDER}" if block.divider is None else f"closing line {REPLACE}"
+        self.slips.append(f"the block of {block.path} has no {missing}")
+        self._block = None
 
 
-def _heading(line: str) -> str:
-    return line[len("### ") :].strip().strip("`").removeprefix("./")
+def _is_fence(line: str) -> bool:
+    """Whether a line opens or closes a fence. One that opens and closes backquotes is code within prose."""
+    return line.lstrip().startswith("~~~") or len(_BACKQUOTES.findall(line)) % 2 == 1
 
 
-def parse_answer(answer: str, leniences: Leniences = REPAIR) -> list[Edit]:
-    """The edits of a model's answer.
+def _bare_path(text: str) -> str:
+    return text.strip(f"{whitespace}{_INVISIBLE}`").removeprefix("./")
+
+
+def parse_answer(solution: str, leniences: Leniences = REPAIR) -> list[Edit]:
+    """The edits of a model's answer, of which `answers.solution_of` gives the solution.
 
     Raises `EditError` with `NO_EDIT` (no marker at all) or `BAD_FORMAT` (markers, but no whole block).
     """
-    solution = solution_of(answer)
     edits = find_blocks(solution, leniences)
     if edits:
         return edits
+    slips = _LineReader(solution).slips
+    if slips:
+        raise EditError(Rejection.BAD_FORMAT, slips[0])
     present = [marker for marker in (SEARCH, REPLACE) if marker in solution]
     if present:
         raise EditError(Rejection.BAD_FORMAT, f"found {' and '.join(present)}, but no whole block in a fence")
     raise EditError(Rejection.NO_EDIT, "the answer holds no edit")
-
-
-def apply_edits(texts: Mapping[str, str], edits: list[Edit]) -> dict[str, str]:
-    """New texts of the files that the edits touch, one edit after another.
-
-    `texts` are the files shown to the model. An edit matches whole lines, everywhere they stand; lines that end in CRLF
-    are matched by LF edits, and what replaces them ends in CRLF. Whether the file's last line is ended does not change,
-    but for an unended one that is deleted. Raises `EditError` on the first edit that fails.
-    """
-    changed: dict[str, str] = {}
-    for number, edit in enumerate(edits, start=1):
-        where = f"edit {number} ({edit.path})"
-        if edit.search == edit.replace:
-            raise EditError(Rejection.NO_CHANGE, f"{where}: search and replacement are the same")
-        current = changed.get(edit.path, texts.get(edit.path))
-        changed[edit.path] = _new_file(edit, where) if current is None else _edited(current, edit, where)
-    return changed
-
-
-def _new_file(edit: Edit, where: str) -> str:
-    parts = edit.path.split("/")
-    if "\0" in edit.path or any(part in {"", ".", "..", ".git"} for part in parts):
-        raise EditError(Rejection.UNKNOWN_PATH, f"{where}: not a path within the repository")
-    if any(edit.search):
-        raise EditError(Rejection.UNKNOWN_PATH, f"{where}: this file was not shown to the model")
-    return "\n".join(edit.replace).removesuffix("\n") + "\n"
-
-
-def _edited(text: str, edit: Edit, where: str) -> str:
-    if not any(edit.search):
-        # Nothing to look for: right only for a file that is empty so far.
-        if text.strip():
-            raise EditError(Rejection.NO_MATCH, f"{where}: the search is empty and the file is not")
-        return "\n".join(edit.replace).removesuffix("\n") + "\n"
-    plain, ends = _lines_and_ends(text)
-    search, replace = edit.search, edit.replace
-    matches = _line_matches(plain, search)
-    while not matches and search[-1] == "":
-        # A blank line too many before the divider; the published reward's rule ("starts at a line") allows it too.
-        search = search[:-1]
-        replace = replace[:-1] if replace and replace[-1] == "" else replace
-        matches = _line_matches(plain, search)
-    if not matches:
-        raise EditError(Rejection.NO_MATCH, f"{where}: the search text is not in the file")
-    for start in reversed(matches):
-        stop = start + len(search)
-        # an unended last line says nothing of how lines end here: the one before it does
-        end = next(end for end in (ends[start], ends[start - 1] if start else "", "\n") if end.endswith("\n"))
-        new_ends = [end] * len(replace)
-        if replace and not ends[stop - 1].endswith("\n"):
-            new_ends[-1] = ends[stop - 1]
-        plain[start:stop], ends[start:stop] = replace, new_ends
-    return "".join(line + end for line, end in zip(plain, ends, strict=True))
-
-
-def _lines_and_ends(text: str) -> tuple[list[str], list[str]]:
-    """Lines without their ends, and the ends: CRLF, LF, and what follows the last LF (nothing, or a stray CR)."""
-    lines = text.split("\n")
-    ends = ["\r\n" if line.endswith("\r") else "\n" for line in lines[:-1]]
-    plain = [line.removesuffix("\r") for line in lines]
-    if not lines[-1]:
-        return plain[:-1], ends
-    return plain, [*ends, "\r" if lines[-1].endswith("\r") else ""]
-
-
-def _line_matches(lines: list[str], search: tuple[str, ...]) -> list[int]:
-    """First lines of the matches that do not overlap."""
-    found: list[int] = []
-    start = 0
-    while start <= len(lines) - len(search):
-        if lines[start] == search[0] and tuple(lines[start : start + len(search)]) == search:
-            found.append(start)
-            start += len(search)
-        else:
-            start += 1
-    return found

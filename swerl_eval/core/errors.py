@@ -11,6 +11,7 @@
     ├── StorageError              the run folder cannot be written any more (its disk is full); what is stored stays
     ├── SourceError               a dataset or a repository cannot be read
     ├── SamplerError              the model cannot be reached or refused for good
+    ├── GradingError              swebench cannot make a specification of a row, or grade a log of it
     └── SandboxError              a job could not be run, through no fault of what it runs
         ├── EngineUnavailableError  the Docker engine does not answer
         └── ImageMissingError       the image is neither here nor to be pulled
@@ -69,6 +70,10 @@ class SourceError(SwerlEvalError):
 
 class SamplerError(SwerlEvalError):
     """The model gives no answers: server gone, key refused, engine dead."""
+
+
+class GradingError(SwerlEvalError):
+    """swebench raises at one instance: at its row, or at a log of it."""
 
 
 class SandboxError(SwerlEvalError):

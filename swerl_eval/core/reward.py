@@ -16,20 +16,10 @@ from typing import Any, TypedDict
 from unidiff import PatchedFile, PatchSet
 from unidiff.errors import UnidiffParseError
 
-from swerl_eval.core.edits import (
-    DIVIDER,
-    FENCE,
-    REPLACE,
-    REWARD,
-    SEARCH,
-    SOLUTION_END,
-    SOLUTION_START,
-    STRICT,
-    THINK_END,
-    THINK_START,
-    find_blocks,
-)
+from swerl_eval.core.applying import longest_text
+from swerl_eval.core.edits import DIVIDER, FENCE, REPLACE, REWARD, SEARCH, STRICT, find_blocks
 from swerl_eval.core.linediff import unified_hunks
+from swerl_eval.core.marks import SOLUTION_END, SOLUTION_START, THINK_END, THINK_START
 from swerl_eval.core.similarity import ratio
 
 ANSWER_START = SOLUTION_START
@@ -37,10 +27,6 @@ ANSWER_END = SOLUTION_END
 
 SEARCH_REPLACE_REGEX = rf"{FENCE}.*?\n### (.*)\n{SEARCH}\n([\s\S]*?)\n{DIVIDER}\n([\s\S]*?)\n{REPLACE}\n{FENCE}"
 """The strict format, for reading. The code uses `edits.find_blocks`, which finds the same blocks in linear time."""
-
-MAX_FILE_LETTERS = 2**22
-"""An edit whose search matches nearly everywhere can multiply a file, and a few of them fill any memory. A file that
-grows beyond this, and beyond twice its size, is a format error; the original would not return within days."""
 
 __all__ = [
     "ANSWER_END",
@@ -126,7 +112,8 @@ def apply_code_change(
 
 
 def _edited(path: str, code: str, edits: list[tuple[str, str]], silent: bool) -> str:
-    limit = max(MAX_FILE_LETTERS, 2 * len(code))
+    # an edit that matches nearly everywhere multiplies a file; the original would not return within days
+    limit = longest_text(code)
     text = "\n" + code  # so that the first line starts after a newline like every other
     for search, replace in edits:
         if not silent and search == replace:

@@ -27,7 +27,9 @@ class Rejection(str, Enum):
     SYNTAX_ERROR = "syntax_error"
     """A Python file does not parse after the edit, and did before."""
     NOT_TEXT = "not_text"
-    """The diff would hold bytes that no predictions file can carry."""
+    """The diff would hold bytes that no predictions file can carry, or the file a character that its coding cannot."""
+    TOO_LONG = "too_long"
+    """The edits make a file grow beyond the bound."""
 
 
 class Outcome(str, Enum):
@@ -282,6 +284,10 @@ class Evidence:
         return frozenset(rank for rank, outcome in enumerate(self.outcomes[:tests]) if outcome is Outcome.RESOLVED)
 
 
+MADE, HANDED_IN, GOLD = "made", "handed in", "gold"
+"""Where the patches of a run come from: its own stages, a file of predictions, or the dataset's answers."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The one patch that enters the solve rate (`selections.jsonl`)."""
@@ -396,6 +402,8 @@ class Evaluation:
     """The instance's entry of the official report.json; None where the official harness writes none."""
     reason: str = ""
     """Why an infra_error or a failed patch came about."""
+    remark: str = ""
+    """What there is to say of an unresolved patch beside its tests, such as swebench's own reason."""
     seconds: float = 0.0
     """From the container's start to its end."""
     test_seconds: float = 0.0

@@ -10,10 +10,12 @@ import yaml
 
 from swerl_eval.atomic import write_bytes
 from swerl_eval.core.types import Candidate, Sample
+from swerl_eval.reports.destination import take
 from swerl_eval.reports.leaderboard import attempts, flag, submission_folder, texts
 from swerl_eval.reports.official import predictions
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.swebench_layout import copy_logs
+from swerl_eval.reports.vouching import grading_alone
 from swerl_eval.store import Run, write_json, write_lines
 
 LOG_FILES = ("patch.diff", "report.json", "test_output.txt", "eval.sh")
@@ -27,6 +29,7 @@ class ExperimentsExporter:
         """Write `evaluation/<split>/<date>_<model>/` below `destination`."""
         opened = Run(run)
         folder = destination / "evaluation" / _split(opened) / submission_folder(opened)
+        take(folder, opened, ["all_preds.jsonl", "metadata.yaml"])
         for part in ("logs", "trajs", "results"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         write_lines(folder / "all_preds.jsonl", predictions(opened))
@@ -124,8 +127,8 @@ def _metadata(run: Run, details: Mapping[str, Any]) -> dict[str, Any]:
             "model": [str(details.get("model_display") or run.manifest.model_name)],
             "org": str(details.get("model_org") or ""),
             "os_model": flag(details, "os_model"),
-            "os_system": True,
-            "system": {"attempts": 1 if count == "1" else count},
+            "os_system": flag(details, "os_system") if grading_alone(run.manifest) else True,
+            "system": {"attempts": 1 if count == "1" else count or None},
         },
         "assets": {"repo": details.get("repo"), "logs": details.get("logs"), "trajs": details.get("trajs")},
     }
@@ -135,21 +138,32 @@ def _readme(run: Run, report: Mapping[str, Any]) -> str:
     low, high = report["interval_95"]
     strict = report["strict"]
     strictly = f" By the strict verdict (a control run): {strict['resolved']}." if strict else ""
-    recorded = (
-        "\n**The answers were recorded, not sampled: this is no result of a model.**\n" if run.manifest.recorded else ""
-    )
+    missing = len(report["without_prediction"])
+    absent = f" {missing} of them have no prediction." if missing else ""
     return f"""# {run.manifest.model_name}
-{recorded}
+
 {report["resolved"]} of {report["total"]} instances resolved: {100 * report["solve_rate"]:.1f} %
-(95 % interval {100 * low:.1f} to {100 * high:.1f}).{strictly}
+(95 % interval {100 * low:.1f} to {100 * high:.1f}).{absent}{strictly}
 
-Localization, repair and selection by swerl-eval {run.manifest.versions["swerl-eval"]} (SWE-RL / Agentless Mini),
-graded by swebench {run.manifest.versions.get("swebench", "?")}. Run `{run.manifest.run_id}`, dataset fingerprint
-`{run.manifest.dataset_fingerprint[:16]}`. {run.manifest.config["samples"]} repair samples an instance, one patch
-submitted.
+Graded by swebench {run.manifest.versions.get("swebench", "?")}. Run `{run.manifest.run_id}`, dataset fingerprint
+`{run.manifest.dataset_fingerprint[:16]}`.
+{_how_made(run)}"""
 
-- [{"x" if attempts(run) == "1" else " "}] pass@1: a single sample for each instance
-- [x] neither `PASS_TO_PASS` nor `FAIL_TO_PASS` was used to make or choose it
-- [x] the dataset's hints were not used
-- [x] nothing was looked up on the web
-"""
+
+def _how_made(run: Run) -> str:
+    """What is known of how the patches were made: the submission's checklist, or why none of it can be ticked."""
+    own = not (unknown := grading_alone(run.manifest))
+    tick = "x" if own else " "
+    lines = [
+        f"- [{'x' if attempts(run) == '1' else ' '}] pass@1: a single sample for each instance",
+        f"- [{tick}] neither `PASS_TO_PASS` nor `FAIL_TO_PASS` was used to make or choose it",
+        f"- [{tick}] the dataset's hints were not used",
+        f"- [{tick}] nothing was looked up on the web",
+    ]
+    said = (
+        f"Localization, repair and selection by swerl-eval {run.manifest.versions['swerl-eval']} (SWE-RL / Agentless "
+        f"Mini): {run.manifest.config['samples']} repair samples an instance, one patch submitted."
+        if own
+        else f"**Only the grading is vouched for here: {unknown}.** The list is for whoever made the patches to tick."
+    )
+    return "\n".join([said, "", *lines, ""])

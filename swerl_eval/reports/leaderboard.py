@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.errors import UsageError
+from swerl_eval.reports.destination import take
 from swerl_eval.reports.summary import Report, build_report
+from swerl_eval.reports.vouching import grading_alone
 from swerl_eval.store import Run, write_json
 
 
@@ -17,14 +19,19 @@ class LeaderboardExporter:
     def export(self, run: Path, destination: Path, details: Mapping[str, Any]) -> list[Path]:
         """Write `leaderboard.json` below `destination`."""
         opened = Run(run)
-        destination.mkdir(parents=True, exist_ok=True)
         target = destination / "leaderboard.json"
+        take(destination, opened, [target.name])
         write_json(target, leaderboard_row(opened, build_report(opened), details))
         return [target]
 
 
 def attempts(run: Run) -> str:
-    """The leaderboard's word for it: a choice among several samples is best@k, which counts as `2+`."""
+    """The leaderboard's word for it: a choice among several samples is best@k, which counts as `2+`.
+
+    Empty where it is not known, since this run did not make the patches.
+    """
+    if grading_alone(run.manifest):
+        return ""
     return "1" if run.manifest.config["samples"] == 1 else "2+"
 
 
@@ -46,9 +53,12 @@ def texts(details: Mapping[str, Any], key: str) -> list[str]:
 def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dict[str, Any]:
     """The row. Booleans are booleans, ids occur once, and `pins` say what the score was measured with."""
     date = run.manifest.created_at[:10]
+    tries = attempts(run)
     name = str(details.get("name") or run.manifest.model_name)
     model = str(details.get("model_display") or run.manifest.model_name)
     org = str(details.get("model_org") or "")
+    tags = {"Model": model, "Org": org, "System": f"Attempts - {tries}" if tries else ""}
+    unknown = grading_alone(run.manifest)
     answered: dict[str, int] = {}
     for sample in run.samples.values():
         answered[sample.instance_id] = answered.get(sample.instance_id, 0) + 1
@@ -57,16 +67,16 @@ def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dic
         "folder": submission_folder(run),
         "date": date,
         "resolved": round(100 * report["solve_rate"], 2),
-        "agent": "swerl-eval (Agentless Mini)",
+        "agent": str(details.get("agent") or "") if unknown else "swerl-eval (Agentless Mini)",
         "agent_org": str(details.get("agent_org") or ""),
         "model_display": model,
         "model_org": org,
         "reasoning_effort": details.get("reasoning_effort"),
         "model_release_date": details.get("model_release_date"),
-        "tags": [f"Model: {model}", *([f"Org: {org}"] if org else []), f"System: Attempts - {attempts(run)}"],
+        "tags": [f"{kind}: {value}" for kind, value in tags.items() if value],
         "logo": texts(details, "logo"),
         "os_model": flag(details, "os_model"),
-        "os_system": True,
+        "os_system": flag(details, "os_system") if unknown else True,
         "checked": False,
         "cost": details.get("cost"),
         "instance_cost": None,
@@ -75,14 +85,14 @@ def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dic
             row["instance_id"]: {
                 "resolved": row["verdict"] == "resolved",
                 "cost": None,
-                "api_calls": answered.get(row["instance_id"], 0),
+                "api_calls": None if unknown else answered.get(row["instance_id"], 0),
             }
             for row in report["instances"]
         },
         "logs": details.get("logs"),
         "trajs": details.get("trajs"),
         "site": details.get("site"),
-        "warning": "answers were recorded, not sampled" if run.manifest.recorded else None,
+        "warning": f"graded by swerl-eval alone: {unknown}" if unknown else None,
         "pins": {
             "dataset": run.manifest.config["dataset"],
             "dataset_sha256": run.manifest.dataset_fingerprint,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval import grading
+from swerl_eval.core.names import report_name as name_of_report
 from swerl_eval.stages.evaluate import RUN_LOG, TEST_OUTPUT
 from swerl_eval.store import Run
 
@@ -74,7 +75,7 @@ def _failure_reasons(run: Run, names: set[str]) -> tuple[dict[str, str], set[str
 
 def report_name(run: Run) -> str:
     """`<model>.<run_id>.json`, as swebench names it."""
-    return f"{run.manifest.model_name.replace('/', '__')}.{run.manifest.run_id}.json"
+    return name_of_report(run.manifest.model_name, run.manifest.run_id)
 
 
 def log_folder(run: Run, root: Path) -> Path:

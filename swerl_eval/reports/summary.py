@@ -27,6 +27,8 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine
     `failures` are instances that could not be worked on, with the reason. `quarantine` adds a second denominator.
     """
     evaluations = {name: run.evaluation_of(name) for name in run.manifest.instance_ids}
+    without_prediction = run.manifest.without_prediction
+    awaited = [found for name, found in evaluations.items() if name not in without_prediction]
     verdicts = Counter(_verdict(evaluation).value for evaluation in evaluations.values())
     strict = run.manifest.config.get("strict", "off") == "on"
     left_out = {} if quarantine is None else quarantine.reasons
@@ -44,7 +46,9 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine
         "without_quarantined": _without(evaluations, quarantine, strict=strict) if quarantine else None,
         "suspicious": sum(bool(found and found.suspicious) for found in evaluations.values()),
         "verdicts": {verdict.value: verdicts[verdict.value] for verdict in Verdict},
-        "complete": all(found is not None and found.settled(strict=strict) for found in evaluations.values()),
+        "submitted": sum(name in run.selections for name in evaluations),
+        "without_prediction": list(without_prediction),
+        "complete": all(found is not None and found.settled(strict=strict) for found in awaited),
         "localization": _localization(run, evaluations),
         "sampling": _sampling(run),
         "rewards": _rewards(run, evaluations),
@@ -185,7 +189,8 @@ def _row(run: Run, name: str, evaluation: Evaluation | None, failure: str | None
                 kind: f"{len(tests[kind]['success'])}/{len(tests[kind]['success']) + len(tests[kind]['failure'])}"
                 for kind in ("FAIL_TO_PASS", "PASS_TO_PASS")
             }
-    reason = failure or (evaluation.reason if evaluation else "")
+    said = (evaluation.reason, evaluation.remark) if evaluation else ()
+    reason = failure or "; ".join(filter(None, said))
     if selection is not None and not selection.patch:
         reason = selection.reason
     if reason:

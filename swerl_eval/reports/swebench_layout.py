@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from swerl_eval.reports.destination import take
 from swerl_eval.reports.official import log_folder, predictions, report_name, run_report
 from swerl_eval.store import Run, write_json, write_lines
 
@@ -22,7 +23,7 @@ class SwebenchExporter:
         `swebench report <run_id>` of swebench 5.0.2 looks at the logs of a model named `gold` only.
         """
         opened = Run(run)
-        destination.mkdir(parents=True, exist_ok=True)
+        take(destination, opened, ["all_preds.jsonl", report_name(opened)])
         logs = log_folder(opened, destination)
         for name in opened.manifest.instance_ids:
             copy_logs(opened.logs(name), logs / name, OFFICIAL_FILES)
@@ -39,6 +40,7 @@ class SwebenchExporter:
                 "task_repo": None if tasks is None else str(tasks.resolve()),
                 "created_at": opened.manifest.created_at,
                 "recorded": opened.manifest.recorded,
+                "patches": opened.manifest.patch_origin,
             },
         )
         return [destination / "all_preds.jsonl", destination / report_name(opened), logs]

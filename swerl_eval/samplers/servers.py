@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 import anyio
 
 from swerl_eval.core.errors import SamplerError
+from swerl_eval.samplers.dialect import Dialect
 
 ATTEMPTS = 6
 """Of one request, at one server. Also the errors in a row after which a server that does answer is set aside."""
@@ -48,6 +49,14 @@ class Server:
     """A request is finding out whether it is back."""
     last: int = 0
     """When it was last given a request, as a running number."""
+    dialect: Dialect = field(default_factory=Dialect)
+    """How it wants requests to be put."""
+    has_answered: bool = False
+    """It has begun an answer, to whatever prompt."""
+    probing: anyio.Lock = field(default_factory=anyio.Lock)
+    """Held while it is found out whether it refuses everything."""
+    whole_prompt: int = 0
+    """Characters of the longest prompt that it did not cut, as far as its counts say."""
 
 
 @dataclass
@@ -57,10 +66,13 @@ class Attempts:
     failed: dict[Server, list[str]] = field(default_factory=dict)
     """Reasons, the latest last."""
     not_before: dict[Server, float] = field(default_factory=dict)
+    unexplained: set[Server] = field(default_factory=set)
+    """Those that replied with nothing, and were asked without streaming why."""
 
     def copy(self) -> Attempts:
         """For a part of the request that goes its own way."""
-        return Attempts({server: list(reasons) for server, reasons in self.failed.items()}, dict(self.not_before))
+        failed = {server: list(reasons) for server, reasons in self.failed.items()}
+        return Attempts(failed, dict(self.not_before), set(self.unexplained))
 
     def fail(self, server: Server, reason: str, pause: float = 0.0) -> None:
         """Note a failure; this request leaves the server alone for `pause` seconds."""
@@ -111,6 +123,11 @@ class Pool:
             server.in_flight -= 1
             server.tried = server.tried and not tries
             self._change()
+
+    def most_answers(self) -> int | None:
+        """How many answers the servers give in one request, all of them; None for any number."""
+        limits = [each.dialect.most for each in self.servers if not each.gone and each.dialect.most is not None]
+        return min(limits, default=None)
 
     def heard_from(self, server: Server) -> None:
         """Something came from it: it is back."""

@@ -14,8 +14,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from swerl_eval.core.edits import THINK_START
 from swerl_eval.core.errors import SamplerError, UsageError
+from swerl_eval.core.marks import THINK_START
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
 from swerl_eval.samplers.vllm_core import Engine, EngineDiedError, Figures, Output, Part, Tokenizer

@@ -14,6 +14,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import shutil
 import tarfile
 import threading
@@ -193,7 +194,7 @@ class DockerSandbox:
                 self._removals.soon(container)
 
     def _create(self, job: Job, image: Image) -> str:
-        name = f"swerl-eval.{job.name}.{uuid.uuid4().hex[:8]}"
+        name = f"swerl-eval.{re.sub('[^a-zA-Z0-9_.-]', '-', job.name)}.{uuid.uuid4().hex[:8]}"
         try:
             with translated(f"creating a container of {job.image}"):
                 container: str = self._client.api.create_container(

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import re
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonlines
 import orjson
 
 from swerl_eval.core.errors import InputError, SourceError, UsageError
 from swerl_eval.core.types import Instance, Oracle, TestPlan
-from swerl_eval.grading import REQUIRED_COLUMNS, count_tests, test_plan
+from swerl_eval.grading import count_tests, test_plan
 from swerl_eval.harness import quiet_swebench
 from swerl_eval.ports import Snapshot
 from swerl_eval.sources.repositories import Repositories
+from swerl_eval.sources.row_files import KINDS, file_rows, folder_rows, is_row_file
+from swerl_eval.sources.rows import normalized
 from swerl_eval.sources.selection import Choice, Row, choose
 
-_SAFE_ID = re.compile(r"[A-Za-z0-9_][\w.+-]*")
 LITE = "SWE-bench/SWE-bench_Lite"
 """swebench's own table of aliases leaves `lite` out."""
 
@@ -27,11 +27,13 @@ LITE = "SWE-bench/SWE-bench_Lite"
 class DatasetSource:
     """The chosen rows of one dataset (a `ports.Source`); `all_ids` are those of the whole dataset."""
 
-    def __init__(self, rows: Sequence[Row], repositories: Repositories, all_ids: frozenset[str]) -> None:
+    def __init__(
+        self, rows: Sequence[Row], repositories: Repositories, all_ids: frozenset[str], fingerprint: str
+    ) -> None:
         self._rows = {str(row["instance_id"]): row for row in rows}
         self.all_ids = all_ids
         self._repositories = repositories
-        self.fingerprint = fingerprint(rows)
+        self.fingerprint = fingerprint
 
     def instances(self) -> list[Instance]:
         """The instances, in the dataset's order."""
@@ -58,62 +60,32 @@ class DatasetSource:
 def open_dataset(name: str, split: str, choice: Choice, repositories: Repositories) -> DatasetSource:
     """Read a dataset and choose from it.
 
-    Raises `SourceError` when it cannot be read, `InputError` when a row lacks what swebench 5 needs, `UsageError` for a
-    choice that leaves nothing.
+    Raises `SourceError` when it cannot be read, `InputError` when a chosen row lacks what swebench 5 needs,
+    `UsageError` for a choice that leaves nothing. Rows that are not chosen may hold anything.
     """
     rows = load_rows(name, split)
-    _check(rows, name)
-    return DatasetSource(choose(rows, choice), repositories, frozenset(str(row["instance_id"]) for row in rows))
+    if not rows:
+        message = f"{name} has no rows"
+        raise InputError(message)
+    chosen = choose(rows, choice)
+    places = {id(row): number for number, row in enumerate(rows, start=1)}
+    checked = normalized(chosen, name, [places[id(row)] for row in chosen])
+    all_ids = frozenset(row["instance_id"] for row in rows if isinstance(row.get("instance_id"), str))
+    # of the rows as they were read, so that a run made before lists were normalized can be resumed
+    return DatasetSource(checked, repositories, all_ids, fingerprint(chosen))
 
 
 def load_rows(name: str, split: str | None) -> list[Row]:
-    """All rows of a local file, a task repository (split None: of every split) or a dataset of the hub."""
+    """All rows of a local file or folder, a task repository (split None: of every split) or a dataset of the hub."""
     path = Path(name)
-    if path.is_dir() and (path / "tasks").is_dir():
-        return _task_repository(path, split)
-    if path.suffix in {".parquet", ".jsonl", ".json"}:
-        return _file_rows(path)
-    return _hub_rows(name, split or "test")
-
-
-def _file_rows(path: Path) -> list[Row]:
-    if not path.is_file():
-        message = f"there is no dataset file {path}"
-        raise SourceError(message)
-    if path.suffix == ".parquet":
-        return _parquet_rows(path)
-    if path.suffix == ".jsonl":
-        try:
-            # binary, so that a line which is not UTF-8 is told as such
-            with path.open("rb") as file:
-                return list(jsonlines.Reader(file, loads=orjson.loads).iter(type=dict, skip_empty=True))
-        except jsonlines.InvalidLineError as error:
-            message = f"{path}, line {error.lineno}: {error.args[0]}"
-            raise InputError(message) from error
-    try:
-        found = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        message = f"{path}, line {error.lineno}: {error.msg}"
-        raise InputError(message) from error
-    if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
-        message = f"{path}: expected a list of rows"
+    if path.is_dir():
+        return _task_repository(path, split) if (path / "tasks").is_dir() else folder_rows(path, split or "test")
+    if is_row_file(path):
+        return file_rows(path)
+    if path.is_file():
+        message = f"{path} is no file of rows that is known here; name one that ends in {KINDS}"
         raise InputError(message)
-    return found
-
-
-def _parquet_rows(path: Path) -> list[Row]:
-    """In small batches on one thread: read as a whole, the 500 rows of Verified were seen to take 90 MB more."""
-    import pyarrow.parquet
-
-    rows: list[Row] = []
-    try:
-        with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
-            for batch in file.iter_batches(batch_size=32, use_threads=False):
-                rows += batch.to_pylist()
-    except (OSError, ValueError) as error:
-        message = f"{path} is not a readable parquet file: {error}"
-        raise SourceError(message) from error
-    return rows
+    return _hub_rows(name, split or "test")
 
 
 def _task_repository(path: Path, split: str | None) -> list[Row]:
@@ -122,8 +94,9 @@ def _task_repository(path: Path, split: str | None) -> list[Row]:
 
     try:
         tasks: list[Row] = load_task_repo(path)
-    except (OSError, ValueError, KeyError) as error:
-        message = f"{path} is not a well-formed task repository: {error}; `swebench dataset check {path}` says more"
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        message = f"{path} is not a well-formed task repository: {reason}; `swebench dataset check {path}` says more"
         raise InputError(message) from error
     rows = [task for task in tasks if split is None or task.get("split", split) == split]
     if not rows:
@@ -155,32 +128,6 @@ def _hub_rows(name: str, split: str) -> list[Row]:
         raise SourceError(message) from error
 
 
-def _check(rows: Sequence[Row], name: str) -> None:
-    if not rows:
-        message = f"{name} has no rows"
-        raise InputError(message)
-    seen: set[str] = set()
-    for number, row in enumerate(rows, start=1):
-        missing = [column for column in REQUIRED_COLUMNS if row.get(column) is None]
-        if missing:
-            message = (
-                f"{name}, row {number} ({row.get('instance_id', 'without instance_id')}) lacks {', '.join(missing)}; "
-                "rows of before swebench 5 have no eval_script, log_parser, eval_type and image: use the dataset's "
-                "current revision (SWE-bench/SWE-bench_Verified) or a task repository"
-            )
-            raise InputError(message)
-        if not isinstance(row["instance_id"], str):
-            message = f"{name}, row {number}: instance_id must be a text, found {row['instance_id']!r}"
-            raise InputError(message)
-        if not _SAFE_ID.fullmatch(str(row["instance_id"])):
-            message = f"{name}, row {number}: {row['instance_id']!r} cannot name a folder; use letters, digits, . _ + -"
-            raise InputError(message)
-        if row["instance_id"] in seen:
-            message = f"{name}, row {number}: {row['instance_id']} occurs twice"
-            raise InputError(message)
-        seen.add(row["instance_id"])
-
-
 def _instance(row: Row) -> Instance:
     def text(column: str) -> str:
         value: Any = row.get(column)
@@ -202,5 +149,8 @@ def fingerprint(rows: Sequence[Row]) -> str:
     """SHA-256 over the rows' content; the order of rows and columns does not count."""
     digest = hashlib.sha256()
     for row in sorted(rows, key=lambda row: str(row["instance_id"])):
-        digest.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS, default=str))
+        try:
+            digest.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS, default=str))
+        except TypeError:  # what it does not write: lone surrogates, numbers of more than 64 bits
+            digest.update(json.dumps(row, sort_keys=True, default=str).encode())
     return digest.hexdigest()

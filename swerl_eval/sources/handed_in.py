@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+import difflib
+import hashlib
+import math
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-import orjson
-
 from swerl_eval.core.errors import InputError
+from swerl_eval.core.names import MODEL_NAME_BYTES, model_name_fault
+from swerl_eval.core.types import HANDED_IN
+from swerl_eval.sources.json_files import Entry, is_json, read_entries
 
-Entry = tuple[str, Any]
-"""A place for messages, and what stands there."""
+_ALIASES = {
+    "model_patch": ("patch", "prediction", "diff", "git_diff", "generated_patch", "output", "completion", "answer"),
+    "instance_id": ("id", "instance", "task_id", "problem_id"),
+    "model_name_or_path": ("model", "model_name", "name"),
+}
+"""Names that other tools give to the same things."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +28,36 @@ class Predictions:
     """Patches by instance id, all of one model."""
 
     model_name: str
-    patches: dict[str, str]
+    patches: Mapping[str, str]
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    """Those of the patches that no file can hold, and why: they fail without being run."""
+    origin: str = HANDED_IN
+    """Or `GOLD`."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the patches and whose they are."""
+        content = (self.model_name, sorted(self.patches.items()), sorted(self.unusable.items()))
+        return hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()
+
+    def of(self, chosen: Collection[str]) -> Predictions:
+        """Those for some instances."""
+        return Predictions(
+            self.model_name,
+            {name: patch for name, patch in self.patches.items() if name in chosen},
+            {name: reason for name, reason in self.unusable.items() if name in chosen},
+            self.origin,
+        )
 
 
 def read_predictions(path: Path, known: Collection[str]) -> Predictions:
     """Predictions from a `.jsonl`, a `.json` list or a `.json` object by id.
 
-    A null or missing-text patch is empty. Raises `InputError` naming the line for what is malformed, doubled, of a
-    second model, or of an instance that the dataset does not have.
+    A patch of null or "" is empty. Raises `InputError` naming the line for what is malformed, doubled, of a second
+    model, without one of the three keys, or of an instance that the dataset does not have.
     """
     patches: dict[str, str] = {}
+    unusable: dict[str, str] = {}
     model = ""
     for where, entry in _entries(path):
         instance_id, name, patch = _prediction(where, entry)
@@ -44,26 +71,64 @@ def read_predictions(path: Path, known: Collection[str]) -> Predictions:
             message = f"{where}: model {name!r}, but {model!r} before; one file holds one model's predictions"
             raise InputError(message)
         model = name
-        patches[instance_id] = patch
+        patches[instance_id], reason = _writable(patch)
+        if reason:
+            unusable[instance_id] = reason
     if not patches:
         message = f"{path} holds no predictions"
         raise InputError(message)
-    return Predictions(model, patches)
+    return Predictions(model, patches, unusable)
 
 
-def _prediction(where: str, entry: Any) -> tuple[str, str, str]:
+def _prediction(where: str, entry: Any) -> tuple[str, str, Any]:
     if not isinstance(entry, dict):
         message = f"{where}: expected an object, found {type(entry).__name__}"
         raise InputError(message)
-    for field in ("instance_id", "model_name_or_path"):
-        if not isinstance(entry.get(field), str) or not entry[field]:
-            message = f"{where}: {field} must be a text, found {entry.get(field)!r}"
+    for key in ("instance_id", "model_name_or_path"):
+        if key not in entry:
+            raise InputError(_without(where, entry, key))
+        if not isinstance(entry[key], str) or not entry[key]:
+            message = f"{where}: {key} must be a text, found {entry[key]!r}"
             raise InputError(message)
-    patch = entry.get("model_patch", "")
-    if patch is not None and not isinstance(patch, str):
+    model = entry["model_name_or_path"]
+    fault = model_name_fault(model)
+    if not fault and (size := len(model.encode())) > MODEL_NAME_BYTES:
+        fault = f"has {size} bytes, and names of files are made of it: at most {MODEL_NAME_BYTES}; shorten it"
+    if fault:
+        message = f"{where}: model_name_or_path {fault}"
+        raise InputError(message)
+    if "model_patch" not in entry:
+        raise InputError(_without(where, entry, "model_patch"))
+    patch = entry["model_patch"]
+    if not (patch is None or isinstance(patch, str) or (isinstance(patch, float) and math.isnan(patch))):
         message = f"{where}: model_patch must be a text or null, found {type(patch).__name__}"
         raise InputError(message)
-    return entry["instance_id"], entry["model_name_or_path"], patch or ""
+    return entry["instance_id"], model, patch
+
+
+def _without(where: str, entry: Mapping[str, Any], key: str) -> str:
+    """What to say of an entry that lacks a key: the keys that it has, and which of them may be meant."""
+    found = ", ".join(map(repr, entry)) or "none"
+    plain = {name.strip().lower().replace("-", "_"): name for name in entry if name not in _ALIASES}
+    looks_right = [name for name in (key, *_ALIASES[key]) if name in plain] or difflib.get_close_matches(key, plain)
+    if key == "model_patch":
+        looks_right += [name for name, given in plain.items() if str(entry[given]).startswith(("diff --git ", "--- "))]
+    hint = f"; did you mean {plain[looks_right[0]]!r}? Rename it" if looks_right else ""
+    empty = ' (null or "" is an empty patch, an absent key is none)' if key == "model_patch" else ""
+    return f"{where}: there is no {key}{empty}; its keys are {found}{hint}"
+
+
+def _writable(patch: Any) -> tuple[str, str]:
+    """A patch that a file can hold, and why it is not the one given; the reason is empty where it is."""
+    if isinstance(patch, float):
+        return "NaN", "its model_patch is NaN and no text; an empty patch is null"
+    try:
+        (patch or "").encode()
+    except UnicodeEncodeError as error:
+        place = patch.count("\n", 0, error.start) + 1
+        reason = f"line {place} of the patch holds the lone surrogate {patch[error.start]!r}, which no file can hold"
+        return patch.encode("utf-8", "backslashreplace").decode(), reason
+    return patch or "", ""
 
 
 def read_file_lists(path: Path, known: Collection[str]) -> dict[str, tuple[tuple[str, ...], ...]]:
@@ -102,47 +167,7 @@ def _entries(path: Path) -> Iterator[Entry]:
     if not path.is_file():
         message = f"there is no file {path}"
         raise InputError(message)
-    if path.suffix == ".jsonl":
-        yield from _json_lines(path)
-    elif path.suffix == ".json":
-        yield from _json_document(path)
-    else:
+    if not is_json(path):
         message = f"{path}: expected a .jsonl or .json file"
         raise InputError(message)
-
-
-def _json_lines(path: Path) -> Iterator[Entry]:
-    # binary, split at newlines alone: other line separators may stand within a patch
-    with path.open("rb") as file:
-        reader = jsonlines.Reader(file, loads=orjson.loads)
-        number = 0
-        while True:
-            number += 1
-            try:
-                entry = reader.read(allow_none=True)
-            except EOFError:
-                return
-            except jsonlines.InvalidLineError as error:
-                if error.line.strip() in {"", b""}:
-                    continue
-                message = f"{path}, line {number}: {str(error).splitlines()[0]}"
-                raise InputError(message) from error
-            yield f"{path}, line {number}", entry
-
-
-def _json_document(path: Path) -> Iterator[Entry]:
-    try:
-        found = orjson.loads(path.read_bytes())
-    except orjson.JSONDecodeError as error:
-        message = f"{path}, line {error.lineno}: {error.msg}"
-        raise InputError(message) from error
-    entries: Sequence[Any]
-    if isinstance(found, dict):
-        entries = [{"instance_id": key, **value} if isinstance(value, dict) else value for key, value in found.items()]
-    elif isinstance(found, list):
-        entries = found
-    else:
-        message = f"{path}: expected a list of predictions, or an object by instance id"
-        raise InputError(message)
-    for number, entry in enumerate(entries, start=1):
-        yield f"{path}, entry {number}", entry
+    return read_entries(path, "predictions")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Choice:
     limit: int | None = None
     shard: str = ""
     """`i/n`."""
+    among: Collection[str] = ()
+    """Ids too, but those that the dataset lacks are passed over."""
 
 
 def choose(rows: Sequence[Row], choice: Choice) -> list[Row]:
@@ -34,10 +36,10 @@ def choose(rows: Sequence[Row], choice: Choice) -> list[Row]:
     Raises `UnknownInstanceError` for an id or glob that matches nothing, with the nearest ids, and `UsageError` when
     nothing is left.
     """
-    chosen = list(rows)
+    chosen = [row for row in rows if id_of(row) in choice.among] if choice.among else list(rows)
     if choice.instances:
-        wanted = _wanted_ids(choice.instances, [row["instance_id"] for row in rows])
-        chosen = [row for row in chosen if row["instance_id"] in wanted]
+        wanted = _wanted_ids(choice.instances, [id_of(row) for row in rows])
+        chosen = [row for row in chosen if id_of(row) in wanted]
     chosen = _keep(chosen, "repo", choice.repos)
     chosen = _keep(chosen, "difficulty", choice.difficulties)
     if choice.limit is not None:
@@ -47,13 +49,19 @@ def choose(rows: Sequence[Row], choice: Choice) -> list[Row]:
         raise UsageError(message)
     if choice.shard:
         part, parts = map(int, choice.shard.split("/"))
-        chosen = [row for row in chosen if shard_of(row["instance_id"], parts) == part]
+        chosen = [row for row in chosen if shard_of(id_of(row), parts) == part]
     return chosen
+
+
+def id_of(row: Row) -> str:
+    """A row's id as a text, whatever stands there: only a chosen row has to have a proper one."""
+    return str(row.get("instance_id", ""))
 
 
 def shard_of(instance_id: str, parts: int) -> int:
     """Number from 1 to `parts`, from the id alone: adding or reordering instances moves no other."""
-    return int.from_bytes(hashlib.sha256(instance_id.encode()).digest()[:8], "big") % parts + 1
+    digest = hashlib.sha256(instance_id.encode("utf-8", "replace")).digest()
+    return int.from_bytes(digest[:8], "big") % parts + 1
 
 
 def _keep(rows: list[Row], column: str, wanted: Sequence[str]) -> list[Row]:

@@ -76,6 +76,8 @@ async def strict_verdict(
         (trial.logs / stale).unlink(missing_ok=True)
     if not evaluation.resolved:
         return dataclasses.replace(evaluation, strict=evaluation.verdict)
+    if grading.nothing_decides(trial.oracle):
+        return strict_verdict_from_logs(trial, evaluation)
     aside = [touch.path for touch in touches if touch.aside]
     reference = _reference(trial)
     try:
@@ -98,6 +100,8 @@ def strict_verdict_from_logs(trial: Trial, evaluation: Evaluation) -> Evaluation
     bare = dataclasses.replace(evaluation, strict_reason="")
     if not evaluation.resolved:
         return dataclasses.replace(bare, strict=evaluation.verdict)
+    if grading.nothing_decides(trial.oracle):
+        return dataclasses.replace(bare, strict=Verdict.UNRESOLVED, strict_reason=control.NOTHING_DECIDES)
     facts = _facts(trial)
     if facts is None:
         reason = "it was not run under control; the same command again does it"

@@ -59,23 +59,29 @@ def _unheard(sample: Sample) -> None:
 async def draw(
     drawing: Drawing, instance_id: str, stage: str, prompts: Sequence[Prompt], on_sample: OnSample = _unheard
 ) -> list[Sample]:
-    """One answer for each prompt: number k of the list is sample k. `on_sample` is told of each as soon as it is there.
+    """One answer for each prompt: number k of the list is sample k. `on_sample` is told of each once it is stored.
 
-    A request whose answers are all stored is not sent. One of which some are missing is sent whole, with the same seed,
-    so that a resumed run draws what an uninterrupted one would have drawn; only the missing ones are stored.
+    A request whose answers are all stored is not sent. One of which some are missing, or were refused, is sent whole,
+    with the same seed, so that a resumed run draws what an uninterrupted one would have drawn; stored answers stay.
     """
     for index in range(len(prompts)):
-        if (sample := drawing.journal.get((instance_id, stage, index))) is not None:
+        key = (instance_id, stage, index)
+        if _is_answered(drawing, key) and (sample := drawing.journal.get(key)) is not None:
             on_sample(sample)
     requests = _requests(drawing, instance_id, stage, prompts)
     # those that begin with the same files follow each other, while the engine still has what it computed for them
     requests.sort(key=lambda request: prompts[request.indices[0]].files)
     async with anyio.create_task_group() as group:
         for request in requests:
-            if any((instance_id, stage, index) not in drawing.journal for index in request.indices):
+            if not all(_is_answered(drawing, (instance_id, stage, index)) for index in request.indices):
                 group.start_soon(_send, drawing, request, prompts[request.indices[0]], on_sample)
     stored = [drawing.journal.get((instance_id, stage, index)) for index in range(len(prompts))]
     return [sample for sample in stored if sample is not None]
+
+
+def _is_answered(drawing: Drawing, key: tuple[str, str, int]) -> bool:
+    """Whether an answer is stored; a refusal is none."""
+    return key in drawing.journal and key not in drawing.journal.marked
 
 
 def _requests(drawing: Drawing, instance_id: str, stage: str, prompts: Sequence[Prompt]) -> list[SampleRequest]:
@@ -113,39 +119,34 @@ async def _send(drawing: Drawing, request: SampleRequest, prompt: Prompt, on_sam
     def count(tokens: int) -> None:
         progress.tokens += tokens
 
-    told: set[int] = set()
+    key = (request.instance_id, request.stage)
+    before = {index for index in request.indices if _is_answered(drawing, (*key, index))}
+    stored: dict[int, Completion] = {}
 
-    def hear(place: int, completion: Completion, *, last: bool = False) -> None:
+    def store(place: int, completion: Completion) -> None:
+        """Store an answer, then tell of it; the counts of its tokens, where they come later, are stored once more."""
         index = request.indices[place]
-        if (request.instance_id, request.stage, index) in drawing.journal:
+        completion = _storable(completion)
+        if index in before or stored.get(index) == completion:
             return
-        sample = Sample(
-            request.instance_id,
-            request.stage,
-            index,
-            _storable(completion),
-            prompt.files,
-            prompt.sha256,
-            request.seed,
-        )
-        # a server counts a request's tokens at its end; until then an answer without counts is not worth storing
-        if last or completion.prompt_tokens is not None:
-            drawing.journal.append(sample)
+        sample = Sample(*key, index, completion, prompt.files, prompt.sha256, request.seed)
+        drawing.journal.append(sample)
+        known = stored.get(index)
+        stored[index] = completion
+        progress.prompt_tokens += (completion.prompt_tokens or 0) - (known.prompt_tokens or 0 if known else 0)
+        if known is None:
             progress.samples += 1
-            progress.prompt_tokens += completion.prompt_tokens or 0
-        if index not in told:
-            told.add(index)
             on_sample(sample)
 
     priority = drawing.turns.priority(request.instance_id, request.stage)
     async with drawing.turns.turn(priority):
         progress.request(1)
         try:
-            completions = await drawing.sampler.sample(dataclasses.replace(request, priority=priority), count, hear)
+            completions = await drawing.sampler.sample(dataclasses.replace(request, priority=priority), count, store)
         finally:
             progress.request(-1)
     for place, completion in enumerate(completions):
-        hear(place, completion, last=True)
+        store(place, completion)
 
 
 def _storable(completion: Completion) -> Completion:

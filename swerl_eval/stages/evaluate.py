@@ -15,7 +15,7 @@ from swerl_eval import grading
 from swerl_eval.atomic import remove_unfinished, write_bytes
 from swerl_eval.core import scripts
 from swerl_eval.core.diffs import files_touched, sha256
-from swerl_eval.core.errors import SandboxError
+from swerl_eval.core.errors import GradingError, SandboxError
 from swerl_eval.core.tampering import Touch, suspicions
 from swerl_eval.core.types import Evaluation, Instance, JobResult, Oracle, Verdict
 from swerl_eval.ports import Sandbox
@@ -45,8 +45,9 @@ class Evaluator:
         """Apply the patch by the official ladder, run the official script, grade by swebench; then the strict verdict.
 
         Writes the official files (patch.diff, eval.sh, test_output.txt, run_instance.log, report.json) into `logs`. An
-        empty patch is not run. What the sandbox cannot do is the verdict `infra_error`, with its reason; everything
-        else is a verdict on the patch.
+        empty patch is not run. What the sandbox cannot do, and a row that swebench cannot read, is the verdict
+        `infra_error`, with its reason; everything else is a verdict on the patch. A log that swebench cannot grade
+        is unresolved, without a report.
         """
         trial = Trial(instance, oracle, patch, logs)
         evaluation = await self.official(trial)
@@ -61,10 +62,19 @@ class Evaluator:
 
     async def strict(self, trial: Trial, evaluation: Evaluation, references: References | None = None) -> Evaluation:
         """An official evaluation with the strict verdict beside it."""
-        return await strict_verdict(trial, evaluation, touches(trial), self.sandbox, self.settings, references)
+        try:
+            return await strict_verdict(trial, evaluation, touches(trial), self.sandbox, self.settings, references)
+        except GradingError as error:
+            return dataclasses.replace(evaluation, strict=Verdict.UNRESOLVED, strict_reason=str(error))
 
     async def run_tests(self, instance: Instance, oracle: Oracle, patch: str, logs: Path) -> Evaluation:
         """The official verdict alone; without any patch when it is empty, as `validate` wants it."""
+        try:
+            return await self._run_tests(instance, oracle, patch, logs)
+        except GradingError as error:
+            return _evaluation(oracle, patch, Verdict.INFRA_ERROR, reason=str(error))
+
+    async def _run_tests(self, instance: Instance, oracle: Oracle, patch: str, logs: Path) -> Evaluation:
         if grading.image_assets(oracle):
             reason = "the row needs binary test assets, which are not staged yet; use `swebench eval` for it"
             return _evaluation(oracle, patch, Verdict.INFRA_ERROR, reason=reason)
@@ -106,13 +116,31 @@ class Evaluator:
         if scripts.ENDED not in marks and result.exit_code == 0 and not result.disk_exceeded:
             reason = "the output was cut off before its end"  # the script cannot have ended so without its last line
             return _evaluation(oracle, patch, Verdict.INFRA_ERROR, reason=reason, result=result)
-        report = grading.grade(oracle, patch, logs / TEST_OUTPUT)
+        (logs / TEST_OUTPUT).touch()  # a script that prints nothing leaves none
+        try:
+            report = grading.grade(oracle, patch, logs / TEST_OUTPUT)
+        except GradingError as error:  # by what the patch's own run printed, so it is no failure of the machine
+            return _evaluation(oracle, patch, Verdict.UNRESOLVED, reason=str(error), result=result)
         verdict = grading.verdict_of(report)
         if result.disk_full and verdict is not Verdict.RESOLVED and not result.disk_exceeded:
             return _evaluation(oracle, patch, Verdict.INFRA_ERROR, reason=DISK_FULL, result=result)
         write_report(logs, oracle.instance_id, report)
         evaluation = _evaluation(oracle, patch, verdict, report=report, reason=_remark(result), result=result)
-        return dataclasses.replace(evaluation, test_seconds=test_seconds)
+        remark = unresolved_remark(evaluation, logs)
+        return dataclasses.replace(evaluation, test_seconds=test_seconds, remark=remark)
+
+
+def unresolved_remark(evaluation: Evaluation, logs: Path) -> str:
+    """What there is to say of an unresolved patch beside its tests; empty for any other verdict."""
+    if evaluation.verdict is not Verdict.UNRESOLVED:
+        return ""
+    return grading.remark_on_unresolved(evaluation.report or {}, logs / TEST_OUTPUT, logs / RUN_LOG)
+
+
+def failed_patch(oracle: Oracle, patch: str, reason: str, *, strict: bool) -> Evaluation:
+    """The verdict on a patch that cannot be tried."""
+    evaluation = _evaluation(oracle, patch, Verdict.PATCH_FAILED, reason=reason)
+    return dataclasses.replace(evaluation, strict=Verdict.PATCH_FAILED) if strict else evaluation
 
 
 def touches(trial: Trial) -> list[Touch]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from swerl_eval.core.context import parse_paths, source_paths, tree_text
-from swerl_eval.core.edits import solution_of
+from swerl_eval.core.answers import solution_of
+from swerl_eval.core.context import source_paths, tree_text
+from swerl_eval.core.listings import parse_paths
 from swerl_eval.core.types import Instance, Localization, Message, Sample
 from swerl_eval.ports import Snapshot
 from swerl_eval.prompts import LOCALIZE, THINKING_SYSTEM, Prompts
@@ -31,7 +32,7 @@ async def localize(
     tree = source_paths(snapshot.paths(), instance.repo)
     asked = [_prompt(instance, tree, index, drawing.seed, prompts, settings) for index in range(settings.samples)]
     samples = await draw(drawing, instance.instance_id, STAGE, asked)
-    return read_lists(instance.instance_id, samples, frozenset(snapshot.paths()), settings.max_files)
+    return read_lists(instance.instance_id, samples, frozenset(snapshot.paths()), settings)
 
 
 def _prompt(
@@ -54,12 +55,15 @@ def chat(question: str, prompts: Prompts, *, thinking: bool) -> tuple[Message, .
     return (*system, Message("user", question))
 
 
-def read_lists(instance_id: str, samples: list[Sample], known: frozenset[str], max_files: int) -> Localization:
+def read_lists(
+    instance_id: str, samples: list[Sample], known: frozenset[str], settings: LocalizeSettings
+) -> Localization:
     """What the answers name, of the files that exist."""
     lists: list[tuple[str, ...]] = []
     ignored: list[str] = []
     for sample in samples:
-        found, missed = parse_paths(solution_of(sample.completion.text), known, max_files)
+        solution = solution_of(sample.completion, thinking=settings.thinking)
+        found, missed = parse_paths(solution or "", known, settings.max_files)
         ignored += missed
         if found and tuple(found) not in lists:
             lists.append(tuple(found))

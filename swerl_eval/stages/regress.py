@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from swerl_eval.core.answers import solution_of
 from swerl_eval.core.context import is_test_path
 from swerl_eval.core.diffs import files_touched
-from swerl_eval.core.edits import solution_of
+from swerl_eval.core.named_tests import parse_names
 from swerl_eval.core.types import Candidate, Instance, RegressionTests
 from swerl_eval.prompts import REGRESS, Prompts
 from swerl_eval.stages.draw import Drawing, Prompt, draw
@@ -69,8 +70,7 @@ async def _excluded(
     samples = await draw(
         greedy, instance.instance_id, STAGE, [Prompt(chat(question, prompts, thinking=settings.thinking))]
     )
-    answered = {line.strip().strip("`-* ") for line in solution_of(samples[0].completion.text).splitlines()}
-    return frozenset(answered.intersection(names))
+    return parse_names(solution_of(samples[0].completion, thinking=settings.thinking) or "", names)
 
 
 def files_to_run(paths: Iterable[str], candidates: Sequence[Candidate], guide: str | None, most: int) -> list[str]:

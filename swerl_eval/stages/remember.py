@@ -21,7 +21,7 @@ import anyio.to_thread
 from swerl_eval import grading
 from swerl_eval.core.conditions import Conditions
 from swerl_eval.core.diffs import files_touched
-from swerl_eval.core.errors import SandboxError
+from swerl_eval.core.errors import GradingError, SandboxError
 from swerl_eval.core.scripts import environment
 from swerl_eval.core.types import Evaluation, Limits, Verdict
 from swerl_eval.stages.control import CONTROL_FILES, REFERENCE_FILES, sabotage_tool, undisturbed
@@ -75,11 +75,13 @@ class Remembering:
 
     async def _conditions(self, trial: Trial) -> Conditions | None:
         """What the verdict depends on; None where there is nothing to run, or the image cannot be had."""
-        if self.verdicts is None or not trial.patch or grading.image_assets(trial.oracle):
+        if self.verdicts is None or not trial.patch:
             return None
         try:
+            if grading.image_assets(trial.oracle):
+                return None
             image_id = await self.evaluator.sandbox.image_id(trial.instance.image)
-        except SandboxError:
+        except (SandboxError, GradingError):
             return None  # the evaluation says so, as its verdict
         machine, settings = self.evaluator.sandbox.machine(), self.evaluator.settings
         limits = settings.limits

@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 
 import anyio
+import anyio.from_thread
 import anyio.to_process
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
+from swerl_eval.core.answers import solution_of
+from swerl_eval.core.applying import MAX_FILE_LETTERS, apply_edits
+from swerl_eval.core.codings import legible, stored
 from swerl_eval.core.context import Shown, join_files, within_budget
 from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
-from swerl_eval.core.edits import EditError, apply_edits, parse_answer
+from swerl_eval.core.edits import EditError, parse_answer
 from swerl_eval.core.pysource import breaks_syntax
-from swerl_eval.core.types import Candidate, Instance, Localization, Rejection, Sample
+from swerl_eval.core.types import Candidate, Completion, Instance, Localization, Rejection, Sample
 from swerl_eval.ports import Snapshot
 from swerl_eval.prompts import REPAIR, Prompts
 from swerl_eval.stages.draw import Drawing, Prompt, draw, seed_for
@@ -28,6 +32,9 @@ from swerl_eval.stages.localize import chat
 STAGE = "repair"
 FEW = 16
 """Up to so many answers are read in a thread: starting a process costs more."""
+LIGHT = 2**18
+"""Up to so many characters of files, before and after an edit, are read in a thread. Python's parser cannot be
+interrupted, and holds up everything else meanwhile: 0.4 s for 400,000 characters, 7 s for ten times as many."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +72,24 @@ async def repair(issue: Issue, drawing: Drawing, prompts: Prompts, settings: Rep
     if not shown:
         return
     # One object per order of files: 500 prompts of 60,000 tokens are 100 MB, their different orders far less.
-    prompt_for = lru_cache(maxsize=None)(lambda files: _prompt(instance, texts, files, prompts, settings))
+    legibly = {path: legible(text) for path, text in texts.items()}
+    prompt_for = lru_cache(maxsize=None)(lambda files: _prompt(instance, legibly, files, prompts, settings))
     orders = [_order(shown, index, drawing.seed, instance.instance_id, settings) for index in range(settings.samples)]
     asked = [prompt_for(files) for files in orders]
     existing = frozenset(snapshot.paths())
     send, samples = anyio.create_memory_object_stream[Sample](math.inf)
     async with anyio.create_task_group() as group:
-        group.start_soon(_read, samples, texts, existing, deliver)
+        group.start_soon(_read, samples, texts, existing, deliver, settings.thinking)
         with send:
             await draw(drawing, instance.instance_id, STAGE, asked, send.send_nowait)
 
 
 async def _read(
-    samples: MemoryObjectReceiveStream[Sample], texts: Mapping[str, str], existing: Collection[str], deliver: Deliver
+    samples: MemoryObjectReceiveStream[Sample],
+    texts: Mapping[str, str],
+    existing: Collection[str],
+    deliver: Deliver,
+    thinking: bool,
 ) -> None:
     """Read answers as they come: all that have come while the last ones were read, together."""
     with samples:
@@ -86,10 +98,23 @@ async def _read(
             with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
                 while True:
                     batch.append(samples.receive_nowait())
-            if len(batch) <= FEW:
-                deliver(await anyio.to_thread.run_sync(read_answers, batch, texts, existing))
-            else:
-                deliver(await anyio.to_process.run_sync(read_answers, batch, texts, existing, cancellable=True))
+            deliver(await read_in_background(batch, texts, existing, thinking=thinking))
+
+
+async def read_in_background(
+    batch: list[Sample], texts: Mapping[str, str], existing: Collection[str], *, thinking: bool = False
+) -> list[Candidate]:
+    """`read_answers`, off the event loop, and where a cancellation does not wait for it.
+
+    A thread can only be left to itself, and the program ends no sooner than it does, so it takes nothing that lasts. A
+    process is killed.
+    """
+    if len(batch) <= FEW and sum(map(len, texts.values())) <= LIGHT:
+        lightly = partial(read_lightly, thinking=thinking)
+        with contextlib.suppress(HeavyAnswerError):
+            return await anyio.to_thread.run_sync(lightly, batch, texts, existing, abandon_on_cancel=True)
+    read = partial(read_answers, thinking=thinking)
+    return await anyio.to_process.run_sync(read, batch, texts, existing, cancellable=True)
 
 
 def _shown(
@@ -121,29 +146,64 @@ def _prompt(
 
 
 def _printable(text: str) -> str:
-    """Bytes that are not UTF-8 cannot be sent; line ends are sent as a model writes them."""
+    """Bytes that are in no coding that the file declares cannot be sent; line ends are sent as a model writes them."""
     return text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
 
 
-def read_answers(
-    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str] = ()
+class HeavyAnswerError(Exception):
+    """An answer that takes too long for a thread."""
+
+
+def read_lightly(
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str], *, thinking: bool
 ) -> list[Candidate]:
-    """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once."""
-    known: dict[tuple[str, str, tuple[str, ...]], Candidate] = {}
+    """`read_answers` in a worker thread, which stops after a cancellation. Raises `HeavyAnswerError`."""
     candidates = []
-    for sample in samples:
-        key = (sample.completion.text, sample.completion.error, tuple(sorted(sample.files)))
-        if key not in known:
-            known[key] = read_answer(sample, {path: texts[path] for path in sample.files}, existing)
-        like = known[key]
-        candidates.append(
-            Candidate(like.instance_id, sample.index, like.patch, like.normal_form, like.rejection, like.detail)
-        )
+    for candidate in _each_candidate(samples, texts, existing, LIGHT, thinking=thinking):
+        if candidate.rejection is Rejection.TOO_LONG:
+            raise HeavyAnswerError
+        candidates.append(candidate)
+        anyio.from_thread.check_cancelled()
     return candidates
 
 
-def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[str] = ()) -> Candidate:
-    """What one answer comes to, given the files that its prompt showed and all that the repository has."""
+def read_answers(
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str] = (), *, thinking: bool = False
+) -> list[Candidate]:
+    """The candidates of some samples. Pure, so that it can run in another process; equal answers are read once.
+
+    `thinking` says whether the run asked for thinking.
+    """
+    return list(_each_candidate(samples, texts, existing, MAX_FILE_LETTERS, thinking=thinking))
+
+
+def _each_candidate(
+    samples: Sequence[Sample], texts: Mapping[str, str], existing: Collection[str], limit: int, *, thinking: bool
+) -> Iterator[Candidate]:
+    known: dict[tuple[str, tuple[str, bool, str], tuple[str, ...]], Candidate] = {}
+    for sample in samples:
+        answer = sample.completion
+        kind = (answer.finish_reason, bool(answer.reasoning), answer.error)
+        key = (answer.text, kind, tuple(sorted(sample.files)))
+        if key not in known:
+            shown = {path: texts[path] for path in sample.files}
+            known[key] = read_answer(sample, shown, existing, limit, thinking=thinking)
+        like = known[key]
+        yield Candidate(like.instance_id, sample.index, like.patch, like.normal_form, like.rejection, like.detail)
+
+
+def read_answer(
+    sample: Sample,
+    shown: Mapping[str, str],
+    existing: Collection[str] = (),
+    limit: int = MAX_FILE_LETTERS,
+    *,
+    thinking: bool = False,
+) -> Candidate:
+    """What one answer comes to, given the files that its prompt showed and all that the repository has.
+
+    The files are as the snapshot gives them. They are edited as the model saw them, and compared as they are stored.
+    """
 
     def rejected(rejection: Rejection, detail: str) -> Candidate:
         return Candidate(sample.instance_id, sample.index, rejection=rejection, detail=detail)
@@ -152,7 +212,9 @@ def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[s
     if completion.error:
         return rejected(Rejection.SAMPLE_FAILED, completion.error)
     try:
-        after = apply_edits(shown, parse_answer(completion.text))
+        legibly = {path: legible(text) for path, text in shown.items()}
+        after = apply_edits(legibly, parse_answer(_solution(completion, thinking=thinking)), limit)
+        after = {path: _stored(path, text, shown.get(path)) for path, text in after.items()}
     except EditError as error:
         cut = " (the answer was cut at max_tokens)" if completion.finish_reason == "length" else ""
         return rejected(error.rejection, f"{error}{cut}")
@@ -174,6 +236,22 @@ def read_answer(sample: Sample, shown: Mapping[str, str], existing: Collection[s
     if not _carried(patch):
         return rejected(Rejection.NOT_TEXT, "the diff would hold bytes that are not UTF-8 text")
     return Candidate(sample.instance_id, sample.index, patch, normal_form_key(shown, after))
+
+
+def _stored(path: str, text: str, original: str | None) -> str:
+    try:
+        return stored(text, original)
+    except UnicodeEncodeError as error:
+        coding, character = error.encoding, error.object[error.start]
+        detail = f"{path} is in {coding}, which has no character {character!a}"
+        raise EditError(Rejection.NOT_TEXT, detail) from error
+
+
+def _solution(completion: Completion, *, thinking: bool) -> str:
+    solution = solution_of(completion, thinking=thinking)
+    if solution is None:
+        raise EditError(Rejection.NO_EDIT, "the answer ends within its thinking")
+    return solution
 
 
 def _carried(patch: str) -> bool:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swerl_eval.core.context import is_test_path, parse_paths, tree_text
+from swerl_eval.core.answers import solution_of
+from swerl_eval.core.codings import legible
+from swerl_eval.core.context import is_test_path, tree_text
 from swerl_eval.core.diffs import sha256
-from swerl_eval.core.edits import solution_of
-from swerl_eval.core.pysource import canonical, parse
+from swerl_eval.core.listings import parse_paths
+from swerl_eval.core.pysource import canonical_tree, parse
+from swerl_eval.core.script_blocks import script_in
 from swerl_eval.core.types import Outcome, ReproductionTest, Sample
 from swerl_eval.prompts import GUIDE, REPRODUCE, Prompts
 from swerl_eval.stages.draw import Drawing, Prompt, draw
@@ -25,7 +27,6 @@ from swerl_eval.stages.localize import chat
 
 GUIDE_STAGE = "guide"
 STAGE = "reproduce"
-_FENCED = re.compile(r"```(?:python|py)?[^\n]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ async def guide_file(subject: Subject, drawing: Drawing, prompts: Prompts, setti
     samples = await draw(
         greedy, instance.instance_id, GUIDE_STAGE, [Prompt(chat(question, prompts, thinking=settings.thinking))]
     )
-    found, _ = parse_paths(solution_of(samples[0].completion.text), frozenset(tests), 1)
+    solution = solution_of(samples[0].completion, thinking=settings.thinking)
+    found, _ = parse_paths(solution or "", frozenset(tests), 1)
     if not found or drawing.sampler.count_tokens(snapshot.read(found[0]) or "") > settings.max_input_tokens:
         return None
     return found[0]
@@ -72,11 +74,11 @@ async def reproduce(
 ) -> list[ReproductionTest]:
     """All scripts, each with what it did on the original code; the kept ones ranked."""
     instance, snapshot = subject.instance, subject.snapshot
-    text = (snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
+    text = legible(snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
     question = prompts.render(REPRODUCE, problem_statement=instance.problem_statement, guide=guide or "", text=text)
     prompt = Prompt(chat(question, prompts, thinking=settings.thinking), (guide,) if guide else ())
     samples = await draw(drawing, instance.instance_id, STAGE, [prompt] * settings.samples)
-    tests = [read_script(sample) for sample in samples]
+    tests = [read_script(sample, thinking=settings.thinking) for sample in samples]
     # one run for each normal form: equal scripts do the same
     first = {test.normal_form: test for test in reversed(tests) if test.script}
     outcomes = await examiner.run_scripts(subject, {test.index: test.script for test in first.values()})
@@ -87,18 +89,17 @@ async def reproduce(
     return rank(seen, settings.keep)
 
 
-def read_script(sample: Sample) -> ReproductionTest:
-    """The script of an answer; none when there is no fenced block, or when it does not parse."""
-    blocks = _FENCED.findall(solution_of(sample.completion.text))
-    script = max(blocks, key=len, default="") + "\n"
-    if not script.strip() or parse(script) is None:
+def read_script(sample: Sample, *, thinking: bool) -> ReproductionTest:
+    """The script of an answer, or none where its solution holds none; `thinking` says whether that was asked for."""
+    script = script_in(solution_of(sample.completion, thinking=thinking) or "")
+    if not script:
         return ReproductionTest(sample.instance_id, sample.index, "", "", Outcome.UNCLEAR)
     return ReproductionTest(sample.instance_id, sample.index, script, sha256(normal_form(script)), Outcome.NOT_RUN)
 
 
 def normal_form(script: str) -> str:
     """Without comments and docstrings, and with functions that only differ in name named alike."""
-    tree = parse(canonical(script))
+    tree = parse(script)
     if tree is None:
         return script
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -108,7 +109,7 @@ def normal_form(script: str) -> str:
             node.name = renamed[node.name]
         elif isinstance(node, ast.Name) and node.id in renamed:
             node.id = renamed[node.id]
-    return ast.unparse(tree)
+    return canonical_tree(tree)
 
 
 def rank(tests: Sequence[ReproductionTest], keep: int) -> list[ReproductionTest]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from swerl_eval.core.answers import published_form
 from swerl_eval.core.diffs import apply_patch, files_touched
-from swerl_eval.core.edits import SOLUTION_END, SOLUTION_START, THINK_END, THINK_START
 from swerl_eval.core.reward import calculate_search_replace_reward
-from swerl_eval.core.types import Completion, Oracle, Reward, Sample
+from swerl_eval.core.types import Oracle, Reward, Sample
 from swerl_eval.ports import Snapshot
 
 
@@ -21,13 +21,6 @@ def score(oracle: Oracle, snapshot: Snapshot, samples: Iterable[Sample]) -> list
     rewards = []
     for sample in samples:
         context = originals | {path: snapshot.read(path) or "" for path in sample.files if path not in originals}
-        value, details = calculate_search_replace_reward(context, solved, _whole_answer(sample.completion))
+        value, details = calculate_search_replace_reward(context, solved, published_form(sample.completion))
         rewards.append(Reward(sample.instance_id, sample.index, value, str(details.get("error", ""))))
     return rewards
-
-
-def _whole_answer(completion: Completion) -> str:
-    """As the model wrote it, where a server took the thinking out."""
-    if not completion.reasoning:
-        return completion.text
-    return f"{THINK_START}{completion.reasoning}{THINK_END}\n{SOLUTION_START}{completion.text}{SOLUTION_END}"

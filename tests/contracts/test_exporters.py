@@ -192,16 +192,77 @@ def test_the_same_run_exports_to_the_same_bytes_also_over_an_earlier_export(
     assert tree(tmp_path / "two") == first
 
 
+RECORDED = "the answers were recorded, not sampled: this is no result of a model"
+UNKNOWN = {
+    "handed in": "the patches were handed in: who made them, with what, and in how many attempts is not known here",
+    "gold": "the patches are the dataset's own answers (gold), and no model's",
+}
+
+
+@pytest.mark.parametrize("patches", UNKNOWN)
+def test_of_patches_that_the_run_did_not_make_the_grading_alone_is_claimed(
+    patches: str, variant: Any, tmp_path: Path
+) -> None:
+    folder = variant(recorded=False, patches=patches, submitted=[n for n in VERDICTS if VERDICTS[n] != "missing"])
+    row = leaderboard_row(folder, tmp_path / "l", DETAILS)
+    assert (row["agent"], row["os_system"]) == ("", False)
+    assert row["warning"] == f"graded by swerl-eval alone: {UNKNOWN[patches]}"
+    assert row["tags"] == ["Model: Model 7B", "Org: Org"]
+    assert {each["api_calls"] for each in row["per_instance_details"].values()} == {None}
+    assert (row["resolved"], row["pins"]["denominator"]) == (22.22, 9)
+    given = leaderboard_row(folder, tmp_path / "l", {"agent": "Theirs", "os_system": True})
+    assert (given["agent"], given["os_system"]) == ("Theirs", True)
+    (submission,) = export("experiments", folder, tmp_path / "e", DETAILS)
+    readme = (submission / "README.md").read_text("utf-8")
+    assert f"**Only the grading is vouched for here: {UNKNOWN[patches]}.**" in readme
+    assert "1 of them have no prediction." in readme
+    assert (readme.count("- [ ] "), readme.count("- [x] "), readme.count("Agentless")) == (4, 0, 0)
+    assert yaml.safe_load((submission / "metadata.yaml").read_text("utf-8"))["tags"]["system"] == {"attempts": None}
+    export("swebench", folder, tmp_path / "s")
+    assert read(tmp_path / "s" / "logs" / "run_evaluation" / RUN_ID / "run.json")["patches"] == patches
+
+
+def test_a_run_of_handed_in_patches_from_before_that_was_recorded_claims_no_more(variant: Any) -> None:
+    folder = variant(identity={"predictions": "0" * 64})
+    assert Run(folder).manifest.patch_origin == "handed in"
+
+
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_a_folder_that_holds_another_run_s_export_is_refused_and_left_as_it_is(
+    name: str, run_folder: Path, variant: Any, tmp_path: Path
+) -> None:
+    export(name, run_folder, tmp_path / "out")
+    before = tree(tmp_path / "out")
+    other = variant(run_id="another", created_at=f"{Run(run_folder).manifest.created_at[:10]}T23:59:59+00:00")
+    with pytest.raises(UsageError, match=f"holds the export of the run {RUN_ID} of .*; choose another folder with --o"):
+        export(name, other, tmp_path / "out")
+    assert tree(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}"])
+def test_a_damaged_mark_of_an_export_is_another_run_s(content: str, run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / ".swerl-eval-export.json").write_text(content)
+    with pytest.raises(UsageError, match="holds the export of the run that is unknown; "):
+        export("swebench", run_folder, tmp_path)
+
+
+def test_somebody_s_files_are_not_overwritten_by_an_export(run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "all_preds.jsonl").write_text("mine\n")
+    with pytest.raises(UsageError, match=r"holds all_preds\.jsonl, which would be overwritten; choose another folder"):
+        export("swebench", run_folder, tmp_path)
+    assert (tmp_path / "all_preds.jsonl").read_text() == "mine\n"
+
+
 def says_recorded(name: str, destination: Path) -> list[bool]:
     """Each place where a format says whether the answers were recorded."""
     if name == "swebench":
         (file,) = destination.rglob("run.json")
         return [read(file)["recorded"]]
     if name == "leaderboard":
-        return [read(destination / "leaderboard.json")["warning"] == "answers were recorded, not sampled"]
+        return [RECORDED in str(read(destination / "leaderboard.json")["warning"])]
     (readme,) = destination.rglob("README.md")
     return [
-        "**The answers were recorded, not sampled: this is no result of a model.**" in readme.read_text("utf-8"),
+        f"**Only the grading is vouched for here: {RECORDED}.**" in readme.read_text("utf-8"),
         *(read(file)["recorded"] for file in destination.rglob("trajs/*.json")),
     ]
 
@@ -254,6 +315,7 @@ def test_the_swebench_layout_is_that_of_the_harness(swebench: Path, run_folder: 
     logs = f"logs/run_evaluation/{RUN_ID}"
     found = tree(swebench)
     assert set(found) == {
+        ".swerl-eval-export.json",
         "all_preds.jsonl",
         f"{SAFE_MODEL}.{RUN_ID}.json",
         f"{logs}/run.json",
@@ -268,6 +330,7 @@ def test_the_swebench_layout_is_that_of_the_harness(swebench: Path, run_folder: 
         "task_repo": str(SUITE.resolve()),
         "created_at": Run(run_folder).manifest.created_at,
         "recorded": True,
+        "patches": "made",
     }
 
 
@@ -381,8 +444,8 @@ def leaderboard_row(run: Path, destination: Path, details: dict[str, Any]) -> di
     return found
 
 
-def test_the_leaderboard_row_has_the_fields_of_leaderboards_json(run_folder: Path, tmp_path: Path, date: str) -> None:
-    row = leaderboard_row(run_folder, tmp_path, DETAILS)
+def test_the_leaderboard_row_has_the_fields_of_leaderboards_json(variant: Any, tmp_path: Path, date: str) -> None:
+    row = leaderboard_row(variant(recorded=False), tmp_path / "out", DETAILS)
     assert list(row) == ROW_KEYS
     assert row["name"] == "Model 7B + swerl-eval"
     assert row["folder"] == f"{date.replace('-', '')}_model-7b"
@@ -401,18 +464,19 @@ def test_the_score_has_two_decimals_and_the_denominator_is_every_chosen_instance
     assert row["pins"]["denominator"] == 9
 
 
-def test_booleans_of_the_row_are_booleans(run_folder: Path, tmp_path: Path) -> None:
-    row = leaderboard_row(run_folder, tmp_path, {"os_model": True})
+def test_booleans_of_the_row_are_booleans(variant: Any, tmp_path: Path) -> None:
+    folder = variant(recorded=False)
+    row = leaderboard_row(folder, tmp_path / "out", {"os_model": True})
     assert (row["os_model"], row["os_system"], row["checked"]) == (True, True, False)
     assert {type(row[key]) for key in ("os_model", "os_system", "checked")} == {bool}
     assert {type(entry["resolved"]) for entry in row["per_instance_details"].values()} == {bool}
-    assert leaderboard_row(run_folder, tmp_path, {})["os_model"] is False
+    assert leaderboard_row(folder, tmp_path / "out", {})["os_model"] is False
 
 
 def test_each_instance_stands_once_in_the_row_and_the_resolved_ones_make_the_score(
-    run_folder: Path, tmp_path: Path
+    variant: Any, tmp_path: Path
 ) -> None:
-    (file,) = export("leaderboard", run_folder, tmp_path)
+    (file,) = export("leaderboard", variant(recorded=False), tmp_path / "out")
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         assert max(Counter(key for key, _ in pairs).values(), default=1) == 1
@@ -459,7 +523,7 @@ def test_the_pins_say_what_the_score_was_measured_with(run_folder: Path, tmp_pat
 
 
 def test_one_sample_is_one_attempt_and_a_choice_among_several_is_two_plus(variant: Any, tmp_path: Path) -> None:
-    row = leaderboard_row(variant(config={"samples": 1}), tmp_path / "out", {"logo": "one.png"})
+    row = leaderboard_row(variant(recorded=False, config={"samples": 1}), tmp_path / "out", {"logo": "one.png"})
     assert row["tags"] == [f"Model: {MODEL}", "System: Attempts - 1"]
     assert row["logo"] == ["one.png"]
 
@@ -478,6 +542,7 @@ def submission(run_folder: Path, date: str, tmp_path_factory: pytest.TempPathFac
 def test_the_submission_layout_is_that_of_the_experiments_repository(submission: Path) -> None:
     carried = {"eval.sh", "patch.diff", "report.json", "test_output.txt"}
     assert set(tree(submission)) == {
+        ".swerl-eval-export.json",
         "all_preds.jsonl",
         "metadata.yaml",
         "README.md",
@@ -495,7 +560,8 @@ def test_the_split_of_a_submission_is_that_of_the_dataset(variant: Any, tmp_path
     assert written.parent == tmp_path / "out" / "evaluation" / "verified"
 
 
-def test_the_metadata_parses_to_the_fields_of_a_submission(submission: Path) -> None:
+def test_the_metadata_parses_to_the_fields_of_a_submission(variant: Any, tmp_path: Path) -> None:
+    (submission,) = export("experiments", variant(recorded=False), tmp_path / "out", DETAILS)
     assert yaml.safe_load((submission / "metadata.yaml").read_text("utf-8")) == {
         "info": {
             "name": "Model 7B + swerl-eval",
@@ -517,7 +583,7 @@ def test_the_metadata_parses_to_the_fields_of_a_submission(submission: Path) -> 
 
 
 def test_a_single_attempt_is_a_number_in_the_metadata(variant: Any, tmp_path: Path) -> None:
-    (folder,) = export("experiments", variant(config={"samples": 1}), tmp_path / "out")
+    (folder,) = export("experiments", variant(recorded=False, config={"samples": 1}), tmp_path / "out")
     assert yaml.safe_load((folder / "metadata.yaml").read_text("utf-8"))["tags"]["system"] == {"attempts": 1}
 
 
@@ -558,7 +624,8 @@ def test_a_trajectory_holds_every_rollout_and_the_selection_with_its_reason(subm
         assert trajectory["selection"] == {"sample": selection.index, "reason": selection.reason}
 
 
-def test_the_readme_of_a_submission_has_the_score_and_the_checklist(submission: Path) -> None:
+def test_the_readme_of_a_submission_has_the_score_and_the_checklist(variant: Any, tmp_path: Path) -> None:
+    (submission,) = export("experiments", variant(recorded=False), tmp_path / "out")
     text = (submission / "README.md").read_text("utf-8")
     assert "2 of 9 instances resolved: 22.2 %" in text
     assert text.count("- [x] ") == 3

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swerl_eval.core.context import is_test_path, join_files, parse_paths, source_paths, tree_text, within_budget
+from swerl_eval.core.context import is_test_path, join_files, source_paths, tree_text, within_budget
 
 # -- which files
 
@@ -95,98 +95,6 @@ def test_a_tree_shows_exactly_its_paths(paths: set[str], indent: int, seed: int 
     shown = paths_of(tree, indent)
     assert len(shown) == len(paths)
     assert set(shown) == paths
-
-
-# -- paths read from an answer
-
-KNOWN = frozenset({"pkg/a.py", "pkg/b.py", "setup.py", "my file.py"})
-
-
-def fenced(*lines: str) -> str:
-    return "```\n" + "\n".join(lines) + "\n```"
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "pkg/a.py",
-        "  pkg/a.py  ",
-        "./pkg/a.py",
-        "/pkg/a.py",
-        "a/pkg/a.py",
-        "b/pkg/a.py",
-        "`pkg/a.py`",
-        "'pkg/a.py'",
-        '"pkg/a.py",',
-        "- pkg/a.py",
-        "* `pkg/a.py`",
-        "• pkg/a.py",
-        "1. pkg/a.py",
-        "2) pkg/a.py",
-        "**pkg/a.py**",
-        "pkg/a.py: holds the bug",
-        "pkg/a.py - holds the bug",
-        "`pkg/a.py` (the cause)",
-        "pkg/a.py\r",
-    ],
-)
-def test_decorations_of_a_path_are_taken_off(line: str):
-    assert parse_paths(fenced(line), KNOWN, 5) == (["pkg/a.py"], [])
-
-
-def test_a_path_with_a_blank_is_read_whole():
-    assert parse_paths(fenced("my file.py"), KNOWN, 5) == (["my file.py"], [])
-
-
-def test_paths_come_in_the_order_answered_each_once():
-    assert parse_paths(fenced("setup.py", "pkg/a.py", "./setup.py"), KNOWN, 5) == (["setup.py", "pkg/a.py"], [])
-
-
-def test_no_more_than_the_limit_are_taken():
-    assert parse_paths(fenced("setup.py", "pkg/a.py", "pkg/b.py"), KNOWN, 2) == (["setup.py", "pkg/a.py"], [])
-
-
-def test_what_does_not_exist_is_told_apart():
-    assert parse_paths(fenced("pkg/a.py", "pkg/none.py"), KNOWN, 5) == (["pkg/a.py"], ["pkg/none.py"])
-
-
-def test_the_last_fenced_block_with_a_known_file_counts():
-    answer = f"{fenced('pkg/a.py')}\nOn second thought:\n{fenced('pkg/b.py')}\n{fenced('no/such.py')}"
-    assert parse_paths(answer, KNOWN, 5) == (["pkg/b.py"], [])
-
-
-def test_a_block_that_is_not_closed_is_read():
-    assert parse_paths("```\npkg/a.py\npkg/b.py", KNOWN, 5) == (["pkg/a.py", "pkg/b.py"], [])
-
-
-def test_an_answer_without_fence_is_read_as_a_whole():
-    assert parse_paths("The files:\npkg/a.py\n", KNOWN, 5) == (["pkg/a.py"], ["The files:"])
-
-
-def test_where_nothing_exists_the_last_block_is_what_was_missed():
-    assert parse_paths(f"Perhaps:\n{fenced('x.py', 'y.py')}", KNOWN, 5) == ([], ["x.py", "y.py"])
-
-
-def test_an_empty_answer_names_nothing():
-    assert parse_paths("", KNOWN, 5) == ([], [])
-
-
-def test_a_long_line_that_is_no_path_is_remembered_in_part():
-    assert parse_paths("x" * 1000, KNOWN, 5) == ([], ["x" * 200])
-
-
-PIECES = st.sampled_from(
-    ["```", "```text", "\n", "\n", "pkg/a.py", "./", "- ", "`", " ", "none.py", "\r", "\u2028", "1."]
-)
-
-
-@settings(deadline=None)
-@given(st.one_of(st.text(), st.lists(PIECES).map("".join)), st.integers(1, 3))
-def test_any_answer_gives_known_paths_each_once_within_the_limit(answer: str, limit: int):
-    found, ignored = parse_paths(answer, KNOWN, limit)
-    assert set(found) <= KNOWN
-    assert len(found) == len(set(found)) <= limit
-    assert all(line.strip() for line in ignored)
 
 
 # -- the budget

@@ -252,7 +252,9 @@ def test_behaviour_counts(other: str):
 
 
 def test_the_normal_form_is_the_hunks_of_the_canonical_texts():
-    assert form("x = 2  # two\n", "x = 1\n") == "a.py\n@@ -1 +1 @@\n-x = 1\n+x = 2\n"
+    assert form("x = 2  # two\n", "x = 1\n") == (
+        "a.py\n@@ -1 +1 @@\n-Assign targets=[x,] value=1\n+Assign targets=[x,] value=2\n"
+    )
 
 
 def test_a_change_of_comments_alone_has_no_form_but_a_key_of_its_own_text():
@@ -269,12 +271,15 @@ NEW_METHOD = "    def add(self, item):\n        self.items.append(item)\n\n"
 def test_functions_that_are_only_added_are_equal_wherever_they_stand():
     above = ORIGINAL.replace("    def total", f"{NEW_METHOD}    def total")
     below = f"{ORIGINAL}\n{NEW_METHOD}"
-    assert form(above) == form(below) == "a.py\n    def add(self, item):\n        self.items.append(item)\n"
+    assert form(above) == form(below) != ""
+    assert "@@" not in form(above)
+    assert form(above).startswith("a.py\n def add args=")
 
 
 def test_a_function_in_the_place_of_another_is_no_added_one():
     changed = form(ORIGINAL.replace("def empty(self):", "def empty(self, deep):"))
-    assert "\n-    def empty(self):\n+    def empty(self, deep):\n" in changed
+    assert "\n- def empty args=" in changed
+    assert "\n+ def empty args=" in changed
 
 
 def test_added_functions_with_other_bodies_are_not_equal():
@@ -285,6 +290,13 @@ def test_added_functions_with_other_bodies_are_not_equal():
 def test_a_decorated_function_that_is_only_added_is_equal_wherever_it_stands():
     method = f"    @property\n{NEW_METHOD}"
     assert form(ORIGINAL.replace("    def total", f"{method}    def total")) == form(f"{ORIGINAL}\n{method}")
+
+
+def test_a_decorated_function_above_another_that_is_decorated_alike_is_equal_wherever_it_stands():
+    before = ORIGINAL.replace("    def", "    @property\n    def")
+    method = f"    @property\n{NEW_METHOD}"
+    above = before.replace("    @property\n    def total", f"{method}    @property\n    def total")
+    assert form(above, before) == form(f"{before}\n{method}", before) != ""
 
 
 def test_the_place_of_added_statements_counts():
@@ -326,7 +338,7 @@ def test_python_that_does_not_parse_is_compared_by_its_lines():
 
 
 def test_a_new_file_has_a_form():
-    assert normal_form({}, {"a.py": "x = 1  # one\n"}) == "a.py\n@@ -0,0 +1 @@\n+x = 1\n"
+    assert normal_form({}, {"a.py": "x = 1  # one\n"}) == "a.py\n@@ -0,0 +1 @@\n+Assign targets=[x,] value=1\n"
 
 
 # -- the files that a patch touches

@@ -1,9 +1,8 @@
-"""SEARCH/REPLACE blocks: what is read from an answer, and what comes of applying it."""
+"""SEARCH/REPLACE blocks: what is read from an answer."""
 
 from __future__ import annotations
 
-import posixpath
-import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -15,10 +14,8 @@ from swerl_eval.core.edits import (
     STRICT,
     EditError,
     Leniences,
-    apply_edits,
     find_blocks,
     parse_answer,
-    solution_of,
 )
 from swerl_eval.core.types import Edit, Rejection
 
@@ -34,63 +31,7 @@ PLAIN = block("a.py", "x = 1\n", "x = 2\n")
 PLAIN_EDIT = Edit("a.py", ("x = 1",), ("x = 2",))
 
 
-def rejection_of(texts: dict[str, str], *edits: Edit) -> Rejection:
-    with pytest.raises(EditError) as caught:
-        apply_edits(texts, list(edits))
-    return caught.value.rejection
-
-
-def applied(text: str, search: tuple[str, ...], replace: tuple[str, ...]) -> str:
-    return apply_edits({"f": text}, [Edit("f", search, replace)])["f"]
-
-
-# -- the part of an answer that counts
-
-
-def test_the_solution_is_what_stands_after_the_thinking_and_within_the_tags():
-    assert solution_of("<think>draft</think>\n<solution>\nfinal\n</solution> bye") == "\nfinal\n"
-
-
-def test_an_answer_without_tags_is_its_own_solution():
-    assert solution_of("just text") == "just text"
-
-
-def test_a_solution_that_was_cut_goes_to_the_end():
-    assert solution_of("<think>t</think><solution>half") == "half"
-
-
-def test_thinking_that_was_cut_has_no_solution():
-    assert solution_of("\n<think>still thinking <solution>draft</solution>") == ""
-
-
-def test_an_answer_whose_opening_tag_was_part_of_the_prompt_is_read_after_its_thinking():
-    assert solution_of("thinking</think>final") == "final"
-
-
-def test_tags_within_the_thinking_do_not_open_the_solution():
-    answer = "<think>I will write <solution>draft</solution></think><solution>final</solution>"
-    assert solution_of(answer) == "final"
-
-
-def test_of_two_closing_tags_of_thinking_the_last_counts():
-    assert solution_of("<think>a</think> b </think> c") == " c"
-
-
-def test_drafts_in_the_thinking_are_never_read_as_edits():
-    draft = block("a.py", "x = 1\n", "x = 99\n")
-    answer = f"<think>\n{draft}\n</think>\n<solution>\n{PLAIN}\n</solution>"
-    assert parse_answer(answer) == [PLAIN_EDIT]
-
-
-def test_an_answer_with_nothing_but_drafts_holds_no_edit():
-    with pytest.raises(EditError) as caught:
-        parse_answer(f"<think>\n{PLAIN}\n</think>\n<solution>I am not sure.</solution>")
-    assert caught.value.rejection is Rejection.NO_EDIT
-
-
-def test_a_block_after_the_solution_is_not_read():
-    answer = f"<solution>\n{PLAIN}\n</solution>\n{block('b.py', '1', '2')}"
-    assert parse_answer(answer) == [PLAIN_EDIT]
+# -- what is no edit
 
 
 @pytest.mark.parametrize(
@@ -202,7 +143,7 @@ def test_in_the_published_format_a_block_ends_at_a_closing_marker_that_a_fence_f
     assert find_blocks(text, leniences) == [Edit("a.py", ("1",), ("2", ">>>>>>> REPLACE", "", "3"))]
 
 
-@pytest.mark.parametrize("heading", ["`a.py`", "./a.py", "`./a.py`", "  a.py  "])
+@pytest.mark.parametrize("heading", ["`a.py`", "./a.py", "`./a.py`", "  a.py  ", "\u200ba.py", "\ufeff`a.py`\u2060"])
 def test_the_path_may_be_decorated_in_the_repair_stage(heading: str):
     assert find_blocks(block(heading, "x = 1\n", "x = 2\n"), REPAIR) == [PLAIN_EDIT]
 
@@ -221,6 +162,86 @@ def test_blanks_after_markers_do_not_count_in_the_repair_stage_alone():
         PLAIN.replace("SEARCH\n", "SEARCH \n").replace("=======\n", "=======\t\n").replace("REPLACE\n", "REPLACE  \n")
     )
     assert [find_blocks(text, leniences) for leniences in ALL] == [[], [], [PLAIN_EDIT]]
+
+
+INDENTED = "".join(f"   {line}" for line in PLAIN.splitlines(keepends=True))
+SLIPS = {
+    "four backquotes": PLAIN.replace("```", "````"),
+    "tildes": PLAIN.replace("```", "~~~"),
+    "the closing fence on the marker's line": PLAIN.replace("REPLACE\n```", "REPLACE```"),
+    "a blank line below the fence": PLAIN.replace("```python\n", "```python\n\n"),
+    "code in prose, then a bare fence and a blank line": "See ```x```.\n\n" + PLAIN.replace("```python\n", "```\n\n"),
+    "an odd number of fences before": "```\noutput\n\n" + PLAIN,
+    "the path behind the marker": PLAIN.replace("SEARCH\n", "SEARCH `a.py`\n"),
+    "other words": PLAIN.replace("SEARCH", "ORIGINAL").replace("REPLACE", "UPDATED"),
+    "no blank before the words": PLAIN.replace(" SEARCH", "SEARCH").replace(" REPLACE", "REPLACE"),
+    "lower case": PLAIN.replace("SEARCH", "search").replace("REPLACE", "replace"),
+    "indented in a list": f"1. So:\n\n{INDENTED}\n",
+    "indented markers": PLAIN.replace("<<<<", "    <<<<")
+    .replace("\n===", "\n    ===")
+    .replace(">>>>>>> ", "    >>>>>>> "),
+}
+
+
+@pytest.mark.parametrize("text", SLIPS.values(), ids=SLIPS.keys())
+def test_what_nobody_can_take_otherwise_is_read_by_the_repair_stage(text: str):
+    assert find_blocks(text, REPAIR) == [PLAIN_EDIT]
+    assert parse_answer(text) == [PLAIN_EDIT]
+
+
+@pytest.mark.parametrize("opening", ["```", "```python"])
+def test_headings_of_the_prose_between_blocks_do_not_count(opening: str):
+    first, second = (block(path, "x = 1\n", "x = 2\n", opening=opening) for path in ("a.py", "b.py"))
+    text = f"### First\n\n{first}\n\n### Then\n\n{second}\n\n### Why\n\nSo."
+    assert find_blocks(text, REPAIR) == [PLAIN_EDIT, Edit("b.py", ("x = 1",), ("x = 2",))]
+
+
+def test_of_a_block_that_is_indented_as_a_whole_the_lines_keep_what_they_have_beyond_it():
+    text = f"- {block('a.py', 'if x:', '    y')}"
+    indented = "".join(f"  {line}\n" for line in block("a.py", "if x:\n    y\n\n", "z\n").split("\n"))
+    assert find_blocks(indented.replace("    \n", "\n"), REPAIR) == [Edit("a.py", ("if x:", "    y", ""), ("z",))]
+    assert find_blocks(text, REPAIR) == []
+
+
+def test_an_indented_divider_is_text_where_the_markers_are_not_indented():
+    text = block("a.py", "    Options\n    =======\n", "    More\n    =======\n")
+    assert find_blocks(text, REPAIR) == [Edit("a.py", ("    Options", "    ======="), ("    More", "    ======="))]
+
+
+WRONG = {
+    "no divider": (
+        "```\n### a.py\n<<<<<<< SEARCH\nx = 1\n>>>>>>> REPLACE\n```",
+        "the block of a.py has no divider line =======",
+    ),
+    "cut before the divider": ("```\n### a.py\n<<<<<<< SEARCH\nx = 1", "the block of a.py has no divider line ======="),
+    "cut after the divider": (
+        "```\n### a.py\n<<<<<<< SEARCH\nx = 1\n=======\n",
+        "the block of a.py has no closing line >>>>>>> REPLACE",
+    ),
+    "no fence": (PLAIN.replace("```python\n", ""), "a block stands in no fence ```"),
+    "no path": (PLAIN.replace("### a.py\n", ""), "a block has no line `### path` above it"),
+    "another path behind the marker": (
+        PLAIN.replace("SEARCH\n", "SEARCH b.py\n"),
+        "<<<<<<< SEARCH b.py names another file than the line ### a.py",
+    ),
+    "another word": (PLAIN.replace("SEARCH", "HEAD"), "<<<<<<< HEAD is not the marker <<<<<<< SEARCH"),
+    "closed by the other pair's word": (
+        PLAIN.replace("REPLACE", "UPDATED"),
+        "the block of a.py has no closing line >>>>>>> REPLACE",
+    ),
+    "never opened": (PLAIN.replace("<<<<<<< SEARCH\n", ""), ">>>>>>> REPLACE stands where no block is open"),
+    "a marker within a line": (
+        PLAIN.replace("<<<<<<<", "see <<<<<<<").replace(">>>>>>>", "see >>>>>>>"),
+        "found <<<<<<< SEARCH and >>>>>>> REPLACE, but no whole block in a fence",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), WRONG.values(), ids=WRONG.keys())
+def test_the_reason_of_a_bad_format_names_the_slip(text: str, reason: str):
+    with pytest.raises(EditError) as caught:
+        parse_answer(text)
+    assert (caught.value.rejection, str(caught.value)) == (Rejection.BAD_FORMAT, reason)
 
 
 @pytest.mark.parametrize("leniences", ALL)
@@ -244,143 +265,21 @@ def test_a_search_marker_within_a_replacement_begins_the_block_anew_under_the_sa
     assert find_blocks(text, REPAIR) == [Edit("a.py", ("3",), ("4",))]
 
 
+def test_a_block_without_divider_does_not_hide_the_next_one():
+    without = "```python\n### a.py\n<<<<<<< SEARCH\n1\n>>>>>>> REPLACE\n```\n\n"
+    cut = "```python\n### a.py\n<<<<<<< SEARCH\n1\n```\n\n"
+    good = block("b.py", "3\n", "4\n")
+    assert find_blocks(without + good, REPAIR) == find_blocks(cut + good, REPAIR) == [Edit("b.py", ("3",), ("4",))]
+
+
+def test_a_block_without_divider_within_a_fence_does_not_hide_the_next_one():
+    text = PLAIN.replace("<<<<<<< SEARCH\n", "<<<<<<< SEARCH\nz\n>>>>>>> REPLACE\n<<<<<<< SEARCH\n")
+    assert find_blocks(text, REPAIR) == [PLAIN_EDIT]
+
+
 def test_a_search_marker_within_the_search_is_text_to_be_found():
     text = block("a.py", "<<<<<<< SEARCH\nx\n", "y\n")
     assert [find_blocks(text, leniences) for leniences in ALL] == [[Edit("a.py", ("<<<<<<< SEARCH", "x"), ("y",))]] * 3
-
-
-# -- applying
-
-
-def test_an_edit_replaces_whole_lines_and_leaves_the_rest():
-    assert applied("a\nb\nc\n", ("b",), ("x", "y")) == "a\nx\ny\nc\n"
-
-
-def test_a_part_of_a_line_is_not_matched():
-    assert rejection_of({"f": "prefix x = 1\n"}, Edit("f", ("x = 1",), ("x = 2",))) is Rejection.NO_MATCH
-    assert rejection_of({"f": "x = 1  # why\n"}, Edit("f", ("x = 1",), ("x = 2",))) is Rejection.NO_MATCH
-
-
-def test_indentation_counts():
-    assert rejection_of({"f": "    x\n"}, Edit("f", ("x",), ("y",))) is Rejection.NO_MATCH
-
-
-def test_lines_are_deleted_by_an_empty_replacement():
-    assert applied("a\nb\nc\n", ("b", "c"), ()) == "a\n"
-    assert applied("a\nb\n", ("a", "b"), ()) == ""
-
-
-def test_a_repeated_match_is_replaced_everywhere_but_where_matches_overlap():
-    assert applied("x\ny\nx\n", ("x",), ("z", "z")) == "z\nz\ny\nz\nz\n"
-    assert applied("x\nx\nx\n", ("x", "x"), ("y",)) == "y\nx\n"
-
-
-def test_several_edits_of_one_file_are_applied_in_order_each_on_what_the_one_before_left():
-    edits = [Edit("f", ("a",), ("b",)), Edit("f", ("b",), ("c",))]
-    assert apply_edits({"f": "a\nb\n"}, edits) == {"f": "c\nc\n"}
-
-
-def test_several_files_are_edited_and_the_others_are_not_named():
-    edits = [Edit("f", ("1",), ("2",)), Edit("g", ("1",), ("3",))]
-    assert apply_edits({"f": "1\n", "g": "1\n", "h": "1\n"}, edits) == {"f": "2\n", "g": "3\n"}
-
-
-def test_what_is_handed_in_is_not_changed():
-    texts = {"f": "1\n"}
-    apply_edits(texts, [Edit("f", ("1",), ("2",))])
-    assert texts == {"f": "1\n"}
-
-
-def test_crlf_lines_are_matched_by_lf_edits_and_stay_crlf():
-    assert applied("a\r\nb\r\nc\r\n", ("b",), ("x", "y")) == "a\r\nx\r\ny\r\nc\r\n"
-
-
-def test_in_a_file_of_mixed_line_ends_the_replaced_lines_end_as_the_first_of_them_did():
-    assert applied("a\r\nb\nc\n", ("a", "b"), ("x", "y")) == "x\r\ny\r\nc\n"
-    assert applied("a\nb\r\nc\n", ("a", "b"), ("x", "y")) == "x\ny\nc\n"
-    assert applied("a\r\nb\nc\r\n", ("b",), ("x",)) == "a\r\nx\nc\r\n"
-
-
-def test_a_file_without_final_line_end_stays_so():
-    assert applied("a\nb", ("b",), ("x", "y")) == "a\nx\ny"
-    assert applied("a\r\nb", ("b",), ("x", "y")) == "a\r\nx\r\ny"
-    assert applied("a\r\nb", ("a", "b"), ("x", "y")) == "x\r\ny"
-
-
-def test_deleting_an_unended_last_line_leaves_the_line_before_whole():
-    assert applied("a\nb", ("b",), ()) == "a\n"
-    assert applied("a\r\nb", ("b",), ()) == "a\r\n"
-
-
-def test_a_blank_line_too_many_at_the_end_of_the_search_is_forgiven():
-    assert applied("a\nb\nc\n", ("b", ""), ("x", "")) == "a\nx\nc\n"
-    assert applied("a\nb\nc\n", ("b", ""), ("x",)) == "a\nx\nc\n"
-    assert applied("a\nb\nc\n", ("b", "", ""), ("x", "", "")) == "a\nx\nc\n"
-
-
-def test_a_blank_line_after_the_search_is_matched_where_there_is_one():
-    assert applied("a\nb\n\nc\n", ("b", ""), ("x",)) == "a\nx\nc\n"
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_blank_line_too_many_at_the_end_of_the_file_neither_drops_nor_adds_a_line_end(end: str):
-    text = f"a{end}b{end}"
-    assert applied(text, ("b", ""), ("x", "")) == f"a{end}x{end}"
-    assert applied(text, ("b", ""), ("x",)) == f"a{end}x{end}"
-
-
-def test_a_new_file_ends_with_one_line_end():
-    edits = [Edit("pkg/new.py", (), ("x = 1",)), Edit("other.py", ("",), ("y = 2", ""))]
-    assert apply_edits({}, edits) == {"pkg/new.py": "x = 1\n", "other.py": "y = 2\n"}
-
-
-def test_a_new_file_can_be_edited_further():
-    edits = [Edit("new.py", (), ("x = 1",)), Edit("new.py", ("x = 1",), ("x = 2",))]
-    assert apply_edits({}, edits) == {"new.py": "x = 2\n"}
-
-
-def test_a_file_that_is_empty_so_far_is_filled_by_an_empty_search():
-    assert applied("", (), ("x",)) == "x\n"
-    assert applied("\n\n", ("",), ("x",)) == "x\n"
-
-
-def test_an_empty_search_in_a_file_that_is_not_empty_matches_nothing():
-    assert rejection_of({"f": "a\n\nb\n"}, Edit("f", ("",), ("x",))) is Rejection.NO_MATCH
-
-
-def test_a_file_that_was_not_shown_cannot_be_searched():
-    assert rejection_of({"f": "1\n"}, Edit("g", ("1",), ("2",))) is Rejection.UNKNOWN_PATH
-
-
-def test_the_same_search_and_replacement_are_no_change():
-    assert rejection_of({"f": "1\n"}, Edit("f", ("1",), ("1",))) is Rejection.NO_CHANGE
-    assert rejection_of({}, Edit("new.py", (), ())) is Rejection.NO_CHANGE
-
-
-def test_the_first_edit_that_fails_is_named():
-    edits = [Edit("f", ("1",), ("2",)), Edit("f", ("1",), ("3",))]
-    with pytest.raises(EditError, match=re.escape("edit 2 (f): the search text is not in the file")):
-        apply_edits({"f": "1\n"}, edits)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "../x.py",
-        "a/../../x.py",
-        "/etc/passwd",
-        ".git/config",
-        "sub/.git/hooks/pre-commit",
-        "",
-        ".",
-        "./x.py",
-        "a//b.py",
-        "a/",
-        "a\0b.py",
-    ],
-)
-def test_a_new_file_outside_of_the_repository_is_refused(path: str):
-    assert rejection_of({}, Edit(path, (), ("x",))) is Rejection.UNKNOWN_PATH
 
 
 # -- properties
@@ -455,75 +354,37 @@ def test_a_missing_final_fence_adds_at_most_one_block_to_the_published_format_s(
 
 
 @settings(deadline=None)
-@given(ANSWERS, st.text())
-def test_applying_any_answer_gives_texts_within_the_repository_or_an_edit_error(answer: str, text: str):
-    try:
-        after = apply_edits({"a.py": text}, parse_answer(answer))
-    except EditError:
-        return
-    assert after
-    for path in after:
-        assert posixpath.normpath(path) == path
-        assert not path.startswith(("/", "../"))
+@given(EDITS, st.data())
+def test_blocks_of_which_a_line_is_missing_hide_no_other_one(edits: list[Edit], data: st.DataObject):
+    texts, whole = [], []
+    for edit in edits:
+        text = block(edit.path, *("".join(line + "\n" for line in body) for body in (edit.search, edit.replace)))
+        missing = data.draw(st.sampled_from(["", "", "=======\n", ">>>>>>> REPLACE\n", "<<<<<<< SEARCH\n", "### "]))
+        texts.append(text.replace(missing, "", 1) if missing else text)
+        whole += [edit] * (not missing)
+    found = find_blocks("\n".join(texts), REPAIR)
+    assert [edit for edit in found if edit in whole] == whole
 
 
-@settings(deadline=None)
-@given(st.text(st.sampled_from("./ag\0"), max_size=12))
-def test_a_new_path_is_refused_or_stays_within_the_repository(path: str):
-    try:
-        apply_edits({}, [Edit(path, (), ("x",))])
-    except EditError as error:
-        assert error.rejection is Rejection.UNKNOWN_PATH
-        return
-    assert posixpath.normpath(path) == path
-    assert not path.startswith(("/", "../", ".git/"))
-    assert path not in {"..", "."}
-    assert "\0" not in path
-
-
-@settings(deadline=None)
-@given(st.data(), st.sampled_from(["\n", "\r\n"]), st.booleans())
-def test_an_edit_of_a_run_of_whole_lines_gives_the_text_with_the_run_replaced(
-    data: st.DataObject, end: str, final_end: bool
-):
-    contents = data.draw(st.lists(SAFE_LINE, min_size=1, max_size=8))
-    lines = [f"{number}:{content}" for number, content in enumerate(contents)]  # each stands in one place only
-    if len(lines) == 1 and not final_end:
-        end = "\n"  # nothing in the file says otherwise
-    start = data.draw(st.integers(0, len(lines) - 1))
-    stop = data.draw(st.integers(start + 1, len(lines)))
-    replace = list(data.draw(LINES.filter(lambda found: list(found) != lines[start:stop])))
-
-    expected = end.join(lines[:start] + replace + lines[stop:])
-    left = len(lines) - (stop - start) + len(replace)
-    if left and (final_end or (stop == len(lines) and not replace)):
-        expected += end
-    text = end.join(lines) + (end if final_end else "")
-    assert applied(text, tuple(lines[start:stop]), tuple(replace)) == expected
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.sampled_from("ab"), max_size=12),
-    st.lists(st.sampled_from("ab"), min_size=1, max_size=3),
-    st.lists(st.sampled_from("abc"), max_size=3),
+@pytest.mark.parametrize(
+    "line",
+    [
+        "```",
+        "```python",
+        "### a.py",
+        "<<<<<<< SEARCH",
+        "=======",
+        ">>>>>>> REPLACE",
+        "```\n### a.py\n<<<<<<< SEARCH",
+        "```\n### a.py\n<<<<<<< SEARCH\n=======",
+        "### a.py\n<<<<<<< SEARCH\n=======\n>>>>>>> REPLACE",
+        "\u200b" * 100,
+        "<" * 100,
+    ],
 )
-def test_every_match_is_replaced_as_a_regular_expression_over_lines_would(
-    lines: list[str], search: list[str], replace: list[str]
-):
-    text = "".join(line + "\n" for line in lines)
-    pattern = re.compile("(?m)^" + "".join(line + "\n" for line in search))
-    if search == replace:
-        assert rejection_of({"f": text}, Edit("f", tuple(search), tuple(replace))) is Rejection.NO_CHANGE
-    elif pattern.search(text):
-        assert applied(text, tuple(search), tuple(replace)) == pattern.sub("".join(r + "\n" for r in replace), text)
-    else:
-        assert rejection_of({"f": text}, Edit("f", tuple(search), tuple(replace))) is Rejection.NO_MATCH
-
-
-@settings(deadline=None)
-@given(st.text(), st.text(max_size=3))
-def test_a_rejected_search_never_changes_the_text(text: str, extra: str):
-    absent = f"{text}{extra}\x00absent"
-    search = tuple(absent.split("\n"))
-    assert rejection_of({"f": text}, Edit("f", search, ("x",))) is Rejection.NO_MATCH
+def test_any_text_is_read_in_linear_time(line: str):
+    text = f"```\n### a.py\n<<<<<<< SEARCH\n{line}\n" + f"{line}\n" * (1_000_000 // (len(line) + 1))
+    start = time.perf_counter()
+    for leniences in ALL:
+        find_blocks(text, leniences)
+    assert time.perf_counter() - start < 10  # 0.5 s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import threading
+import time
 import warnings
 
 import pytest
@@ -37,11 +38,15 @@ def test_comments_docstrings_and_layout_are_left_out():
         "        'Doc.'\n"
         '        return "a"\n'
     )
-    assert canonical(text) == "class A:\n    x = 1\n\n    async def f(self):\n        return 'a'\n"
+    assert canonical(text) == (
+        "class A\n Assign targets=[x,] value=1\n"
+        " async def f args=arguments(args=[arg(arg=self,),],)\n  Return value='a'\n"
+    )
 
 
 def test_a_body_of_nothing_but_a_docstring_is_a_pass():
-    assert canonical('def f():\n    """Doc."""\n') == canonical("def f():\n    pass\n") == "def f():\n    pass\n"
+    form = "def f args=arguments()\n Pass\n"
+    assert canonical('def f():\n    """Doc."""\n') == canonical("def f():\n    pass\n") == form
 
 
 def test_a_module_of_nothing_but_a_docstring_is_empty():
@@ -63,7 +68,7 @@ def test_what_does_not_parse_is_kept_but_for_blank_lines_and_trailing_blanks():
 
 def test_asking_twice_gives_the_same_form():
     text = 'def f():\n    """Doc."""\n    return 1\n'
-    assert canonical(text) == canonical(str(text)) == "def f():\n    return 1\n"
+    assert canonical(text) == canonical(str(text)) == "def f args=arguments()\n Return value=1\n"
 
 
 def test_an_edit_breaks_the_syntax_only_of_what_parsed_before():
@@ -90,7 +95,107 @@ def test_sources_are_parsed_in_several_threads_at_once():
         thread.start()
     for thread in threads:
         thread.join()
-    assert [found[number] for number in range(len(texts))] == texts
+    forms = [
+        f"def f{number} args=arguments()\n" + "".join(f" Assign targets=[x,] value={k}\n" for k in range(50))
+        for number in range(len(texts))
+    ]
+    assert [found[number] for number in range(len(texts))] == forms
+
+
+# The form does not depend on the Python that makes it. `ast.unparse` prints most of these otherwise in 3.10 or 3.11.
+FORMS = {
+    "f\"a{d['k']!r:>{w}}b\"": (
+        "f['a',FormattedValue(value=Subscript(value=d,slice='k',),conversion=114,"
+        "format_spec=f['>',FormattedValue(value=w,conversion=-1,),],),'b',]"
+    ),
+    "f'{x = }'": "f['x = ',FormattedValue(value=x,conversion=114,),]",
+    "'a' f'{x}' 'b' f'c' ''": "f['a',FormattedValue(value=x,conversion=-1,),'bc',]",
+    "f'{{}}{x}\\n'": "f['{}',FormattedValue(value=x,conversion=-1,),'\\n',]",
+    "f'{x:\\n}'": "f[FormattedValue(value=x,conversion=-1,format_spec=f['\\n',],),]",
+    "f'{x}\U0001fae8'": "f[FormattedValue(value=x,conversion=-1,),'\\U0001fae8',]",
+    "g('\U0001fae8')": "Call(func=g,args=['\\U0001fae8',],)",
+    "g(u'x')": "Call(func=g,args=['x',],)",
+    "lambda: 0": "Lambda(args=arguments(),body=0,)",
+    "x[a, b]": "Subscript(value=x,slice=Tuple(elts=[a,b,],),)",
+    "1e999": "Constant(inf)",
+    "inf": "inf",
+    "0x" + "f" * 6000: "0x" + "f" * 6000,
+}
+
+
+@pytest.mark.parametrize(("text", "printed"), FORMS.items(), ids=[text[:20] for text in FORMS])
+def test_every_version_of_python_prints_the_same_form(text: str, printed: str):
+    assert canonical(text) == f"Expr value={printed}\n"
+
+
+def test_blocks_other_than_bodies_are_named():
+    assert canonical("for a, b in c:\n    pass\nelse:\n    d\n") == (
+        "For target=Tuple(elts=[a,b,],) iter=c\n Pass\norelse\n Expr value=d\n"
+    )
+    assert (
+        canonical("if a:\n    b\nelif c:\n    d\n") == "If test=a\n Expr value=b\norelse\n If test=c\n  Expr value=d\n"
+    )
+    assert canonical("try:\n    a\nexcept E as e:\n    b\nfinally:\n    c\n") == (
+        "Try\n Expr value=a\nhandlers\n ExceptHandler type=E name=e\n  Expr value=b\nfinalbody\n Expr value=c\n"
+    )
+    assert canonical("match x:\n    case [1, *r] if y: pass\n") == (
+        "Match subject=x\ncases\n match_case pattern="
+        "MatchSequence(patterns=[MatchValue(value=1,),MatchStar(name=r,),],) guard=y\n  Pass\n"
+    )
+
+
+def test_a_decorator_stands_in_the_line_of_its_function():
+    assert canonical("@p\ndef f(): pass\n") == "def f args=arguments() decorator_list=[p,]\n Pass\n"
+
+
+def test_a_deep_tree_has_a_form_whatever_the_depth_of_the_call():
+    text = "x" + ".y" * 400 + " + 1" * 400 + "\n"  # `ast.unparse` gives up on it
+    form = canonical(text)
+    assert form.startswith("Expr value=BinOp(left=BinOp(")
+
+    def deeper(levels: int) -> str:
+        return deeper(levels - 1) if levels else canonical.__wrapped__(text)
+
+    assert deeper(100) == form
+
+
+# -- bytes
+
+
+BOM_FILE = "\ufeffdef f(x):\n    return x + 1\n"
+LATIN_FILE = "# -*- coding: latin-1 -*-\nn = 'J\udcf6rg'\nm = 1\n"
+
+
+@pytest.mark.parametrize("text", [BOM_FILE, LATIN_FILE, LATIN_FILE.replace("\n", "\r\n")])
+def test_a_source_is_parsed_as_the_bytes_that_python_reads(text: str):
+    assert parse(text) is not None
+    assert breaks_syntax(text, text + "x = (\n")
+    assert canonical(text + "# why\n") == canonical(text)
+
+
+def test_a_declared_coding_decides_what_a_string_holds():
+    assert canonical(LATIN_FILE).startswith("Assign targets=[n,] value='J\\xf6rg'\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = '\udcf6'\n",
+        "# coding: ascii\nx = '\udcf6'\n",
+        "# coding: none-such\nx = 1\n",
+        "# coding: rot13\nx = 1\n",
+        "# coding: punycode\nx = 1\n",
+        "\ufeff# coding: latin-1\nx = 1\n",
+    ],
+)
+def test_a_source_whose_bytes_are_not_in_its_coding_does_not_parse(text: str):
+    assert parse(text) is None
+
+
+def test_a_coding_that_takes_time_without_bound_is_not_tried():
+    start = time.perf_counter()
+    assert parse("# coding: punycode\n" + "x-" + "b" * 1_000_000) is None
+    assert time.perf_counter() - start < 5  # 0.01 s; minutes where the codec is run
 
 
 STATEMENTS = st.lists(
@@ -113,9 +218,9 @@ STATEMENTS = st.lists(
 
 @settings(deadline=None)
 @given(STATEMENTS)
-def test_the_canonical_form_parses_and_holds_no_comment(text: str):
+def test_the_canonical_form_is_ascii_and_holds_no_comment(text: str):
     form = canonical(text)
-    assert parse(form) is not None
+    assert form.isascii()
     assert "#" not in form
 
 

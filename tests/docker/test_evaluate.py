@@ -19,7 +19,7 @@ from swerl_eval.reports.swebench_layout import OFFICIAL_FILES as SWEBENCH_FILES
 from swerl_eval.reports.swebench_layout import SwebenchExporter
 from swerl_eval.sandboxes.docker import DockerSandbox
 from swerl_eval.sources.datasets import DatasetSource, load_rows
-from swerl_eval.sources.handed_in import Predictions
+from swerl_eval.sources.handed_in import Predictions, read_predictions
 from swerl_eval.stages.evaluate import Evaluator
 from swerl_eval.stages.remember import Remembering
 from swerl_eval.stages.trial import Trial
@@ -142,6 +142,45 @@ async def test_a_known_verdict_and_its_files_are_those_of_the_containers(
     }
 
 
+ODD_IDS = ("demo__c++-1", "démo__ledgerly-2", "日本__ledgerly-2")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ODD_IDS)
+async def test_an_id_with_plus_signs_or_letters_beyond_ascii_runs_like_others(
+    source: DatasetSource, sandbox: DockerSandbox, tmp_path: Path, name: str
+) -> None:
+    oracle = source.oracle(NAME)
+    odd = Oracle(name, oracle.patch, oracle.test_patch, {**oracle.row, "instance_id": name})
+    instance = replace(next(i for i in source.instances() if i.instance_id == NAME), instance_id=name)
+    how = settings(RunConfig(timeout=60)).evaluate
+    found = await Evaluator(sandbox, how).evaluate(instance, odd, odd.patch, tmp_path / name)
+    assert (found.verdict, found.strict, found.reason) == (Verdict.RESOLVED, Verdict.RESOLVED, "")
+    assert list(json.loads((tmp_path / name / "report.json").read_text())) == [name]
+
+
+@pytest.mark.anyio
+async def test_a_row_that_names_no_test_is_officially_resolved_and_strictly_not(
+    source: DatasetSource, sandbox: DockerSandbox, tmp_path: Path
+) -> None:
+    oracle = source.oracle(NAME)
+    empty = replace(oracle, row={**oracle.row, "FAIL_TO_PASS": [], "PASS_TO_PASS": []})
+    found = await verdict_on(source, sandbox, oracle.patch, tmp_path, empty)
+    assert (found.verdict, found.strict) == (Verdict.RESOLVED, Verdict.UNRESOLVED)
+    assert found.strict_reason == "the row names no test, so nothing can bear the verdict out"
+    assert not (tmp_path / "control.json").exists()
+
+
+@pytest.mark.anyio
+async def test_gold_under_a_script_without_marks_is_unresolved_and_says_why(
+    source: DatasetSource, sandbox: DockerSandbox, tmp_path: Path
+) -> None:
+    bare = with_eval_script(source.oracle(NAME), "#!/bin/bash\ncd /testbed\n")
+    found = await verdict_on(source, sandbox, bare.patch, tmp_path, bare)
+    assert (found.verdict, found.strict) == (Verdict.UNRESOLVED, Verdict.UNRESOLVED)
+    assert found.remark.startswith("no test results: the log has no '>>>>> Start Test Output', which the eval script")
+
+
 def official(work: Path, rows: list[dict[str, object]], predictions: Path, run_id: str) -> dict[str, object]:
     """Run `swebench eval` in a folder of its own and give its run report."""
     dataset = work / "rows.jsonl"
@@ -196,3 +235,43 @@ def test_verdicts_and_reports_equal_those_of_the_official_harness(demo_config: R
     assert (
         sorted(path.relative_to(ours_folder / logs) for path in (ours_folder / logs).glob("*/report.json")) == reports
     )
+
+
+def test_partial_predictions_are_counted_as_the_official_harness_counts_them(
+    demo_config: RunConfig, tmp_path: Path
+) -> None:
+    """Two patches that resolve, an empty one, one that no file can hold, and five instances without any."""
+    suite = open_source(demo_config)
+    patches: dict[str, str | None] = {
+        name: suite.oracle(name).patch for name in ("demo__inkwell-1", "demo__ledgerly-2", "demo__waypost-2")
+    }
+    patches["demo__waypost-2"] = f"{patches['demo__waypost-2']}\udce9\n"
+    patches["demo__waypost-3"] = None
+    file = tmp_path / "predictions.jsonl"
+    file.write_text(
+        "".join(
+            json.dumps({"instance_id": name, "model_name_or_path": "m", "model_patch": patch, "cost": float("nan")})
+            + "\n"
+            for name, patch in patches.items()
+        )
+    )
+    config = demo_config.model_copy(update={"run_id": "partial"})
+    work = Work(config, predictions=read_predictions(file, suite.all_ids))
+    with work.open_run() as run:
+        assert work.carry_out(run).complete
+    (tmp_path / "official").mkdir()
+    theirs = official(tmp_path / "official", load_rows(demo_config.dataset, None), file, "partial")
+    ours = json.loads((run.folder / "m.partial.json").read_text())
+    engine_only = {"unstopped_instances", "unstopped_containers", "unremoved_images"}
+    assert ours == {key: value for key, value in theirs.items() if key not in engine_only}
+    assert {key: ours[f"{key}_instances"] for key in ("total", "submitted", "resolved", "empty_patch", "error")} == {
+        "total": 9,
+        "submitted": 4,
+        "resolved": 2,
+        "empty_patch": 1,
+        "error": 1,
+    }
+    assert (ours["error_ids"], len(ours["incomplete_ids"])) == (["demo__waypost-2"], 5)
+    report = json.loads((run.folder / "report.json").read_text())
+    assert (report["resolved"], report["total"], report["complete"]) == (2, 9, True)
+    assert report["without_prediction"] == ours["incomplete_ids"]

@@ -48,10 +48,47 @@ def test_chat_completions_are_rewarded_like_their_text():
     assert as_trl_calls(chats, [row()] * 2) == [1.0, -1.0]
 
 
-@pytest.mark.parametrize("field", ["reasoning_content", "thinking"])
-def test_thinking_that_a_template_split_off_counts_as_thinking(field):
-    message = {"role": "assistant", field: "b is off by one", "content": SOLUTION}
-    assert as_trl_calls([[message]], [row()]) == [1.0]
+THOUGHT = "b is off by one"
+APART = [
+    *({field: THOUGHT, "content": SOLUTION} for field in ("reasoning", "reasoning_content", "thinking")),
+    *({field: THOUGHT, "content": [{"type": "text", "text": SOLUTION}]} for field in ("reasoning", "thinking")),
+    {"reasoning": f"<think>{THOUGHT}</think>", "content": SOLUTION},
+    {"reasoning": THOUGHT, "reasoning_content": THOUGHT, "content": SOLUTION},
+    {"content": [{"type": "thinking", "thinking": THOUGHT}, {"type": "text", "text": SOLUTION}]},
+    {"content": [{"type": "reasoning", "reasoning": THOUGHT}, SOLUTION]},
+    {"content": [{"type": "reasoning", "text": THOUGHT}, {"type": "text", "text": SOLUTION}]},
+    {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}, {"text": SOLUTION}]},
+    {"content": [{"type": "reasoning", "summary": [{"type": "summary_text", "text": THOUGHT}]}, {"text": SOLUTION}]},
+    {"content": [{"type": "thinking", "thinking": word} for word in THOUGHT] + [{"type": "text", "text": SOLUTION}]},
+]
+
+
+@pytest.mark.parametrize("opening", ["", "<think>", "<think>\n"])
+@pytest.mark.parametrize("message", APART)
+def test_thinking_that_stands_apart_counts_once_whether_or_not_the_template_opens_it(message, opening):
+    function = functools.partial(swe_rl_reward, opening=opening)
+    assert as_trl_calls([[{"role": "assistant", **message}]], [row()], function) == [1.0]
+
+
+@pytest.mark.parametrize("opening", ["<think>", "<think>\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        RIGHT.removeprefix("<think>"),
+        [{"type": "text", "text": RIGHT.removeprefix("<think>")}],
+        [{"type": "text", "text": "b is"}, " off", {"text": f"</think>{SOLUTION}"}],
+    ],
+)
+def test_an_opening_by_the_template_is_put_before_chat_messages_too(content, opening):
+    function = functools.partial(swe_rl_reward, opening=opening)
+    assert as_trl_calls([[{"role": "assistant", "content": content}]], [row()]) == [-1.0]
+    assert as_trl_calls([[{"role": "assistant", "content": content}]], [row()], function) == [1.0]
+
+
+def test_a_second_opening_tag_of_the_model_stays_a_format_error():
+    function = functools.partial(swe_rl_reward, opening="<think>")
+    assert as_trl_calls([RIGHT, [{"content": RIGHT}]], [row()] * 2, function) == [-1.0, -1.0]
+    assert as_trl_calls([[{"reasoning": THOUGHT, "content": RIGHT}]], [row()], function) == [-1.0]
 
 
 def test_contents_in_parts_are_joined_and_tool_messages_left_out():
@@ -84,7 +121,19 @@ def test_strict_can_be_bound():
     assert as_trl_calls([unfenced], [row()], functools.partial(swe_rl_reward, strict=True)) == [-1.0]
 
 
-@pytest.mark.parametrize("answer", ["", "\ud800", None, [], [{}], [{"role": "assistant", "content": [None, 3]}]])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "",
+        "\ud800",
+        None,
+        [],
+        [{}],
+        [None, 3],
+        [{"role": "assistant", "content": [None, 3]}],
+        [{"role": "assistant", "content": 3, "reasoning": [[{"text": None}], b"x"]}],
+    ],
+)
 def test_no_answer_raises(answer):
     assert as_trl_calls([answer], [row()]) == [-1.0]
 

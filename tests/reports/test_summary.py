@@ -14,6 +14,7 @@ from swerl_eval.cli.render import print_run, summary_lines
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.types import Evaluation, Machine, Regrade, Selection, Verdict
+from swerl_eval.reports.official import run_report
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine, write_quarantine
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.store import Run, RunManifest, open_run
@@ -93,6 +94,40 @@ def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_
         f"{NAMES[1]}: resolved officially, unresolved strictly: the test command says success"
     ]
     assert f"{NAMES[1]}: suspicious: conftest.py is loaded by pytest beside the tests" in lines
+
+
+def test_instances_without_a_prediction_are_counted_and_named_in_one_line(tmp_path: Path) -> None:
+    ids = {name: {} for name in [*NAMES, *(f"z__z-{number:02}" for number in range(12))]}
+    with open_run(tmp_path / "r", replace(MANIFEST, instances=ids, submitted=tuple(NAMES), patches="handed in")) as run:
+        for each in EVALUATIONS:
+            patch = "" if each.verdict is E else f"patch of {each.instance_id}"
+            run.selections.append(Selection(each.instance_id, None, patch, "handed in"))
+        run.evaluations.append(*EVALUATIONS)
+    report = build_report(Run(tmp_path / "r"))
+    assert (report["total"], report["resolved"], report["solve_rate"]) == (18, 3, 3 / 18)
+    assert (report["submitted"], report["verdicts"]["missing"], report["complete"]) == (6, 12, True)
+    assert report["without_prediction"] == sorted(set(ids) - set(NAMES))
+    console = Console(width=300, record=True, file=io.StringIO())
+    print_run(console, report)
+    said = console.export_text()
+    named = ", ".join(f"z__z-{number:02}" for number in range(10))
+    assert (
+        f"\nMissing: 12 of 18 instances have no prediction and count as not solved: {named} and 2 more (report.json)\n"
+    ) in said
+    assert said.count("z__z-00") == 1
+    swebench = run_report(Run(tmp_path / "r"))
+    assert (swebench["total_instances"], swebench["submitted_instances"]) == (18, 6)
+    assert swebench["incomplete_ids"] == report["without_prediction"]
+
+
+def test_a_remark_on_an_unresolved_patch_stands_in_its_row_and_below_the_table(tmp_path: Path) -> None:
+    remark = "no test results: the log names no test; swebench's reason: missing_module"
+    evaluations = [*EVALUATIONS[:5], replace(EVALUATIONS[5], remark=remark)]
+    report = build_report(made(tmp_path, evaluations))
+    assert rows(report)[NAMES[5]]["reason"] == remark
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_run(console, report)
+    assert f"\n{NAMES[5]}: {remark}\n" in console.export_text()
 
 
 def test_a_strict_verdict_that_was_not_asked_for_is_null_and_not_shown(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ async def sampler(servers: list[FakeServer]) -> AsyncIterator[OpenAISampler]:
 
 def sampler_of(servers: list[FakeServer], limit: int = 0, first_pause: float = 0.01) -> OpenAISampler:
     pool = Pool([Server(server.base_url) for server in servers], limit, first_pause)
-    return OpenAISampler("m", "none", pool)
+    return OpenAISampler(SamplerSettings(model="m"), pool)
 
 
 def asking(seed: int, n: int = 1) -> SampleRequest:
@@ -252,21 +252,64 @@ async def test_a_part_of_an_answer_that_nobody_can_finish_ends_in_one_error(serv
     await sampler.aclose()
 
 
-async def test_a_server_that_refuses_the_model_ends_the_run_and_is_named(servers: list[FakeServer]) -> None:
-    servers[0].script.append(Refuse(404, "no such model"))
-    sampler = sampler_of(servers)
-    with pytest.raises(SamplerError, match=f"{servers[0].base_url}/ refuses 'm': 404 "):
+@pytest.mark.parametrize(("status", "words"), [(404, "no such model"), (400, "this key is of another project")])
+async def test_a_server_that_refuses_everything_is_left_and_the_others_go_on(
+    status: int, words: str, servers: list[FakeServer]
+) -> None:
+    servers[0].rule = lambda _: Refuse(status, words)
+    sampler = sampler_of(servers[:2])
+    with anyio.fail_after(30):
+        assert await sample_all(sampler, range(0, 60, 3), 3) == expected(range(0, 60, 3), 3)
+    seen = len(servers[0].requests)
+    assert await sample_all(sampler, range(100, 110)) == expected(range(100, 110))
+    assert len(servers[0].requests) == seen
+    await sampler.aclose()
+
+
+async def test_when_all_refuse_everything_the_run_ends_with_the_words_of_each(servers: list[FakeServer]) -> None:
+    servers[0].rule = lambda _: Refuse(404, "no such model")
+    servers[1].rule = lambda _: Refuse(400, "the system role is not taken")
+    sampler = sampler_of(servers[:2])
+    with pytest.raises(SamplerError) as caught:
         await sampler.sample(asking(0), lambda _: None)
+    assert str(caught.value) == (
+        f"{servers[0].base_url}/: it refuses 'm': 404 no such model; is --model the name that the server knows it by?; "
+        f"{servers[1].base_url}/: it refuses 'm': 400 the system role is not taken; "
+        "-c thinking=false leaves that message out"
+    )
+    await sampler.aclose()
+
+
+async def test_one_probe_at_a_time_tells_a_refused_prompt_from_a_server_that_refuses_everything(
+    servers: list[FakeServer],
+) -> None:
+    servers[0].rule = lambda body: Refuse(400, "no") if body["messages"][0]["content"] == "Fix it." else Answer()
+    sampler = sampler_of(servers[:1])
+    found: list[Completion] = []
+
+    async def one(seed: int) -> None:
+        found.extend(await sampler.sample(asking(seed), lambda _: None))
+
+    async with anyio.create_task_group() as group:
+        for seed in range(8):
+            group.start_soon(one, seed)
+    assert found == [Completion("", "error", error="refused: 400 no", refused=True)] * 8
+    probes = [body for body in servers[0].bodies if body["messages"][0]["content"] != "Fix it."]
+    assert len(probes) == 1
+    assert {key: value for key, value in probes[0].items() if key not in {"messages", "seed"}} == {
+        key: value for key, value in servers[0].bodies[0].items() if key not in {"messages", "seed"}
+    }
     await sampler.aclose()
 
 
 async def test_a_refused_prompt_is_recorded_and_asked_of_one_server_only(servers: list[FakeServer]) -> None:
-    servers[0].script.append(Refuse(400, "too long"))
     sampler = sampler_of(servers)
+    for seed in range(3):
+        await sampler.sample(asking(seed), lambda _: None)
+    servers[0].script.append(Refuse(400, "too long"))
     (completion,) = await sampler.sample(asking(0), lambda _: None)
-    assert isinstance(completion, Completion)
-    assert completion.error.startswith("refused: 400 ")
-    assert [len(server.requests) for server in servers] == [1, 0, 0]
+    assert completion == Completion("", "error", error="refused: 400 too long", refused=True)
+    assert [len(server.requests) for server in servers] == [2, 1, 1]
     await sampler.aclose()
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import anyio
 import pytest
 
-from swerl_eval.core.edits import solution_of
+from swerl_eval.core.answers import solution_of
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.samplers.vllm_engine import VllmSampler
@@ -150,7 +150,7 @@ def test_thinking_that_the_template_opens_is_a_part_of_the_answer(
     assert rendered(model, asked).endswith("assistant\n<think>\n")
     answers = run(sampler.sample(asked, ignore))
     assert all(text.startswith("<think>\n") for text in texts(answers))
-    assert not any(map(solution_of, texts(answers))), "drafts are no solution"
+    assert not any(solution_of(answer, thinking=False) for answer in answers), "drafts are no solution"
     assert {answer.prompt_tokens for answer in answers} == {sampler.count_prompt(asked.messages)}
     assert max(answer.completion_tokens or 0 for answer in answers) == 6
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 import os
 import random
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
@@ -58,8 +61,14 @@ def written(folder: Path, name: str, rows: list[dict[str, Any]]) -> Path:
     file = folder / name
     if name.endswith(".parquet"):
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
-    elif name.endswith(".jsonl"):
-        file.write_text("".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows), newline="")
+    elif name.endswith(".csv"):
+        with file.open("w", newline="") as table:
+            writer = csv.DictWriter(table, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    elif name.endswith((".jsonl", ".jsonl.gz", "lines.json")):
+        text = "".join(json.dumps(each, ensure_ascii=False) + "\n" for each in rows).encode()
+        file.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     else:
         file.write_text(json.dumps(rows, indent=1))
     return file
@@ -72,9 +81,64 @@ def opened(folder: Path, rows: list[dict[str, Any]], choice: Choice = ALL, name:
 # -- files
 
 
-@pytest.mark.parametrize("name", ["d.parquet", "d.jsonl", "d.json"])
+@pytest.mark.parametrize("name", ["d.parquet", "d.jsonl", "d.json", "d.jsonl.gz", "lines.json"])
 def test_rows_are_read_from_every_kind_of_file_in_their_order(tmp_path: Path, name: str):
     assert load_rows(str(written(tmp_path, name, ROWS)), "test") == ROWS
+
+
+def test_a_csv_file_gives_the_same_instances_with_the_empty_text_for_null(tmp_path: Path):
+    patch = "-old\r\n" + '+"new", and more\n' * 20_000
+    rows = [row("o__n-2", patch=patch), row("o__n-1", difficulty=None)]
+    table, lines = (opened(tmp_path, rows, name=name) for name in ("d.csv", "d.jsonl"))
+    assert table.instances() == lines.instances()
+    assert table.oracle("o__n-2").patch == patch
+    assert table.oracle("o__n-2").row["FAIL_TO_PASS"] == ["a"]
+
+
+def saved(folder: Path, batches: list[list[dict[str, Any]]]) -> Path:
+    """A folder as `Dataset.save_to_disk` leaves it, of one Arrow stream for each batch."""
+    folder.mkdir(parents=True)
+    names = [f"data-{number:05}-of-{len(batches):05}.arrow" for number in range(len(batches))]
+    for name, rows in zip(names, batches, strict=True):
+        table = pyarrow.Table.from_pylist(rows)
+        with pyarrow.ipc.new_stream(folder / name, table.schema) as stream:
+            stream.write_table(table)
+    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
+    (folder / "dataset_info.json").write_text("{}")
+    return folder
+
+
+def test_a_folder_that_datasets_saved_is_read_of_one_split_or_of_several(tmp_path: Path):
+    assert load_rows(str(saved(tmp_path / "one", [ROWS[:2], ROWS[2:]])), "test") == ROWS
+    saved(tmp_path / "several" / "dev", [ROWS[:1]])
+    saved(tmp_path / "several" / "test", [ROWS])
+    (tmp_path / "several" / "dataset_dict.json").write_text('{"splits": ["dev", "test"]}')
+    assert load_rows(str(tmp_path / "several"), "test") == ROWS
+    assert load_rows(str(tmp_path / "several"), "dev") == ROWS[:1]
+    with pytest.raises(SourceError, match=re.escape("has no split 'train'; it has: dev, test")):
+        load_rows(str(tmp_path / "several"), "train")
+
+
+def test_a_folder_of_parquet_files_is_read_by_their_split(tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    written(tmp_path / "data", "test-00001-of-00002.parquet", ROWS[2:])
+    written(tmp_path / "data", "test-00000-of-00002.parquet", ROWS[:2])
+    written(tmp_path / "data", "dev-00000-of-00001.parquet", ROWS[:1])
+    assert load_rows(str(tmp_path), "test") == ROWS
+    with pytest.raises(SourceError, match=re.escape("has no split 'train'; it has: dev, test")):
+        load_rows(str(tmp_path), "train")
+
+
+@pytest.mark.parametrize("state", ["", "{}", '{"_data_files": [{"filename": "gone.arrow"}]}', "[1]"])
+def test_a_damaged_folder_of_a_saved_dataset_is_named(tmp_path: Path, state: str):
+    (tmp_path / "state.json").write_text(state)
+    with pytest.raises(SourceError, match=re.escape(f"{tmp_path} is not a readable folder of `save_to_disk`: ")):
+        load_rows(str(tmp_path), "test")
+
+
+def test_a_folder_that_is_no_dataset_is_told_from_one_with_what_is_read(tmp_path: Path):
+    with pytest.raises(InputError, match=re.escape(f"the folder {tmp_path} is no dataset: ")):
+        load_rows(str(tmp_path), "test")
 
 
 def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path: Path):
@@ -98,8 +162,17 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str):
         ("d.jsonl", b"null\n", "d.jsonl, line 1: "),
         ("d.jsonl", b'{"a": 1}\n{"a": "\xff"}\n', "d.jsonl, line 2: "),
         ("d.json", b'[{"a": 1},\n}', "d.json, line 2: "),
-        ("d.json", b'{"a": 1}', "d.json: expected a list of rows"),
-        ("d.json", b"[1]", "d.json: expected a list of rows"),
+        ("d.json", b'{"a": 1}', "d.json, entry 1: expected a row (an object), found int"),
+        ("d.json", b"[1]", "d.json, entry 1: expected a row (an object), found int"),
+        ("d.json", b'{"a": 1}\n{"a": 2}\n{"a": \n', "d.json, line 3: "),
+        ("d.json", b"3", "d.json: expected a list of rows, or an object by instance id"),
+        ("d.jsonl.gz", b"no gzip at all", "d.jsonl.gz is not a whole gzip file: "),
+        ("d.jsonl.gz", gzip.compress(b'{"a": 1}\n')[:-9], "d.jsonl.gz is not a whole gzip file: "),
+        ("d.csv", b"a,b\n1,2\n1\n", "d.csv, line 3: another number of fields than in the first line"),
+        ("d.csv", b"a,b\n1,2,3\n", "d.csv, line 2: another number of fields than in the first line"),
+        ("d.csv", b'a,b\n1,"2\n', "d.csv, after line 1: unexpected end of data"),
+        ("d.csv", b"a,b\n1,\xff\n", "d.csv, after line "),
+        ("d.xlsx", b"PK", "d.xlsx is no file of rows that is known here; name one that ends in .parquet, .jsonl, "),
         ("d.json", b'[{"a": "\xff"}]', "d.json, line 1: "),
     ],
 )
@@ -122,7 +195,7 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path, content: bytes):
     st.one_of(
         st.binary(), st.lists(st.sampled_from([b'{"a": 1}', b"\n", b"[", b"]", b",", b"\xff", b"{"])).map(b"".join)
     ),
-    st.sampled_from(["any.jsonl", "any.json"]),
+    st.sampled_from(["any.jsonl", "any.json", "any.jsonl.gz", "any.csv"]),
 )
 def test_any_bytes_give_rows_or_an_input_error_that_names_the_file(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
@@ -152,9 +225,10 @@ def test_a_split_that_a_task_repository_lacks_is_answered_with_those_it_has():
     assert str(caught.value) == f"{SUITE} has no task in split 'dev'; it has: test"
 
 
-def test_a_damaged_task_repository_is_named(tmp_path: Path):
+@pytest.mark.parametrize("content", [b"instance_id: o__n-1\n", b"a: [\n", b"- a\n", b"\xff", b""])
+def test_a_damaged_task_repository_is_named(tmp_path: Path, content: bytes):
     (tmp_path / "tasks" / "o__n-1").mkdir(parents=True)
-    (tmp_path / "tasks" / "o__n-1" / "task.yaml").write_text("instance_id: o__n-1\n")
+    (tmp_path / "tasks" / "o__n-1" / "task.yaml").write_bytes(content)
     with pytest.raises((InputError, SourceError), match=re.escape(str(tmp_path))):
         load_rows(str(tmp_path), "test")
 
@@ -231,19 +305,22 @@ def test_instances_come_in_the_dataset_s_order_and_hold_no_answer(tmp_path: Path
     assert source.all_ids == {"o__n-1", "o__n-2", "o__n-3"}
 
 
-def test_the_oracle_holds_the_answer_and_the_row_as_it_stands(tmp_path: Path):
+def test_the_oracle_holds_the_answer_and_the_row_with_its_lists_as_lists(tmp_path: Path):
     oracle = opened(tmp_path, ROWS).oracle("o__n-2")
-    assert (oracle.instance_id, oracle.patch, oracle.test_patch, oracle.row) == ("o__n-2", "gold", "tests", ROWS[0])
+    row_with_lists = {**ROWS[0], "FAIL_TO_PASS": ["a"], "PASS_TO_PASS": []}
+    assert (oracle.instance_id, oracle.patch, oracle.test_patch) == ("o__n-2", "gold", "tests")
+    assert oracle.row == row_with_lists
 
 
 def test_changing_an_oracle_s_row_does_not_change_the_dataset(tmp_path: Path):
     source = opened(tmp_path, ROWS)
+    before = source.oracle("o__n-2").row
     source.oracle("o__n-2").row.clear()
-    assert source.oracle("o__n-2").row == ROWS[0]
+    assert source.oracle("o__n-2").row == before
 
 
 def test_rows_of_before_swebench_5_are_told_by_the_columns_they_lack(tmp_path: Path):
-    old = row("o__n-9")
+    old = row("o__n-9", environment_setup_commit="c" * 40)
     for column in ("image", "eval_script", "log_parser", "eval_type"):
         del old[column]
     with pytest.raises(InputError) as caught:

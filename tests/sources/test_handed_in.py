@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from pathlib import Path
@@ -46,29 +47,33 @@ TWO = Predictions("m", {"o__n-1": DIFF, "o__n-2": ""})
     ("name", "content"),
     [
         ("preds.jsonl", lines(entry(), entry("o__n-2", patch=None))),
-        ("preds.jsonl", lines(entry(), {"instance_id": "o__n-2", "model_name_or_path": "m"})),
         ("preds.jsonl", b"\n" + lines(entry()) + b"  \n\r\n" + lines(entry("o__n-2", patch="")).rstrip()),
         ("preds.jsonl", lines(entry(), entry("o__n-2", patch="")).replace(b"\n", b"\r\n")),
         ("preds.jsonl", b"\xef\xbb\xbf" + lines(entry(), entry("o__n-2", patch=""))),
+        ("preds.jsonl.gz", gzip.compress(lines(entry(), entry("o__n-2", patch="")))),
         ("preds.json", json.dumps([entry(), entry("o__n-2", patch=None)], indent=2).encode()),
+        ("preds.json", b"\xef\xbb\xbf" + json.dumps([entry(), entry("o__n-2", patch=None)]).encode()),
+        ("preds.json", lines(entry(), entry("o__n-2", patch=None))),
         ("preds.json", json.dumps({"o__n-1": entry(), "o__n-2": entry("o__n-2", patch="")}).encode()),
         (
             "preds.json",
             json.dumps(
                 {
                     "o__n-1": {"model_name_or_path": "m", "model_patch": DIFF},
-                    "o__n-2": {"model_name_or_path": "m"},
+                    "o__n-2": {"model_name_or_path": "m", "model_patch": None},
                 }
             ).encode(),
         ),
     ],
     ids=[
         "lines",
-        "a line without patch",
         "blank lines",
         "CRLF",
         "byte order mark",
+        "packed lines",
         "list",
+        "list after a byte order mark",
+        "lines under the name of a document",
         "object of predictions",
         "object by id",
     ],
@@ -97,16 +102,20 @@ def test_other_line_separators_within_a_patch_are_kept(tmp_path: Path, name: str
         (lines(entry()) + b"\n{bad}\n", "preds.jsonl, line 3: line contains invalid json: "),
         (lines(entry()) + b"\xff\xfe\n", "preds.jsonl, line 2: line is not valid utf-8: "),
         (lines(entry("o__n-2")) + lines(entry()).replace(b'"m"', b'"\xe9"'), "preds.jsonl, line 2: line is not valid"),
-        (lines(entry(patch="\ud800")), "preds.jsonl, line 1: line contains invalid json: "),
         (lines(None), "preds.jsonl, line 1: expected an object, found NoneType"),
         (lines(entry(), [entry("o__n-2")]), "preds.jsonl, line 2: expected an object, found list"),
-        (lines({"model_name_or_path": "m"}), "preds.jsonl, line 1: instance_id must be a text, found None"),
+        (
+            lines({"model_name_or_path": "m", "model_patch": ""}),
+            "preds.jsonl, line 1: there is no instance_id; its keys are 'model_name_or_path', 'model_patch'",
+        ),
         (lines(entry(instance_id=7)), "preds.jsonl, line 1: instance_id must be a text, found 7"),
         (lines(entry(instance_id="")), "preds.jsonl, line 1: instance_id must be a text, found ''"),
-        (lines({"instance_id": "o__n-1"}), "preds.jsonl, line 1: model_name_or_path must be a text, found None"),
+        (lines(entry(model=None)), "preds.jsonl, line 1: model_name_or_path must be a text, found None"),
         (lines(entry(model=["m"])), "preds.jsonl, line 1: model_name_or_path must be a text, found ['m']"),
         (lines(entry(patch=["x"])), "preds.jsonl, line 1: model_patch must be a text or null, found list"),
         (lines(entry(patch=0)), "preds.jsonl, line 1: model_patch must be a text or null, found int"),
+        (lines(entry(patch=float("inf"))), "preds.jsonl, line 1: model_patch must be a text or null, found float"),
+        (b"[" * 100_000 + b"\n", "preds.jsonl, line 1: line contains invalid json: nested too deeply"),
         (b"\n" + lines(entry(), entry()), "preds.jsonl, line 3: a second prediction for o__n-1"),
         (lines(entry(), entry("x__y-1")), "preds.jsonl, line 2: the dataset has no instance 'x__y-1'"),
         (
@@ -138,11 +147,107 @@ def test_a_malformed_line_is_named(tmp_path: Path, content: bytes, message: str)
             "preds.json, entry 2: expected an object, found str",
         ),
         (json.dumps([entry(), entry()]).encode(), "preds.json, entry 2: a second prediction for o__n-1"),
-        (json.dumps({"x__y-1": {"model_name_or_path": "m"}}).encode(), "preds.json, entry 1: the dataset has no"),
+        (json.dumps([entry("x__y-1")]).encode(), "preds.json, entry 1: the dataset has no instance 'x__y-1'"),
+        (lines(entry(), entry("o__n-2"))[:-2], "preds.json, line 2: line contains invalid json: "),
     ],
 )
 def test_a_malformed_entry_of_a_document_is_named(tmp_path: Path, content: bytes, message: str):
     assert complaint(tmp_path, content, "preds.json").startswith(message)
+
+
+KEYS = "'instance_id', 'model_name_or_path', "
+NO_PATCH = 'preds.jsonl, line 2: there is no model_patch (null or "" is an empty patch, an absent key is none); '
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        ("patch", "", "; did you mean 'patch'? Rename it"),
+        ("prediction", DIFF, "; did you mean 'prediction'? Rename it"),
+        ("model_patch ", DIFF, "; did you mean 'model_patch '? Rename it"),
+        ("Model-Patch", DIFF, "; did you mean 'Model-Patch'? Rename it"),
+        ("model_pach", DIFF, "; did you mean 'model_pach'? Rename it"),
+        ("final_edit", DIFF, "; did you mean 'final_edit'? Rename it"),
+        ("cost", 1.5, ""),
+    ],
+)
+def test_an_absent_key_is_no_empty_patch_and_the_keys_that_are_there_are_named(
+    tmp_path: Path, key: str, value: Any, hint: str
+):
+    other = {"instance_id": "o__n-2", "model_name_or_path": "m", key: value}
+    assert complaint(tmp_path, lines(entry(), other)) == f"{NO_PATCH}its keys are {KEYS}{key!r}{hint}"
+
+
+@pytest.mark.parametrize(
+    ("key", "other", "hint"),
+    [
+        ("instance_id", "id", "; did you mean 'id'? Rename it"),
+        ("model_name_or_path", "model", "; did you mean 'model'? Rename it"),
+        ("model_name_or_path", "model_name", "; did you mean 'model_name'? Rename it"),
+    ],
+)
+def test_the_other_keys_under_other_names_are_told_the_same_way(tmp_path: Path, key: str, other: str, hint: str):
+    odd = entry()
+    odd[other] = odd.pop(key)
+    said = complaint(tmp_path, lines(odd))
+    assert said.startswith(f"preds.jsonl, line 1: there is no {key}; its keys are ")
+    assert said.endswith(hint)
+
+
+def test_nan_and_infinity_in_other_fields_are_read(tmp_path: Path):
+    costs = {"cost": float("nan"), "time": float("inf"), "score": float("-inf"), "note": "\ud800"}
+    assert read(tmp_path, lines({**entry(), **costs})) == Predictions("m", {"o__n-1": DIFF})
+
+
+@pytest.mark.parametrize("surrogate", ["\udce9", "\ud800", "\udfff"])
+def test_a_patch_with_a_lone_surrogate_is_unusable_and_the_others_are_not(tmp_path: Path, surrogate: str):
+    found = read(tmp_path, lines(entry(patch=f"{DIFF}{surrogate}\n"), entry("o__n-2")))
+    escaped = repr(surrogate).strip("'")
+    assert found.patches == {"o__n-1": f"{DIFF}{escaped}\n", "o__n-2": DIFF}
+    reason = f"line 7 of the patch holds the lone surrogate {surrogate!r}, which no file can hold"
+    assert found.unusable == {"o__n-1": reason}
+
+
+def test_a_patch_of_nan_is_unusable_and_not_empty(tmp_path: Path):
+    found = read(tmp_path, lines(entry(patch=float("nan")), entry("o__n-2")))
+    assert found.patches["o__n-1"]
+    assert found.unusable == {"o__n-1": "its model_patch is NaN and no text; an empty patch is null"}
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("..", "'..' cannot name a folder"),
+        (".", "'.' cannot name a folder"),
+        (" ", "' ' cannot name a folder"),
+        ("a\x00b", "'a\\x00b' holds characters that no name of a file can have"),
+        ("a\nb", "'a\\nb' holds characters that no name of a file can have"),
+        ("\udce9", "'\\udce9' holds characters that no name of a file can have"),
+        ("x" * 151, "has 151 bytes, and names of files are made of it: at most 150; shorten it"),
+        ("é" * 76, "has 152 bytes, and names of files are made of it: at most 150; shorten it"),
+    ],
+)
+def test_a_model_s_name_that_no_file_can_be_named_after_is_said_with_its_line(tmp_path: Path, model: str, said: str):
+    content = lines(entry(model=model, patch=""))
+    assert complaint(tmp_path, content).startswith(f"preds.jsonl, line 1: model_name_or_path {said}")
+
+
+@pytest.mark.parametrize("model", ["org/model-7b", "/models/a b", "é" * 75, "a..b", "-x"])
+def test_names_of_models_in_use_are_taken(tmp_path: Path, model: str):
+    assert read(tmp_path, lines(entry(model=model))).model_name == model
+
+
+def test_the_digest_tells_other_patches_and_not_their_order():
+    one = Predictions("m", {"a": "x", "b": "y"})
+    assert one.digest == Predictions("m", {"b": "y", "a": "x"}).digest
+    others = [
+        Predictions("n", {"a": "x", "b": "y"}),
+        Predictions("m", {"a": "x"}),
+        Predictions("m", {"a": "x", "b": ""}),
+        Predictions("m", {"a": "x", "b": "y"}, {"a": "why"}),
+    ]
+    assert len({each.digest for each in (one, *others)}) == 5
+    assert one.of(["a", "z"]).digest == Predictions("m", {"a": "x"}).digest
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
@@ -160,7 +265,9 @@ PATCH = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 @settings(deadline=None)
 @given(
     st.dictionaries(st.sampled_from(sorted(KNOWN)), PATCH, min_size=1),
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=10),
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=10).filter(
+        lambda n: n not in {".", ".."}
+    ),
     st.booleans(),
 )
 def test_predictions_survive_a_round_trip_through_any_shape(
@@ -195,6 +302,9 @@ FRAGMENTS = st.sampled_from(
         b"\xff",
         b"\x00",
         b"1e999",
+        b"NaN",
+        b"9" * 5000,
+        b'"\\udce9"',
         b'{"instance_id": "o__n-1"}\n',
     ]
 )
@@ -202,7 +312,7 @@ BYTES = st.one_of(st.binary(), st.lists(FRAGMENTS, max_size=8).map(b"".join))
 
 
 @settings(deadline=None)
-@given(BYTES, st.sampled_from(["any.jsonl", "any.json"]))
+@given(BYTES, st.sampled_from(["any.jsonl", "any.json", "any.jsonl.gz", "any.json.gz"]))
 def test_any_bytes_give_predictions_or_an_input_error_that_names_the_file(
     tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
 ):
@@ -214,6 +324,38 @@ def test_any_bytes_give_predictions_or_an_input_error_that_names_the_file(
         return
     assert set(found.patches) <= KNOWN
     assert found.patches
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.floats(), st.integers(), st.text(st.characters(codec=None)), st.just("o__n-1")
+    ),
+    lambda each: st.one_of(
+        st.lists(each, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["instance_id", "model_name_or_path", "model_patch", "patch", "o__n-1"]), each, max_size=4
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(JSON, st.booleans())
+def test_any_json_gives_predictions_that_can_be_stored_or_an_input_error_that_names_the_place(
+    tmp_path_factory: pytest.TempPathFactory, value: Any, as_lines: bool
+):
+    folder = tmp_path_factory.getbasetemp()
+    entries = value if as_lines and isinstance(value, list) else [value]
+    name, content = ("all.jsonl", lines(*entries)) if as_lines else ("all.json", json.dumps(value).encode())
+    try:
+        found = read(folder, content, name)
+    except InputError as error:
+        assert re.match(re.escape(str(folder / name)) + "(, (line|entry) [0-9]+: |: expected | holds no )", str(error))
+        str(error).encode()
+        return
+    assert all(each.encode() is not None for each in (found.model_name, *found.patches.values()))
+    assert set(found.unusable) <= set(found.patches) <= KNOWN
 
 
 @settings(deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -19,6 +20,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.stages.draw import SEED_SPAN, Drawing, Prompt, draw, seed_for
 from swerl_eval.stages.turns import Turns
+from swerl_eval.store import samples_journal
 
 pytestmark = pytest.mark.anyio
 
@@ -63,8 +65,8 @@ class Says(Model):
         return [self.completions[index] for index in request.indices]
 
 
-def samples_journal(folder: Path) -> Journal[Sample]:
-    journal = Journal(folder / "samples.jsonl", Sample, lambda r: (r.instance_id, r.stage, r.index))
+def opened_journal(folder: Path) -> Journal[Sample]:
+    journal = samples_journal(folder)
     journal.open_for_writing()
     return journal
 
@@ -72,7 +74,7 @@ def samples_journal(folder: Path) -> Journal[Sample]:
 def drawing(model: Model, folder: Path, in_flight: int = 8) -> Drawing:
     return Drawing(
         sampler=model,
-        journal=samples_journal(folder),
+        journal=opened_journal(folder),
         turns=Turns(in_flight),
         progress=Progress(),
         temperature=0.7,
@@ -178,7 +180,7 @@ async def test_lone_surrogates_and_nul_survive_in_a_stored_form(tmp_path: Path):
         Completion("a\0b?c\u2028", reasoning="?\0"),
         Completion("", "error", error="bad ?"),
     ]
-    read_again = [sample.completion for sample in samples_journal(tmp_path).values()]
+    read_again = [sample.completion for sample in opened_journal(tmp_path).values()]
     assert read_again == [sample.completion for sample in samples]
 
 
@@ -188,6 +190,43 @@ async def test_a_recorded_failure_is_an_answer_too_and_is_not_asked_for_again(tm
     samples = await draw(drawing(model, tmp_path), "i", "repair", prompts("a"))
     assert samples[0].completion == Completion("", "error", error="too long")
     assert model.requests == []
+
+
+async def test_a_refusal_is_stored_and_asked_for_again_while_answers_stay(tmp_path: Path):
+    refused = Completion("", "error", error="refused: no credit is left", refused=True)
+    first = drawing(Says(Completion("kept"), refused), tmp_path)
+    samples = await draw(first, "i", "repair", prompts("aa"))
+    assert [sample.completion for sample in samples] == [Completion("kept"), refused]
+    model = Model()
+    heard: list[Sample] = []
+    again = await draw(drawing(model, tmp_path), "i", "repair", prompts("aa"), heard.append)
+    seed = seed_for(3, "i", "repair")
+    assert [request.indices for request in model.requests] == [(0, 1)]
+    assert [sample.completion for sample in again] == [Completion("kept"), Completion(f"drawn with {seed + 1}")]
+    assert heard == again
+
+
+class Counts(Model):
+    """Tells of its one answer before it has counted its tokens."""
+
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Callable) -> list[Completion]:
+        on_answer(0, Completion("early"))
+        await anyio.lowlevel.checkpoint()
+        return [Completion("early", prompt_tokens=17, completion_tokens=4)]
+
+
+async def test_an_answer_is_stored_before_anybody_is_told_and_its_counts_when_they_come(tmp_path: Path):
+    work = drawing(Counts(), tmp_path)
+    stored_when_told: list[int | None] = []
+
+    def told(sample: Sample) -> None:
+        stored = work.journal.get(("i", "repair", sample.index))
+        stored_when_told.append(stored.completion.prompt_tokens if stored else -1)
+
+    samples = await draw(work, "i", "repair", prompts("a"), told)
+    assert stored_when_told == [None]
+    assert samples[0].completion == Completion("early", prompt_tokens=17, completion_tokens=4)
+    assert (work.progress.samples, work.progress.prompt_tokens) == (1, 17)
 
 
 async def test_no_more_requests_are_in_flight_than_the_limiter_has_places(tmp_path: Path):

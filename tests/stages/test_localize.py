@@ -78,10 +78,10 @@ def drawing(run: Run, sampler: Listener | ReplaySampler, seed: int = 0) -> Drawi
     return Drawing(sampler, run.samples, Turns(4), Progress(), 1.0, 1.0, 100, seed)
 
 
-async def answered(folder: Path, answers: Sequence[str], max_files: int = 5) -> Localization:
+async def answered(folder: Path, answers: Sequence[str | dict[str, str]], max_files: int = 5) -> Localization:
     """What comes of these recorded answers."""
     recorded = folder / "answers.jsonl"
-    completions = [{"text": answer} for answer in answers]
+    completions = [{"text": answer} if isinstance(answer, str) else answer for answer in answers]
     line = {"instance_id": INSTANCE.instance_id, "stage": "localize", "completions": completions}
     recorded.write_bytes(orjson.dumps(line))
     with open_folder(folder / "run") as run:
@@ -190,6 +190,22 @@ async def test_the_same_files_in_another_order_are_another_list(tmp_path: Path):
 async def test_files_named_in_the_thinking_do_not_count(tmp_path: Path):
     answer = "<think>\n```\npkg/a.py\n```\n</think>\n<solution>\n```\npkg/b.py\n```\n</solution>"
     assert (await answered(tmp_path, [answer])).file_lists == (("pkg/b.py",),)
+
+
+async def test_files_named_in_thinking_that_was_cut_do_not_count(tmp_path: Path):
+    cut = {"text": "Perhaps:\n```\npkg/a.py\n```\nor", "finish_reason": "length"}
+    apart = {"text": "```\npkg/b.py\n```\nor", "finish_reason": "length", "reasoning": "Perhaps pkg/a.py"}
+    assert await answered(tmp_path, [cut, apart]) == Localization("o__n-1", (("pkg/b.py",),), "model")
+
+
+async def test_lists_in_other_layouts_are_the_same_list(tmp_path: Path):
+    answers = [
+        "```\npkg/b.py\npkg/a.py\n```",
+        "### pkg/b.py\nwhy\n### pkg/a.py\nwhy",
+        '["/testbed/pkg/b.py:12", "pkg/a.py"]',
+        "It is in `pkg/b.py` and perhaps in `pkg/a.py`.",
+    ]
+    assert await answered(tmp_path, answers) == Localization("o__n-1", (("pkg/b.py", "pkg/a.py"),), "model")
 
 
 async def test_no_more_files_are_taken_than_may_be(tmp_path: Path):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -18,7 +21,16 @@ from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.stages.draw import Drawing
-from swerl_eval.stages.repair import FEW, Issue, RepairSettings, read_answer, read_answers, repair
+from swerl_eval.stages.repair import (
+    FEW,
+    LIGHT,
+    Issue,
+    RepairSettings,
+    read_answer,
+    read_answers,
+    read_in_background,
+    repair,
+)
 from swerl_eval.stages.turns import Turns
 from swerl_eval.store import Run, RunManifest, open_run
 
@@ -33,6 +45,8 @@ TEXTS = {
     "latin.py": "# \udce9\nx = 1\n",
     "empty.py": "",
     "other.py": "z = 1\n",
+    "bom.py": "\ufeffx = 1\ny = 2\n",
+    "coded.py": "# coding: latin-1\nn = 'J\udcf6rg'\na = 1\nb = 2\nc = 3\nd = 4\nx = 1\n",
 }
 
 
@@ -113,6 +127,27 @@ def test_a_file_of_another_kind_need_not_be_python():
     assert candidate_of(block("notes.txt", "", "no ( code\n")).rejection is None
 
 
+def test_the_first_line_of_a_file_with_a_byte_order_mark_can_be_edited_and_the_mark_stays():
+    candidate = candidate_of(block("bom.py", "x = 1\n", "x = 3\n"))
+    assert candidate.patch == file_diff("bom.py", TEXTS["bom.py"], "\ufeffx = 3\ny = 2\n")
+    other = candidate_of(block("bom.py", "x = 1\n", "x = 3  # why\n"))
+    assert other.normal_form == candidate.normal_form
+
+
+def test_a_file_in_another_coding_is_edited_where_the_diff_has_none_of_its_bytes():
+    candidate = candidate_of(block("coded.py", "x = 1\n", "x = 2\n"))
+    assert candidate.patch == file_diff("coded.py", TEXTS["coded.py"], TEXTS["coded.py"].replace("x = 1", "x = 2"))
+    beside = candidate_of(block("coded.py", "n = 'J\u00f6rg'\na = 1\n", "n = 'J\u00f6rg'\na = 2\n"))
+    assert beside.rejection is Rejection.NOT_TEXT
+
+
+def test_a_heading_in_the_searched_text_does_not_split_the_block():
+    shown = {"doc.rst": "Title\n=======\n\nOld text.\n"}
+    text = block("doc.rst", "Title\n=======\n\nOld text.\n", "Title\n=======\n\nNew text.\n")
+    candidate = read_answer(sample(text, files=["doc.rst"]), shown)
+    assert candidate.patch == file_diff("doc.rst", shown["doc.rst"], "Title\n=======\n\nNew text.\n")
+
+
 REJECTED = {
     "sample_failed": ("", "stop", "prompt too long", Rejection.SAMPLE_FAILED, "prompt too long"),
     "no edit": ("I cannot.", "stop", "", Rejection.NO_EDIT, "the answer holds no edit"),
@@ -121,14 +156,21 @@ REJECTED = {
         "length",
         "",
         Rejection.NO_EDIT,
-        "the answer holds no edit (the answer was cut at max_tokens)",
+        "the answer ends within its thinking (the answer was cut at max_tokens)",
+    ),
+    "no end of the thinking": (
+        f"<think>Maybe\n{FIX}\nno.",
+        "stop",
+        "",
+        Rejection.NO_EDIT,
+        "the answer ends within its thinking",
     ),
     "half a block": (
         FIX[: FIX.index(">>>>>>>")],
         "length",
         "",
         Rejection.BAD_FORMAT,
-        "found <<<<<<< SEARCH, but no whole block in a fence (the answer was cut at max_tokens)",
+        "the block of a.py has no closing line >>>>>>> REPLACE (the answer was cut at max_tokens)",
     ),
     "another file": (
         block("none.py", "x\n", "y\n"),
@@ -201,6 +243,41 @@ REJECTED = {
         Rejection.NOT_TEXT,
         "the diff would hold bytes that are not UTF-8 text",
     ),
+    "many times as long": (
+        "".join(block("b.py", "x = 1\n", f"x = 1\nz = {number}\nx = 1\n") for number in range(30)),
+        "stop",
+        "",
+        Rejection.TOO_LONG,
+        "edit 19 (b.py): makes the file longer than 4194304 letters",
+    ),
+    "a character that the file's coding lacks": (
+        block("coded.py", "x = 1\n", "x = '\u2192'\n"),
+        "stop",
+        "",
+        Rejection.NOT_TEXT,
+        "coded.py is in latin-1, which has no character '\\u2192'",
+    ),
+    "half a surrogate pair": (
+        block("b.py", "x = 1\n", "x = '\ud800'\n"),
+        "stop",
+        "",
+        Rejection.NOT_TEXT,
+        "b.py is in utf-8, which has no character '\\ud800'",
+    ),
+    "a broken edit of a file with a byte order mark": (
+        block("bom.py", "x = 1\n", "x = (\n"),
+        "stop",
+        "",
+        Rejection.SYNTAX_ERROR,
+        "bom.py does not parse after the edit",
+    ),
+    "a broken edit of a file in another coding": (
+        block("coded.py", "n = 'J\u00f6rg'\n", "n = (\n"),
+        "stop",
+        "",
+        Rejection.SYNTAX_ERROR,
+        "coded.py does not parse after the edit",
+    ),
     "bytes that are not UTF-8 beside the edit": (
         block("latin.py", "x = 1\n", "x = 2\n"),
         "stop",
@@ -263,6 +340,15 @@ def test_each_sample_has_a_candidate_of_its_own_number():
     assert found[0].normal_form == found[2].normal_form
 
 
+def test_the_same_text_is_read_anew_where_it_was_cut_or_came_without_its_thinking():
+    draft = Completion(f"Maybe\n{FIX}\nno")
+    answers = [draft, replace(draft, finish_reason="length"), replace(draft, finish_reason="length", reasoning="hm")]
+    samples = [Sample("o__n-1", "repair", n, answer, tuple(TEXTS), "sha", 0) for n, answer in enumerate(answers)]
+    found = read_answers(samples, TEXTS, thinking=True)
+    assert [candidate.rejection for candidate in found] == [None, Rejection.NO_EDIT, None]
+    assert [candidate.rejection for candidate in read_answers(samples, TEXTS, thinking=False)] == [None, None, None]
+
+
 def test_the_same_answer_to_other_files_is_read_anew():
     found = read_answers([sample(FIX, files=["a.py"]), sample(FIX, index=1, files=["b.py"])], TEXTS)
     assert [candidate.rejection for candidate in found] == [None, Rejection.UNKNOWN_PATH]
@@ -285,8 +371,9 @@ class Listener:
 
     recorded = True
 
-    def __init__(self, answer: str = FIX) -> None:
+    def __init__(self, answer: str = FIX, finish_reason: str = "stop") -> None:
         self.answer = answer
+        self.finish_reason = finish_reason
         self.requests: list[SampleRequest] = []
 
     @classmethod
@@ -295,7 +382,7 @@ class Listener:
 
     async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
         self.requests.append(request)
-        return [Completion(self.answer) for _ in request.indices]
+        return [Completion(self.answer, self.finish_reason) for _ in request.indices]
 
     def count_tokens(self, text: str) -> int:
         return len(text)
@@ -321,11 +408,12 @@ async def repaired(
     samples: int = 1,
     budget: int = 10_000,
     seed: int = 0,
+    thinking: bool = False,
 ) -> tuple[list[Candidate], list[Sample]]:
     localization = Localization("o__n-1", tuple(map(tuple, lists)), "model")
     with open_folder(folder) as run:
         drawing = Drawing(sampler, run.samples, Turns(4), Progress(), 1.0, 1.0, 100, seed)
-        how = RepairSettings(samples, budget, thinking=False)
+        how = RepairSettings(samples, budget, thinking=thinking)
         candidates: list[Candidate] = []
         issue = Issue(INSTANCE, Files(TEXTS), localization)
         await repair(issue, drawing, load_prompts(""), how, candidates.extend)
@@ -348,6 +436,13 @@ async def test_files_are_shown_with_plain_line_ends_and_what_is_not_utf_8_replac
     await repaired(tmp_path, listener, [["crlf.py", "latin.py"]])
     question = listener.requests[0].messages[-1].content
     assert "### crlf.py\nx = 1\ny = 2\n\n\n### latin.py\n# ?\nx = 1\n" in question
+
+
+async def test_files_are_shown_by_their_declared_coding_and_without_a_byte_order_mark(tmp_path: Path):
+    listener = Listener()
+    await repaired(tmp_path, listener, [["bom.py", "coded.py"]])
+    question = listener.requests[0].messages[-1].content
+    assert "### bom.py\nx = 1\ny = 2\n\n\n### coded.py\n# coding: latin-1\nn = 'J\u00f6rg'\n" in question
 
 
 async def test_one_sample_sees_the_files_in_the_order_of_the_list(tmp_path: Path):
@@ -425,9 +520,81 @@ async def test_many_answers_are_read_in_another_process_to_the_same_end(tmp_path
     ]
 
 
+LONG_LINE = "    y = g(x, 1) + [a for a in b]\n"
+FULL = "def f(x):\n" + LONG_LINE * (LIGHT * 2 // 3 // len(LONG_LINE))
+
+
+def growing(count: int) -> str:
+    """Blocks that double a line of `loop.py` each."""
+    return "".join(
+        block("loop.py", "    return x + 1\n", f"    return x + 1\n    y = {number}\n    return x + 1\n")
+        for number in range(count)
+    )
+
+
+LOOPED = {"loop.py": "def f(x):\n    return x + 1\n"}
+
+
+def test_a_loop_of_equal_blocks_is_one_edit():
+    text = block("loop.py", "    return x + 1\n", "    return x + 1\n    return x + 1\n") * 23
+    candidate = read_answer(sample(text, files=["loop.py"]), LOOPED)
+    assert candidate.patch == file_diff("loop.py", LOOPED["loop.py"], LOOPED["loop.py"] + "    return x + 1\n")
+
+
+async def test_blocks_that_multiply_a_file_are_rejected_by_the_stage():
+    found = await read_in_background([sample(growing(40), files=["loop.py"])], LOOPED, frozenset())
+    assert [candidate.rejection for candidate in found] == [Rejection.TOO_LONG]
+    assert found[0].detail.endswith("(loop.py): makes the file longer than 4194304 letters")
+
+
+async def test_an_answer_that_takes_long_is_read_in_another_process_to_the_same_end():
+    texts = {**LOOPED, "long.py": FULL}
+    light, heavy = sample(FIX, files=["long.py"]), sample(growing(14), index=1, files=["loop.py"])
+    found = await read_in_background([light, heavy], texts, frozenset())
+    assert found == read_answers([light, heavy], texts)
+    assert len(found[1].patch) > LIGHT
+
+
+@pytest.mark.parametrize(
+    ("texts", "answers"),
+    [
+        ({"long.py": FULL}, [block("long.py", "def f(x):\n", f"def f{n}(x):\n") for n in range(FEW)]),
+        (LOOPED, [growing(17)]),
+    ],
+    ids=["many in a thread", "one in a process"],
+)
+def test_answers_that_take_long_do_not_hold_up_a_cancellation(texts: Mapping[str, str], answers: list[str]):
+    samples = [sample(text, index=index, files=list(texts)) for index, text in enumerate(answers)]
+    before = set(threading.enumerate())
+    seconds: list[float] = []
+
+    async def cancelled() -> None:
+        with anyio.move_on_after(0.5) as scope:
+            await read_in_background(samples, texts, frozenset())
+        assert scope.cancelled_caught
+        seconds.append(anyio.current_time() - scope.deadline)
+
+    anyio.run(cancelled)
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        thread.join(5)
+    assert seconds[0] < 3  # 0.1 s; all answers take ten
+    assert not any(thread.is_alive() for thread in left)  # the program would wait for them
+
+
 async def test_a_resumed_run_reads_the_stored_answers(tmp_path: Path):
     before, _ = await repaired(tmp_path, Listener(), [["a.py", "b.py"]], samples=3)
     listener = Listener("another answer")
     after, _ = await repaired(tmp_path, listener, [["a.py", "b.py"]], samples=3)
     assert after == before
     assert listener.requests == []
+
+
+@pytest.mark.parametrize("samples", [1, FEW + 9])
+@pytest.mark.parametrize("thinking", [True, False])
+async def test_a_cut_answer_without_an_end_of_thinking_is_rejected_where_thinking_was_asked_for(
+    tmp_path: Path, thinking: bool, samples: int
+):
+    sampler = Listener(f"Maybe\n{FIX}\nno, that", "length")
+    candidates, _ = await repaired(tmp_path, sampler, [["a.py"]], samples, thinking=thinking)
+    assert {candidate.rejection for candidate in candidates} == {Rejection.NO_EDIT if thinking else None}

@@ -47,17 +47,53 @@ def sample(index: int, text: str, reasoning: str = "") -> Sample:
     return Sample("i", "repair", index, Completion(text, reasoning=reasoning), ("m.py",), "0", index)
 
 
-def test_each_sample_has_its_reward_beside_the_oracle() -> None:
-    gold = unified_diff({"m.py": "def f(x):\n    return x\n"}, {"m.py": "def f(x):\n    return x + 1\n"})
-    edit = "```python\n### m.py\n<<<<<<< SEARCH\n    return x\n=======\n    return x + 1\n>>>>>>> REPLACE\n```"
-    samples = [
-        sample(0, f"<think>t</think><solution>\n{edit}\n</solution>"),
-        sample(1, edit),  # no tags
-        sample(2, edit, reasoning="a server took the thinking out"),
-    ]
-    found = score(Oracle("i", gold, "", {}), Files(), samples)
-    assert [reward.value for reward in found] == [1.0, -1.0, 1.0]
-    assert found[1] == Reward("i", 1, -1.0, "<think> occurs 0 times instead of once")
+GOLD = unified_diff({"m.py": "def f(x):\n    return x\n"}, {"m.py": "def f(x):\n    return x + 1\n"})
+EDIT = "```python\n### m.py\n<<<<<<< SEARCH\n    return x\n=======\n    return x + 1\n>>>>>>> REPLACE\n```"
+SOLUTION = f"<solution>\n{EDIT}\n</solution>"
+HARMONY = f"<|channel|>analysis<|message|>t<|end|><|start|>assistant<|channel|>final<|message|>{SOLUTION}<|return|>"
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning"),
+    [
+        (f"<think>t</think>{SOLUTION}", ""),
+        (SOLUTION, "a server took the thinking out"),
+        (f"\n{SOLUTION}\n", "<think>and left its tags</think>"),
+        (EDIT, "and the model wrote no tags"),
+        (f"the template opened it</think>\n{SOLUTION}", ""),
+        (f"[THINK]t[/THINK]{SOLUTION}", ""),
+        (f"<thinking>t</thinking>{SOLUTION}", ""),
+        (HARMONY, ""),
+    ],
+)
+def test_a_right_answer_has_its_reward_however_the_server_sends_it(text: str, reasoning: str) -> None:
+    assert score(Oracle("i", GOLD, "", {}), Files(), [sample(0, text, reasoning)]) == [Reward("i", 0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "error"),
+    [
+        (EDIT, "", "<think> occurs 0 times instead of once"),
+        (SOLUTION, "", "<think> occurs 0 times instead of once"),
+        (f"<think>t</think>{EDIT}", "", "<solution> occurs 0 times instead of once"),
+        (f"<think>t{SOLUTION}", "", "</think> occurs 0 times instead of once"),
+        (f"[THINK]t{SOLUTION}", "", "</think> occurs 0 times instead of once"),
+        (f"<think>t</think>{SOLUTION}{SOLUTION}", "", "<solution> occurs 2 times instead of once"),
+        (f"<think>t</think> or </think>{SOLUTION}", "", "</think> occurs 2 times instead of once"),
+        (f"[THINK]t[/THINK] or [/THINK]{SOLUTION}", "", "</think> occurs 2 times instead of once"),
+        (f"<solution>{EDIT}", "t", "</solution> occurs 0 times instead of once"),
+        (SOLUTION, " ", "nothing between <think> and </think>"),
+        ("", "t", "the solution holds no whole SEARCH/REPLACE block"),
+    ],
+)
+def test_what_the_model_did_wrong_stays_a_format_error(text: str, reasoning: str, error: str) -> None:
+    assert score(Oracle("i", GOLD, "", {}), Files(), [sample(0, text, reasoning)]) == [Reward("i", 0, -1.0, error)]
+
+
+def test_each_sample_has_its_reward_in_order() -> None:
+    samples = [sample(0, SOLUTION, "t"), sample(1, EDIT), sample(2, f"<think>t</think>{SOLUTION}")]
+    found = score(Oracle("i", GOLD, "", {}), Files(), samples)
+    assert [(reward.index, reward.value) for reward in found] == [(0, 1.0), (1, -1.0), (2, 1.0)]
 
 
 def test_a_gold_patch_that_does_not_fit_gives_no_reward_rather_than_a_wrong_one() -> None:
