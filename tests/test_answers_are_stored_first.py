@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
 
 from swerl_eval.compose import open_source
@@ -50,7 +51,7 @@ def made_again(run: Run, settings: RunConfig) -> Iterator[tuple[Candidate, Candi
     """Each stored candidate, beside the one that its stored answer gives."""
     source = open_source(settings)
     instance = next(each for each in source.instances() if each.instance_id == ONE)
-    snapshot = source.snapshot(instance)
+    snapshot = anyio.run(source.snapshot, instance)
     for candidate in run.candidates.values():
         sample = run.samples.get((ONE, "repair", candidate.index))
         assert sample is not None, f"candidate {candidate.index} was stored before its answer"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from swerl_eval.demo.setup import SUITE
+from swerl_eval.store import Run
 from tests.fake_server import Answer, Body, Events, FakeServer, Refuse, Reply, Rule, serving
 
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
@@ -30,8 +32,7 @@ def repair(mirrors: Path, results: Path, server: FakeServer, *more: str) -> subp
 
 
 def stored(results: Path) -> list[dict[str, Any]]:
-    lines = (results / "r" / "samples.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["completion"] for line in lines]
+    return [dataclasses.asdict(sample.completion) for sample in Run(results / "r").samples.values()]
 
 
 def piece(delta: Any, end: str | None = None, **more: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from swerl_eval.compose import open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.scripts import TOKEN_FILE
 from swerl_eval.core.types import Job, JobResult
-from swerl_eval.progress import Progress
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox
 from swerl_eval.stages.examine import Examiner, Subject
 
@@ -42,12 +41,10 @@ class Flooding(ScriptedSandbox):
 async def test_the_loop_goes_on_while_a_long_output_is_read(demo_config: RunConfig, tmp_path: Path) -> None:
     source = open_source(demo_config)
     instance = next(each for each in source.instances() if each.instance_id == NAME)
-    subject = Subject(instance, source.snapshot(instance), source.test_plan(NAME))
+    subject = Subject(instance, await source.snapshot(instance), source.test_plan(NAME))
     sandbox, ticks, passing = Flooding(), 0, {}
     how = settings(demo_config)
-    examiner = Examiner(
-        sandbox, anyio.CapacityLimiter(1), how.evaluate.limits, how.test_limits, tmp_path / "logs", Progress()
-    )
+    examiner = Examiner(sandbox, anyio.CapacityLimiter(1), how.evaluate.limits, how.test_limits, tmp_path / "logs")
     async with anyio.create_task_group() as group:
 
         async def read() -> None:
