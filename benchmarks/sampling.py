@@ -106,7 +106,7 @@ def requests(model: str, samples: int, max_tokens: int, files: int) -> list[Samp
 
         async def ask() -> None:
             for instance in instances:
-                snapshot = source.snapshot(instance)
+                snapshot = await source.snapshot(instance)
                 gold = [path for path in lists[instance.instance_id][0] if snapshot.read(path) is not None]
                 more = [path for path in snapshot.paths() if path.endswith(".py") and path not in gold]
                 shown = tuple([*gold, *more][: max(files, len(gold))]) if gold else ()

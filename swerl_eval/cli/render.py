@@ -89,12 +89,13 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
             f"best {100 * localization['best_coverage']:.1f} %"
         )
     if sampling is not None:
-        refused = ", ".join(f"{count} {kind}" for kind, count in sampling["rejections"].items())
+        rejected = ", ".join(f"{count} {kind}" for kind, count in sampling["rejections"].items())
         lines.append(
             f"Samples: {sampling['samples']}, of these {sampling['valid']} valid ({sampling['unique']} unique) for "
             f"{sampling['instances_with_candidate']} of {report['total']} instances"
-            f"{'; rejected: ' + refused if refused else ''}"
+            f"{'; rejected: ' + rejected if rejected else ''}"
         )
+    lines += failed_answers_lines(report)
     tests = report.get("testing")
     if tests is not None:
         lines.append(
@@ -125,6 +126,18 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         names = without["quarantined"]
         lines.append(f"Without {len(names)} in quarantine ({without['file']}): {_rate(without)}")
     return lines
+
+
+def failed_answers_lines(report: dict[str, Any]) -> list[str]:
+    """A line on the answers that never came, where there are some."""
+    failed = report["failed_answers"]
+    if failed is None:
+        return []
+    reason, count = next(iter(failed["reasons"].items()))
+    asked = (
+        f", {failed['refused']} of them refused (the same command asks for these again)" if failed["refused"] else ""
+    )
+    return [f"FAILED: {failed['count']} answers never came{asked}; {count} times: {reason}"]
 
 
 def _rate(rates: dict[str, Any]) -> str:

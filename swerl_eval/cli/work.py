@@ -14,7 +14,7 @@ from rich.text import Text
 
 from swerl_eval.cli.aside import set_aside
 from swerl_eval.cli.display import Display
-from swerl_eval.cli.render import RECORDED, print_run, usage_line
+from swerl_eval.cli.render import RECORDED, failed_answers_lines, print_run, usage_line
 from swerl_eval.compose import gold_predictions, open_source, rows_of, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.diffs import files_touched
@@ -27,7 +27,7 @@ from swerl_eval.regrade import Change, regrade
 from swerl_eval.reports import EXPORTERS
 from swerl_eval.reports.derived import write_derived
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine
-from swerl_eval.reports.summary import build_report
+from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.reports.testing import seconds_per_candidate
 from swerl_eval.sources.handed_in import Predictions, read_predictions
 from swerl_eval.store import Run, reopen_run
@@ -82,7 +82,8 @@ def _conclude(outcome: Outcome, until: str, work: Work) -> int:
         if work.progress.remembered:
             console.print(Text(f"{work.progress.remembered} verdicts from the cache (--no-cache runs every patch)"))
     else:
-        console.print(Text(_stage_line(outcome.folder, until, work)))
+        for line in _stage_lines(outcome.folder, until, work):
+            console.print(Text(line), soft_wrap=True)
     for name, reason in {**outcome.failures, **outcome.infra_errors}.items():
         sys.stderr.write(f"swerl-eval: {name}: {reason}\n")
     if not outcome.complete:
@@ -91,18 +92,24 @@ def _conclude(outcome: Outcome, until: str, work: Work) -> int:
     return 0 if outcome.complete else 1
 
 
-def _stage_line(folder: Path, until: str, work: Work) -> str:
+def _stage_lines(folder: Path, until: str, work: Work) -> list[str]:
+    """What came of a run that ends before its verdicts, and of its answers those that never came."""
     run = Run(folder)
+    report = build_report(run)
+    return [_stage_line(run, report, until, work), *failed_answers_lines(report)]
+
+
+def _stage_line(run: Run, report: Report, until: str, work: Work) -> str:
     if until == "localize":
         lists = {record.instance_id: record.file_lists for record in run.localizations.values()}
         gold = {name: files_touched(work.source.oracle(name).patch) for name in lists}
         recall = localization_recall(lists, gold)
         found = f"; all gold files found in {recall.all_found} of {recall.instances}" if recall else ""
         return f"Localized {len(lists)} instances{found}."
-    report = build_report(run)["sampling"] or {"samples": 0, "valid": 0, "unique": 0}
+    sampling = report["sampling"] or {"samples": 0, "valid": 0, "unique": 0}
     chosen = sum(bool(selection.patch) for selection in run.selections.values())
     picked = f"; a patch chosen for {chosen} of {len(run.selections)} instances" if until == "select" else ""
-    return f"{report['samples']} samples, {report['valid']} valid, {report['unique']} unique{picked}."
+    return f"{sampling['samples']} samples, {sampling['valid']} valid, {sampling['unique']} unique{picked}."
 
 
 def _print_test_seconds(console: Console, run: Run) -> None:

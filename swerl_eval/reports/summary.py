@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from swerl_eval.core.metrics import auc, localization_recall, wilson
@@ -19,6 +19,8 @@ from swerl_eval.reports.rewards import summarize
 from swerl_eval.store import Run
 
 Report = dict[str, Any]
+MOST_REASONS = 5
+"""Different reasons of answers that never came, the most frequent ones."""
 
 
 def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine: Quarantine | None = None) -> Report:
@@ -29,6 +31,7 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine
     evaluations = {name: run.evaluation_of(name) for name in run.manifest.instance_ids}
     without_prediction = run.manifest.without_prediction
     awaited = [found for name, found in evaluations.items() if name not in without_prediction]
+    answers = _read_answers(run)
     verdicts = Counter(_verdict(evaluation).value for evaluation in evaluations.values())
     strict = run.manifest.config.get("strict", "off") == "on"
     left_out = {} if quarantine is None else quarantine.reasons
@@ -50,7 +53,8 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine
         "without_prediction": list(without_prediction),
         "complete": all(found is not None and found.settled(strict=strict) for found in awaited),
         "localization": _localization(run, evaluations),
-        "sampling": _sampling(run),
+        "sampling": _sampling(run, answers),
+        "failed_answers": _failed_answers(answers),
         "rewards": _rewards(run, evaluations),
         "testing": testing.figures(run),
         "instances": [
@@ -112,7 +116,41 @@ def _localization(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Rep
     return {"origin": ", ".join(origins), **asdict(recall)}
 
 
-def _sampling(run: Run) -> Report | None:
+_COUNTS = {"cut_at_max_tokens": 0, "prompt_tokens": 0, "completion_tokens": 0}
+
+
+@dataclass
+class _Answers:
+    """What the answers of all stages add up to, from one pass over them: they may be gigabytes."""
+
+    counts: Counter[str] = field(default_factory=lambda: Counter(_COUNTS))
+    refused: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    """By what the sampler or the server said."""
+
+
+def _read_answers(run: Run) -> _Answers:
+    found = _Answers()
+    for sample in run.samples.values():
+        completion = sample.completion
+        found.counts["cut_at_max_tokens"] += completion.finish_reason == "length"
+        found.counts["prompt_tokens"] += completion.prompt_tokens or 0
+        found.counts["completion_tokens"] += completion.completion_tokens or 0
+        found.refused += completion.refused
+        if completion.error:
+            found.failures[completion.error] += 1
+    return found
+
+
+def _failed_answers(answers: _Answers) -> Report | None:
+    """Answers that never came, of all stages, with the most frequent reasons; None where there is none."""
+    if not answers.failures:
+        return None
+    reasons = sorted(answers.failures.items(), key=lambda each: (-each[1], each[0]))[:MOST_REASONS]
+    return {"count": answers.failures.total(), "refused": answers.refused, "reasons": dict(reasons)}
+
+
+def _sampling(run: Run, answers: _Answers) -> Report | None:
     """The funnel from samples to candidates, and the tokens it took; None for predictions that were handed in."""
     if not len(run.candidates):
         return None
@@ -127,20 +165,13 @@ def _sampling(run: Run) -> Report | None:
             rejections[candidate.rejection.value] += 1
     instances_with_candidate = len(forms)
     unique = sum(map(len, forms.values()))
-    prompt_tokens = completion_tokens = cut = 0
-    for sample in run.samples.values():
-        prompt_tokens += sample.completion.prompt_tokens or 0
-        completion_tokens += sample.completion.completion_tokens or 0
-        cut += sample.completion.finish_reason == "length"
     return {
         "samples": len(run.candidates),
         "valid": valid,
         "unique": unique,
         "instances_with_candidate": instances_with_candidate,
         "rejections": dict(sorted(rejections.items())),
-        "cut_at_max_tokens": cut,
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
+        **answers.counts,
     }
 
 

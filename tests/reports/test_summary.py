@@ -13,7 +13,7 @@ from rich.console import Console
 from swerl_eval.cli.render import print_run, summary_lines
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError
-from swerl_eval.core.types import Evaluation, Machine, Regrade, Selection, Verdict
+from swerl_eval.core.types import Completion, Evaluation, Machine, Regrade, Sample, Selection, Verdict
 from swerl_eval.reports.official import run_report
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine, write_quarantine
 from swerl_eval.reports.summary import Report, build_report
@@ -225,3 +225,21 @@ def test_a_quarantine_file_that_cannot_be_used_is_named_with_the_remedy(
     with pytest.raises(InputError, match=said) as caught:
         read_quarantine(tmp_path / "q.json")
     assert "swerl-eval validate --repeat N --quarantine FILE" in str(caught.value)
+
+
+def test_answers_that_never_came_are_counted_with_their_reasons_and_said_in_one_line(tmp_path: Path) -> None:
+    refused = Completion("", "error", error="refused: the prompt is too long", refused=True)
+    answers = [refused, refused, Completion("", "error", error="filtered"), Completion("x", "length", 10, 7)]
+    with open_run(tmp_path / "r", MANIFEST) as run:
+        run.samples.append(*(Sample(NAMES[0], "localize", k, each, (), "0", 1) for k, each in enumerate(answers)))
+    report = build_report(Run(tmp_path / "r"))
+    assert report["failed_answers"] == {
+        "count": 3,
+        "refused": 2,
+        "reasons": {"refused: the prompt is too long": 2, "filtered": 1},
+    }
+    assert (
+        "FAILED: 3 answers never came, 2 of them refused (the same command asks for these again); "
+        "2 times: refused: the prompt is too long"
+    ) in summary_lines(report)
+    assert build_report(made(tmp_path / "none", []))["failed_answers"] is None
