@@ -32,8 +32,8 @@ class RunConfig(BaseModel):
 
     # -- what is measured on
     dataset: str = "verified"
-    """Alias (`verified`, `lite`, `full`, …) or hub id, each also with `@` and a revision (commit, branch, tag); parquet /
-    jsonl / json / csv file, folder of `save_to_disk`, or a task repository."""
+    """Alias (`verified`, `lite`, `full`, …) or hub id, each also with `@` and a revision (commit, branch or tag);
+    parquet, jsonl, json or csv file, folder of `save_to_disk`, or a task repository."""
     split: str = "test"
     instances: tuple[str, ...] = ()
     """Ids, globs, or `@file` with one of these a line. Empty: all."""

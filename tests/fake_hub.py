@@ -1,4 +1,4 @@
-"""A real HTTP server on 127.0.0.1 that serves one dataset at several revisions, as far as the hub's library asks for it."""
+"""A real HTTP server on 127.0.0.1 that serves one dataset at several revisions, as far as the hub's library asks."""
 
 from __future__ import annotations
 

@@ -125,8 +125,9 @@ def _hub_rows(name: str, split: str) -> list[Row]:
             f"{', '.join(sorted({*DATASET_ALIASES, 'lite'}))}, nor a hub id (owner/name)"
         )
         raise UsageError(message)
-    if revision == "":
-        message = f"{name!r} names no revision after the @; add a commit, a branch or a tag, or leave the @ out"
+    # as git has it; `..` in an address would be the newest revision
+    if revision is not None and any(part[:1] in {"", "."} for part in revision.split("/")):
+        message = f"{name!r} names no revision after the @; give a commit, a branch or a tag, or leave the @ out"
         raise UsageError(message)
     try:
         return _newest_rows(resolved, split) if revision is None else _pinned_rows(resolved, split, revision)
@@ -134,8 +135,8 @@ def _hub_rows(name: str, split: str) -> list[Row]:
         asked, checks = (resolved, "") if revision is None else (f"{resolved}@{revision}", "the revision, ")
         words = textwrap.shorten(str(error), HUB_WORDS, placeholder=" …")  # the hub says things on several lines
         message = (
-            f"cannot read {asked} ({type(error).__name__}: {words}); check the name, {checks}the network and HF_TOKEN "
-            "(for a gated dataset, that of a user with access), or pass a local parquet file to --dataset"
+            f"cannot read {asked} ({type(error).__name__}: {words}); check the name, {checks}the network and HF_TOKEN, "
+            "or pass a local parquet file to --dataset"
         )
         raise SourceError(message) from error
 
@@ -149,8 +150,8 @@ def _newest_rows(name: str, split: str) -> list[Row]:
 def _pinned_rows(name: str, split: str, revision: str) -> list[Row]:
     """Rows of a revision and no other.
 
-    `load_dataset(name, revision=…)` was seen to give the rows of another revision (datasets 5.2.0): with a warning alone,
-    of the one in its cache, where the hub cannot be reached or refuses; and of a folder of that name.
+    `load_dataset(name, revision=…)` was seen to give other rows (datasets 5.2.0): with a warning alone, those of any
+    revision in its cache, where the hub cannot be reached or refuses; and those of a folder of that name.
     """
     from datasets import load_dataset
     from huggingface_hub import snapshot_download

@@ -21,12 +21,12 @@ import pytest
 from swerl_eval.core.errors import UsageError
 from swerl_eval.sources.datasets import load_rows
 from swerl_eval.sources.selection import Row
-from tests.fake_hub import GATED, UNKNOWN_DATASET, FakeHub, fake_hub
+from tests.fake_hub import GATED, UNKNOWN_DATASET, FakeHub, Refusal, fake_hub
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "swerl_eval" / "demo" / "suite"
 OLD, NEW = "a" * 40, "b" * 40
-DATA = "data/test-00000-of-00001.parquet"
+DATA = "test-00000-of-00001.parquet"
 PROGRAM = """
 import json, sys
 from swerl_eval.core.errors import SwerlEvalError
@@ -37,10 +37,7 @@ try:
 except SwerlEvalError as error:
     print(json.dumps(str(error)))
 """
-REMEDY = (
-    "; check the name, the revision, the network and HF_TOKEN (for a gated dataset, that of a user with access), "
-    "or pass a local parquet file to --dataset"
-)
+REMEDY = "; check the name, the revision, the network and HF_TOKEN, or pass a local parquet file to --dataset"
 
 
 def rows() -> list[Row]:
@@ -88,3 +85,87 @@ def test_a_commit_a_tag_and_a_branch_give_the_rows_of_that_revision(hub: FakeHub
     assert at_commit == at_tag == at_ref
     assert ids(at_tag) == every[:2]
     assert ids(newest) == every
+
+
+def test_a_pinned_revision_is_never_another_one_whatever_is_in_the_cache(hub: FakeHub, tmp_path: Path):
+    before = read(hub, tmp_path, "team/tasks@v1")
+    hub.requests.clear()
+    offline = {"HF_HUB_OFFLINE": "1"}
+    assert read(hub, tmp_path, "team/tasks@v1", **offline) == before
+    assert read(hub, tmp_path, f"team/tasks@{OLD}", **offline) == before
+    assert "snapshot folder for the specified revision" in str(read(hub, tmp_path, f"team/tasks@{NEW}", **offline))
+    assert hub.requests == []
+    hub.refusal = GATED
+    assert "GatedRepoError" in str(read(hub, tmp_path, "team/tasks@main"))
+
+
+def test_a_folder_of_the_dataset_s_name_does_not_stand_in_for_a_revision(hub: FakeHub, tmp_path: Path):
+    folder = tmp_path / "team" / "tasks"
+    folder.mkdir(parents=True)
+    (folder / "test.parquet").write_bytes(parquet(rows()[5:]))
+    assert ids(read(hub, tmp_path, "team/tasks@v1")) == [row["instance_id"] for row in rows()[:2]]
+    assert ids(read(hub, tmp_path, "team/tasks")) == [row["instance_id"] for row in rows()[5:]]
+
+
+def test_without_a_revision_the_newest_rows_are_asked_for(hub: FakeHub, tmp_path: Path):
+    assert ids(read(hub, tmp_path, "team/tasks")) == [row["instance_id"] for row in rows()]
+
+
+@pytest.mark.parametrize(
+    ("name", "refusal", "words"),
+    [
+        ("team/tasks@v9", None, "Invalid rev id: v9"),
+        (f"team/tasks@{'c' * 40}", None, f"Invalid rev id: {'c' * 40}"),
+        ("team/tasks@v1", UNKNOWN_DATASET, "Repository Not Found for url: "),
+        ("team/tasks@v1", GATED, GATED[2]),
+        ("team/tasks@v1", (401, *GATED[1:]), "401 Client Error"),
+        ("team/tasks@v1", (503, "", "too busy"), "too busy"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_line_with_its_words_and_the_remedy(
+    name: str, refusal: Refusal | None, words: str, hub: FakeHub, tmp_path: Path
+):
+    hub.refusal = refusal
+    message = str(read(hub, tmp_path, name))
+    assert message.startswith(f"cannot read {name} (")
+    assert message.endswith(REMEDY)
+    assert words in message
+    assert "\n" not in message
+
+
+def test_an_unreachable_hub_and_an_unknown_split_are_told_with_the_remedy(hub: FakeHub, tmp_path: Path):
+    unreachable = str(read(hub, tmp_path, "verified@v1", HF_ENDPOINT="http://127.0.0.1:9"))
+    assert unreachable.startswith("cannot read SWE-bench/SWE-bench_Verified@v1 (LocalEntryNotFoundError: Got: ConnectE")
+    split = str(read(hub, tmp_path, "team/tasks@v1", split="dev"))
+    assert split.startswith("cannot read team/tasks@v1 (ValueError: Unknown split \"dev\". Should be one of ['test'].)")
+    assert unreachable.endswith(REMEDY)
+    assert split.endswith(REMEDY)
+
+
+@pytest.mark.parametrize("name", ["verified@", "team/tasks@ ", "team/tasks@..", "team/tasks@a/../b", "lite@/v1"])
+def test_what_is_no_revision_is_refused_before_the_hub_is_asked(name: str):
+    with pytest.raises(UsageError) as caught:
+        load_rows(name, "test")
+    assert str(caught.value) == (
+        f"{name!r} names no revision after the @; give a commit, a branch or a tag, or leave the @ out"
+    )
+
+
+def test_a_revision_of_an_unknown_alias_is_answered_with_what_there_is():
+    with pytest.raises(UsageError, match=r"^unknown dataset 'verifed@v1': neither a file, "):
+        load_rows("verifed@v1", "test")
+
+
+@pytest.mark.parametrize("name", ["team/tasks@v1.parquet", "verified@v1.jsonl", "verified@", "team/tasks@v1"])
+def test_a_file_or_folder_with_an_at_in_its_name_is_read(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    place = Path(name)
+    if not place.suffix:
+        place.mkdir(parents=True)
+        place /= "test.parquet"
+    place.parent.mkdir(exist_ok=True)
+    if place.suffix == ".jsonl":
+        place.write_text("".join(json.dumps(row) + "\n" for row in rows()))
+    else:
+        place.write_bytes(parquet(rows()))
+    assert [row["instance_id"] for row in load_rows(name, "test")] == [row["instance_id"] for row in rows()]
