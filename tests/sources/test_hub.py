@@ -1,17 +1,18 @@
 """Datasets of the hub at a revision, from a server on loopback.
 
-Each reading is a process of its own with a cache of its own, since the hub's library reads its settings when it is
+Each test reads in a process of its own with a cache of its own, since the hub's library reads its settings when it is
 imported.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow
@@ -31,11 +32,13 @@ PROGRAM = """
 import json, sys
 from swerl_eval.core.errors import SwerlEvalError
 from swerl_eval.sources.datasets import fingerprint, load_rows
-try:
-    rows = load_rows(sys.argv[1], sys.argv[2])
-    print(json.dumps([[row["instance_id"] for row in rows], fingerprint(rows)]))
-except SwerlEvalError as error:
-    print(json.dumps(str(error)))
+for line in sys.stdin:
+    try:
+        rows = load_rows(*json.loads(line))
+        found = [[row["instance_id"] for row in rows], fingerprint(rows)]
+    except SwerlEvalError as error:
+        found = str(error)
+    print(json.dumps(found), flush=True)
 """
 REMEDY = "; check the name, the revision, the network and HF_TOKEN, or pass a local parquet file to --dataset"
 
@@ -57,19 +60,33 @@ def hub() -> Iterator[FakeHub]:
         yield served
 
 
-def read(hub: FakeHub, home: Path, name: str, split: str = "test", **environment: str) -> object:
-    """Ids and fingerprint of the rows, or the message of the error."""
+Read = Callable[..., object]
+"""Of a dataset's name and split: the ids of its rows and their fingerprint, or the message of the error."""
+
+
+@contextlib.contextmanager
+def reader(hub: FakeHub, home: Path, **environment: str) -> Iterator[Read]:
+    """A process that reads datasets, standing in a folder with a cache."""
     settings = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home / ".cache"), "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, name, split],
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
         env={**os.environ, **settings, **environment},
         cwd=home,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    ) as process:
+        asked, told = process.stdin, process.stdout
+        assert asked
+        assert told
+
+        def read(name: str, split: str = "test") -> object:
+            asked.write(json.dumps([name, split]) + "\n")
+            asked.flush()
+            return json.loads(told.readline())
+
+        yield read
 
 
 def ids(found: object) -> list[str]:
@@ -77,66 +94,65 @@ def ids(found: object) -> list[str]:
     return list(found[0])
 
 
-def test_a_commit_a_tag_and_a_branch_give_the_rows_of_that_revision(hub: FakeHub, tmp_path: Path):
+def test_a_commit_a_tag_and_a_branch_give_the_rows_of_that_revision_and_none_the_newest(hub: FakeHub, tmp_path: Path):
     every = [row["instance_id"] for row in rows()]
-    at_commit, at_tag, at_ref, newest = (
-        read(hub, tmp_path, f"team/tasks@{revision}") for revision in (OLD, "v1", "refs/pr/3", "main")
-    )
+    with reader(hub, tmp_path) as read:
+        at_commit, at_tag, at_ref, at_branch, newest = (
+            read(f"team/tasks{revision}") for revision in (f"@{OLD}", "@v1", "@refs/pr/3", "@main", "")
+        )
     assert at_commit == at_tag == at_ref
     assert ids(at_tag) == every[:2]
+    assert at_branch == newest
     assert ids(newest) == every
 
 
 def test_a_pinned_revision_is_never_another_one_whatever_is_in_the_cache(hub: FakeHub, tmp_path: Path):
-    before = read(hub, tmp_path, "team/tasks@v1")
+    with reader(hub, tmp_path) as read:
+        before = read("team/tasks@v1")
+        hub.refusal = GATED
+        assert "GatedRepoError" in str(read("team/tasks@main"))
     hub.requests.clear()
-    offline = {"HF_HUB_OFFLINE": "1"}
-    assert read(hub, tmp_path, "team/tasks@v1", **offline) == before
-    assert read(hub, tmp_path, f"team/tasks@{OLD}", **offline) == before
-    assert "snapshot folder for the specified revision" in str(read(hub, tmp_path, f"team/tasks@{NEW}", **offline))
+    with reader(hub, tmp_path, HF_HUB_OFFLINE="1") as read:
+        assert read("team/tasks@v1") == before
+        assert read(f"team/tasks@{OLD}") == before
+        assert "snapshot folder for the specified revision" in str(read(f"team/tasks@{'c' * 40}"))
     assert hub.requests == []
-    hub.refusal = GATED
-    assert "GatedRepoError" in str(read(hub, tmp_path, "team/tasks@main"))
 
 
 def test_a_folder_of_the_dataset_s_name_does_not_stand_in_for_a_revision(hub: FakeHub, tmp_path: Path):
     folder = tmp_path / "team" / "tasks"
     folder.mkdir(parents=True)
     (folder / "test.parquet").write_bytes(parquet(rows()[5:]))
-    assert ids(read(hub, tmp_path, "team/tasks@v1")) == [row["instance_id"] for row in rows()[:2]]
-    assert ids(read(hub, tmp_path, "team/tasks")) == [row["instance_id"] for row in rows()[5:]]
+    with reader(hub, tmp_path) as read:
+        assert ids(read("team/tasks@v1")) == [row["instance_id"] for row in rows()[:2]]
+        assert ids(read("team/tasks")) == [row["instance_id"] for row in rows()[5:]]
 
 
-def test_without_a_revision_the_newest_rows_are_asked_for(hub: FakeHub, tmp_path: Path):
-    assert ids(read(hub, tmp_path, "team/tasks")) == [row["instance_id"] for row in rows()]
-
-
-@pytest.mark.parametrize(
-    ("name", "refusal", "words"),
-    [
+def test_what_the_hub_refuses_is_one_line_with_its_words_and_the_remedy(hub: FakeHub, tmp_path: Path):
+    cases: list[tuple[str, Refusal | None, str]] = [
         ("team/tasks@v9", None, "Invalid rev id: v9"),
         (f"team/tasks@{'c' * 40}", None, f"Invalid rev id: {'c' * 40}"),
         ("team/tasks@v1", UNKNOWN_DATASET, "Repository Not Found for url: "),
         ("team/tasks@v1", GATED, GATED[2]),
         ("team/tasks@v1", (401, *GATED[1:]), "401 Client Error"),
         ("team/tasks@v1", (503, "", "too busy"), "too busy"),
-    ],
-)
-def test_what_the_hub_refuses_is_one_line_with_its_words_and_the_remedy(
-    name: str, refusal: Refusal | None, words: str, hub: FakeHub, tmp_path: Path
-):
-    hub.refusal = refusal
-    message = str(read(hub, tmp_path, name))
-    assert message.startswith(f"cannot read {name} (")
-    assert message.endswith(REMEDY)
-    assert words in message
-    assert "\n" not in message
+    ]
+    with reader(hub, tmp_path) as read:
+        for name, refusal, words in cases:
+            hub.refusal = refusal
+            message = str(read(name))
+            assert message.startswith(f"cannot read {name} (")
+            assert message.endswith(REMEDY)
+            assert words in message
+            assert "\n" not in message
 
 
 def test_an_unreachable_hub_and_an_unknown_split_are_told_with_the_remedy(hub: FakeHub, tmp_path: Path):
-    unreachable = str(read(hub, tmp_path, "verified@v1", HF_ENDPOINT="http://127.0.0.1:9"))
+    with reader(hub, tmp_path, HF_ENDPOINT="http://127.0.0.1:9") as read:
+        unreachable = str(read("verified@v1"))
+    with reader(hub, tmp_path) as read:
+        split = str(read("team/tasks@v1", "dev"))
     assert unreachable.startswith("cannot read SWE-bench/SWE-bench_Verified@v1 (LocalEntryNotFoundError: Got: ConnectE")
-    split = str(read(hub, tmp_path, "team/tasks@v1", split="dev"))
     assert split.startswith("cannot read team/tasks@v1 (ValueError: Unknown split \"dev\". Should be one of ['test'].)")
     assert unreachable.endswith(REMEDY)
     assert split.endswith(REMEDY)
