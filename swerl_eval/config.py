@@ -16,6 +16,7 @@ import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from swerl_eval.core.errors import InputError, UsageError
+from swerl_eval.core.hub_names import split_revision
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,7 +32,8 @@ class RunConfig(BaseModel):
 
     # -- what is measured on
     dataset: str = "verified"
-    """Alias (`verified`, `lite`, `full`, …), hub id, parquet / jsonl / json file, or a task repository."""
+    """Alias (`verified`, `lite`, `full`, …) or hub id, each also with `@` and a revision (commit, branch or tag);
+    parquet, jsonl, json or csv file, folder of `save_to_disk`, or a task repository."""
     split: str = "test"
     instances: tuple[str, ...] = ()
     """Ids, globs, or `@file` with one of these a line. Empty: all."""
@@ -221,7 +223,9 @@ class RunConfig(BaseModel):
     def default_run_id(self, **more: str) -> str:
         """Readable, and different for different settings and whatever `more` the run follows from."""
         digest = hashlib.sha256(json.dumps(self.identity() | more, sort_keys=True).encode()).hexdigest()[:8]
-        stem = "-".join(Path(part.rstrip("/")).name for part in (self.model_name, self.dataset))
+        dataset, revision = split_revision(self.dataset)
+        stem = "-".join(Path(part.rstrip("/")).name for part in (self.model_name, dataset))
+        stem += f"-{revision[:REVISION_CHARACTERS]}" if revision else ""
         return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)[:STEM_CHARACTERS].strip('-.')}-{digest}"
 
 
@@ -240,6 +244,8 @@ OF_THE_RUN = {
 """What `request` may not name, and what to use instead."""
 STEM_CHARACTERS = 75
 """Of the readable part of a run id that is made here: run ids are part of names of files."""
+REVISION_CHARACTERS = 12
+"""Of a dataset's revision, in that part."""
 SPEED_ONLY = frozenset(
     {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",

@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.core": ("swerl_eval.core",),
     "swerl_eval.ports": ("swerl_eval.core",),
     # small services, each with no more of core than it names
-    "swerl_eval.config": ("swerl_eval.core.errors",),
+    "swerl_eval.config": ("swerl_eval.core.errors", "swerl_eval.core.hub_names"),
     "swerl_eval.registry": ("swerl_eval.core.errors",),
     "swerl_eval.progress": (),
     "swerl_eval.shutdown": (),
@@ -199,7 +199,8 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "psutil": {"swerl_eval.samplers.vllm_core": False},
     "torch": {},
     "swebench": {"swerl_eval.harness": False, "swerl_eval.grading": False, "swerl_eval.sources.datasets": False},
-    "datasets": {},
+    "datasets": {"swerl_eval.sources.datasets": False},
+    "huggingface_hub": {"swerl_eval.sources.datasets": False},
     "pandas": {},
     "trl": {},
     "verl": {},
@@ -237,6 +238,7 @@ COME_WITH: dict[str, str] = {
     "httpx2": "openai",
     "transformers": "vllm",
     "datasets": "swebench",
+    "huggingface_hub": "swebench",
     "psutil": "vllm",
 }
 """Packages that are imported and not declared, and the declared one whose own they are."""

@@ -262,6 +262,11 @@ def test_the_default_run_id_is_the_same_in_every_process() -> None:
         ({"model": "org/model-7b", "dataset": "lite"}, "model-7b-lite"),
         ({"model": "/models/My Model/", "dataset": "x/data.parquet"}, "My-Model-data.parquet"),
         ({"model": "../..", "dataset": "verified"}, "verified"),
+        ({"dataset": "verified@v1.0"}, "openai-verified-v1.0"),
+        ({"dataset": f"owner/name@{'0123456789' * 4}"}, "openai-name-012345678901"),
+        ({"dataset": "owner/name@refs/pr/3"}, "openai-name-refs-pr-3"),
+        ({"dataset": "data/mine@2.parquet"}, "openai-mine-2.parquet"),
+        ({"dataset": "/data/mine@2"}, "openai-mine-2"),
     ],
 )
 def test_the_default_run_id_is_readable_and_a_plain_folder_name(settings: dict[str, Any], stem: str) -> None:

@@ -26,7 +26,11 @@ def _option(kind: Any, panel: str, text: str, *names: str, **extra: Any) -> Any:
 
 
 SHARED: dict[str, Any] = {
-    "dataset": _option(str, _WHAT, "verified, lite, …, a hub id, a parquet/jsonl/json file or a task repository."),
+    "dataset": _option(
+        str,
+        _WHAT,
+        "verified, lite, … or a hub id, also with @REVISION; a parquet/jsonl/json/csv file, a task repository.",
+    ),
     "split": _option(str, _WHAT, "Of the dataset; default test."),
     "instances": _option(list[str], _WHAT, "Ids, globs, @file, comma-separated; repeatable.", "--instances", "-i"),
     "repo": _option(list[str], _WHAT, "Only this repository; repeatable."),

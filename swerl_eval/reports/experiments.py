@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from swerl_eval.atomic import write_bytes
+from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import Candidate, Sample
 from swerl_eval.reports.destination import take
 from swerl_eval.reports.leaderboard import attempts, flag, submission_folder, texts
@@ -50,7 +51,7 @@ class ExperimentsExporter:
 
 
 def _split(run: Run) -> str:
-    dataset = str(run.manifest.config["dataset"]).lower()
+    dataset = split_revision(str(run.manifest.config["dataset"]))[0].lower()
     return next((split for split in _SPLITS if split in dataset), "test")
 
 

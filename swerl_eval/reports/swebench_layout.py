@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from swerl_eval.core.hub_names import split_revision
 from swerl_eval.reports.destination import take
 from swerl_eval.reports.official import log_folder, predictions, report_name, run_report
 from swerl_eval.store import Run, write_json, write_lines
@@ -31,16 +32,19 @@ class SwebenchExporter:
         write_json(destination / report_name(opened), run_report(opened))
         logs.parent.mkdir(parents=True, exist_ok=True)
         config = opened.manifest.config
+        # `swebench report` loads the dataset by this name, and takes no revision: without a name it asks for `-d`
+        pinned = split_revision(config["dataset"])[1] is not None and not Path(config["dataset"]).exists()
         tasks = Path(config["dataset"]) if (Path(config["dataset"]) / "tasks").is_dir() else None
         write_json(
             logs.parent / "run.json",
             {
-                "dataset": config["dataset"],
+                "dataset": None if pinned else config["dataset"],
                 "split": config["split"],
                 "task_repo": None if tasks is None else str(tasks.resolve()),
                 "created_at": opened.manifest.created_at,
                 "recorded": opened.manifest.recorded,
                 "patches": opened.manifest.patch_origin,
+                **({"pinned_dataset": config["dataset"]} if pinned else {}),
             },
         )
         return [destination / "all_preds.jsonl", destination / report_name(opened), logs]

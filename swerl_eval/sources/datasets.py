@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import orjson
 
 from swerl_eval.core.errors import InputError, SourceError, UsageError
+from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import Instance, Oracle, TestPlan
 from swerl_eval.grading import count_tests, test_plan
 from swerl_eval.harness import quiet_swebench
@@ -22,6 +24,8 @@ from swerl_eval.sources.selection import Choice, Row, choose
 
 LITE = "SWE-bench/SWE-bench_Lite"
 """swebench's own table of aliases leaves `lite` out."""
+HUB_WORDS = 600
+"""Characters of what the hub says in an error, at most."""
 
 
 class DatasetSource:
@@ -76,7 +80,10 @@ def open_dataset(name: str, split: str, choice: Choice, repositories: Repositori
 
 
 def load_rows(name: str, split: str | None) -> list[Row]:
-    """All rows of a local file or folder, a task repository (split None: of every split) or a dataset of the hub."""
+    """All rows of a local file or folder, a task repository (split None: of every split) or a dataset of the hub.
+
+    A name with a revision (`owner/name@revision`) is the hub's, unless a file or folder has it.
+    """
     path = Path(name)
     if path.is_dir():
         return _task_repository(path, split) if (path / "tasks").is_dir() else folder_rows(path, split or "test")
@@ -109,23 +116,48 @@ def _task_repository(path: Path, split: str | None) -> list[Row]:
 def _hub_rows(name: str, split: str) -> list[Row]:
     quiet_swebench()
     from swebench.cli._datasets import DATASET_ALIASES, resolve_dataset
-    from swebench.harness.utils import load_swebench_dataset
 
-    resolved = LITE if name.strip().lower() == "lite" else resolve_dataset(name)
+    named, revision = split_revision(name)
+    resolved = LITE if named.strip().lower() == "lite" else resolve_dataset(named)
     if "/" not in resolved:
         message = (
             f"unknown dataset {name!r}: neither a file, nor a task repository, nor one of "
             f"{', '.join(sorted({*DATASET_ALIASES, 'lite'}))}, nor a hub id (owner/name)"
         )
         raise UsageError(message)
+    # as git has it; `..` in an address would be the newest revision
+    if revision is not None and any(part[:1] in {"", "."} for part in revision.split("/")):
+        message = f"{name!r} names no revision after the @; give a commit, a branch or a tag, or leave the @ out"
+        raise UsageError(message)
     try:
-        return [dict(row) for row in load_swebench_dataset(resolved, split)]
+        return _newest_rows(resolved, split) if revision is None else _pinned_rows(resolved, split, revision)
     except Exception as error:
+        asked, checks = (resolved, "") if revision is None else (f"{resolved}@{revision}", "the revision, ")
+        words = textwrap.shorten(str(error), HUB_WORDS, placeholder=" …")  # the hub says things on several lines
         message = (
-            f"cannot read {resolved} ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}); "
-            "check the name, the network and HF_TOKEN, or pass a local parquet file to --dataset"
+            f"cannot read {asked} ({type(error).__name__}: {words}); check the name, {checks}the network and HF_TOKEN, "
+            "or pass a local parquet file to --dataset"
         )
         raise SourceError(message) from error
+
+
+def _newest_rows(name: str, split: str) -> list[Row]:
+    from swebench.harness.utils import load_swebench_dataset
+
+    return [dict(row) for row in load_swebench_dataset(name, split)]
+
+
+def _pinned_rows(name: str, split: str, revision: str) -> list[Row]:
+    """Rows of a revision and no other.
+
+    `load_dataset(name, revision=…)` was seen to give other rows (datasets 5.2.0): with a warning alone, those of any
+    revision in its cache, where the hub cannot be reached or refuses; and those of a folder of that name.
+    """
+    from datasets import load_dataset
+    from huggingface_hub import snapshot_download
+
+    folder = snapshot_download(name, repo_type="dataset", revision=revision)
+    return [dict(row) for row in load_dataset(folder, split=split)]
 
 
 def _instance(row: Row) -> Instance:

@@ -334,6 +334,14 @@ def test_the_swebench_layout_is_that_of_the_harness(swebench: Path, run_folder: 
     }
 
 
+def test_swebench_is_not_told_to_load_a_pinned_dataset_since_it_knows_no_revisions(
+    variant: Any, tmp_path: Path
+) -> None:
+    export("swebench", variant(config={"dataset": "verified@v1"}), tmp_path)
+    told = read(tmp_path / "logs" / "run_evaluation" / RUN_ID / "run.json")
+    assert (told["dataset"], told["pinned_dataset"], told["task_repo"]) == (None, "verified@v1", None)
+
+
 def test_a_report_of_an_instance_has_the_official_fields(swebench: Path) -> None:
     for name in GRADED:
         file = swebench / "logs" / "run_evaluation" / RUN_ID / SAFE_MODEL / name / "report.json"
@@ -554,10 +562,20 @@ def test_the_submission_layout_is_that_of_the_experiments_repository(submission:
     }
 
 
-def test_the_split_of_a_submission_is_that_of_the_dataset(variant: Any, tmp_path: Path) -> None:
-    folder = variant(config={"dataset": "SWE-bench/SWE-bench_Verified"})
-    (written,) = export("experiments", folder, tmp_path / "out")
-    assert written.parent == tmp_path / "out" / "evaluation" / "verified"
+@pytest.mark.parametrize(
+    ("dataset", "split"),
+    [
+        ("SWE-bench/SWE-bench_Verified", "verified"),
+        ("verified@lite", "verified"),
+        ("SWE-bench/SWE-bench_Lite@verified", "lite"),
+        ("owner/name@refs/verified", "test"),
+    ],
+)
+def test_the_split_of_a_submission_is_that_of_the_dataset(
+    dataset: str, split: str, variant: Any, tmp_path: Path
+) -> None:
+    (written,) = export("experiments", variant(config={"dataset": dataset}), tmp_path / "out")
+    assert written.parent == tmp_path / "out" / "evaluation" / split
 
 
 def test_the_metadata_parses_to_the_fields_of_a_submission(variant: Any, tmp_path: Path) -> None:
