@@ -97,8 +97,9 @@ def exit_soon(code: int) -> None:
     """
 
     def force() -> None:
-        time.sleep(EXIT_SECONDS)
-        os._exit(code)
+        with contextlib.suppress(OSError):  # seen where the clock was set meanwhile
+            time.sleep(EXIT_SECONDS)
+            os._exit(code)
 
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)  # it ends already, and its exit code is decided

@@ -14,7 +14,8 @@
     ├── GradingError              swebench cannot make a specification of a row, or grade a log of it
     └── SandboxError              a job could not be run, through no fault of what it runs
         ├── EngineUnavailableError  the Docker engine does not answer
-        └── ImageMissingError       the image is neither here nor to be pulled
+        └── ImageMissingError       the image is not here
+            └── ImageRefusedError   nor does its registry give it, asked with patience
 
 A message says what is wrong, where, and the remedy. What a patch, a test or a model does wrong is never an error:
 it is a stored result (`Rejection`, `Verdict`).
@@ -85,7 +86,11 @@ class EngineUnavailableError(SandboxError):
 
 
 class ImageMissingError(SandboxError):
-    """The image is neither local nor to be pulled."""
+    """The image is not here."""
+
+
+class ImageRefusedError(ImageMissingError):
+    """The image is not here, and its registry does not give it or cannot be reached."""
 
 
 def cause_of(error: Exception) -> Exception:

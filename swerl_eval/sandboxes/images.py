@@ -14,7 +14,7 @@ from typing import Any
 
 import docker
 
-from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
+from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, ImageRefusedError, SandboxError
 from swerl_eval.ports import UNWATCHED, Watcher
 from swerl_eval.sandboxes.disk import Budget, Usage, usage
 from swerl_eval.sandboxes.engine import is_podman, translated
@@ -145,7 +145,7 @@ class Images:
                 raise
             except SandboxError as error:
                 message = f"the image {image} is not here and cannot be pulled ({error}); {remedy(str(error), image)}"
-                raise ImageMissingError(message) from error
+                raise ImageRefusedError(message) from error
             found = self._look(image)
         if found is None:
             message = f"the image {image} was removed by somebody else right after it was pulled"

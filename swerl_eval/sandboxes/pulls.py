@@ -25,7 +25,7 @@ import tenacity
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.ports import UNWATCHED, Watcher
 from swerl_eval.sandboxes.engine import translated
-from swerl_eval.sandboxes.registries import LIMITED, may_pass, retry_after, trouble
+from swerl_eval.sandboxes.registries import LIMITED, OFFLINE, may_pass, retry_after, trouble
 
 PULLS_AT_A_TIME = 4
 GLANCE = 0.1
@@ -43,6 +43,14 @@ class Patience:
     """Seconds of the first pause, at most; each is drawn from zero to its bound, and bounds double."""
     longest: float = 120.0
     """Bound of the later pauses, in seconds; a registry that asks for more gets it, up to `registries.LONGEST_WAIT`."""
+    offline: float = 20.0
+    """Seconds after which a pull is given up where there is no way to its registry: every other image waits as long."""
+
+    def is_over(self, state: tenacity.RetryCallState, image: str) -> bool:
+        """Whether a pull that failed is given up."""
+        error = state.outcome.exception() if state.outcome is not None else None
+        offline = trouble(str(error), image) is OFFLINE and (state.seconds_since_start or 0.0) > self.offline
+        return offline or state.attempt_number >= self.attempts
 
     def pause(self, state: tenacity.RetryCallState) -> float:
         """Seconds before the next try, where a failure may pass."""
@@ -125,7 +133,7 @@ class Pulls:
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception(again),
             wait=self._patience.pause,
-            stop=tenacity.stop_after_attempt(self._patience.attempts),
+            stop=lambda state: self._patience.is_over(state, image),
             before_sleep=lambda state: self._watcher.waiting(image, why_it_waits(state, image)),
             sleep=transfer.pause,  # without a slot: others go on meanwhile
             reraise=True,

@@ -35,11 +35,14 @@ LIMITED = Trouble(
         "the same command again later"
     ),
 )
-UNREACHABLE = Trouble(
-    re.compile(""),
+_NO_NETWORK = "check the network and the registry's address; the same command tries again"
+OFFLINE = Trouble(
+    re.compile(r"no such host|network is unreachable|no route to host|server misbehaving|temporary failure in name"),
     passes=True,
-    remedy="check the network and the registry's address; the same command tries again",
+    remedy=f"{_NO_NETWORK}. Without a network, {_ANOTHER_WAY}",
 )
+"""There is no way to any registry: as a rule for longer than one of them is away."""
+UNREACHABLE = Trouble(re.compile(""), passes=True, remedy=_NO_NETWORK)
 TROUBLES = (
     LIMITED,
     Trouble(
@@ -65,6 +68,7 @@ TROUBLES = (
         passes=False,
         remedy="check the registry's address, and whether the engine trusts it (`insecure-registries`)",
     ),
+    OFFLINE,
     UNREACHABLE,
 )
 """The first whose words are there counts; the last one's always are."""

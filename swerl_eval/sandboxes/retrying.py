@@ -2,7 +2,8 @@
 
 An engine that is away is waited for, one `patience` for all jobs together: when it is up, each further job fails after
 one try, until one gets through. What else may pass (a container killed or removed by somebody else, a full disk) is
-tried `TRIES` times, an image that is missing is looked for once more. After that it is the error of the last try, with
+tried `TRIES` times, an image that vanished is looked for once more; one that its registry does not give was asked for
+with patience of its own. After that it is the error of the last try, with
 the number of tries. Nothing that the job itself does is tried again.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
-from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, SandboxError
+from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, ImageRefusedError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Machine
 from swerl_eval.ports import UNWATCHED, Sandbox, SandboxSettings, Watcher
 
@@ -80,7 +81,7 @@ class RetryingSandbox:
             except SandboxError as error:
                 kind = next(kind for kind in (EngineUnavailableError, *TRIES) if isinstance(error, kind))
                 tries[kind] += 1
-                if not self._worth_another(kind, tries[kind]):
+                if isinstance(error, ImageRefusedError) or not self._worth_another(kind, tries[kind]):
                     message = f"{error} (tried {_times(tries.total() + full)})"
                     raise type(error)(message) from error
             else:

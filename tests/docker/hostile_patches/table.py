@@ -12,11 +12,11 @@ PATCHES: tuple[Patch, ...] = (*GREEDY, *FORGED, *ESCAPING, *BROKEN, *HONEST)
 
 ROWS: tuple[tuple[str, bytes, str], ...] = (
     ("a byte that is no UTF-8", b'"model_patch": "\xff"', "line 1"),
-    ("half a surrogate", b'"model_patch": "\\udcff"', "line 1"),
-    ("no patch", b'"x": 1', ""),
+    ("half a surrogate", b'"model_patch": "\\udcff"', ""),
+    ("no patch", b'"x": 1', "line 1: there is no model_patch"),
     ("null for a patch", b'"model_patch": null', ""),
     ("a number for a patch", b'"model_patch": 1', "model_patch must be a text"),
 )
 """Lines of a predictions file that hold no patch: what they are, their end, and what our reader says against them
-(nothing: an empty patch). The first and the third end the official harness's whole run without a report, so they cannot
-be in its batch; the others are an error of their instance there, or an empty patch."""
+(nothing: no patch that can be run). The first and the third end the official harness's whole run without a report, so
+they cannot be in its batch; the others are an error of their instance there, or an empty patch."""
