@@ -23,6 +23,8 @@ from swerl_eval.stages.repair import read_answers
 from swerl_eval.store import Run
 from tests.fake_server import FakeServer, serving
 
+pytestmark = pytest.mark.slow
+
 ONE, FILE = "demo__inkwell-1", "inkwell/slugs.py"
 SAMPLES = 12
 FORMS = ("count + 2", "count + 3", "1 + count")

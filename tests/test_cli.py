@@ -12,6 +12,8 @@ import pytest
 
 from swerl_eval.demo.setup import ANSWERS, SUITE
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
 
 

@@ -14,6 +14,8 @@ import pytest
 from swerl_eval.demo.setup import SUITE
 from swerl_eval.sources.datasets import load_rows
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
 
 

@@ -16,6 +16,8 @@ from swerl_eval.core.errors import SamplerError
 from swerl_eval.progress import Progress
 from swerl_eval.work import Work
 
+pytestmark = pytest.mark.slow
+
 FAKE = Path(__file__).parent / "fake_server.py"
 
 

@@ -15,6 +15,8 @@ from swerl_eval.demo.setup import SUITE
 from swerl_eval.store import Run
 from tests.fake_server import FakeServer, serving
 
+pytestmark = pytest.mark.slow
+
 FILE = "inkwell/slugs.py"
 LINE = "    def claim(self, title: str) -> str:"
 

@@ -16,6 +16,8 @@ from swerl_eval.demo.setup import SUITE
 from swerl_eval.store import Run
 from tests.fake_server import Answer, Body, Events, FakeServer, Refuse, Reply, Rule, serving
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
 SAMPLES = 4
 ENDED = "localized 2/2, repaired 2/2; 8 samples"

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
 BEFORE = "def f(x):\n    return x\n"
 AFTER = "def f(x):\n    return x + 1\n"

@@ -24,6 +24,8 @@ from swerl_eval.sandboxes.scripted import ScriptedSandbox
 from swerl_eval.shutdown import AT_ONCE_SECONDS, FORCED, IN_GOOD_ORDER
 from swerl_eval.work import Work
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 HERE = "tests.test_shutdown"
 CLOSED: list[str] = []

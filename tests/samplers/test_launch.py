@@ -23,7 +23,7 @@ from swerl_eval.ports import Launch, SamplerSettings
 from swerl_eval.samplers import launch as launch_module
 from swerl_eval.samplers.openai_api import OpenAISampler
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 ROOT = Path(__file__).parent.parent.parent
 FAKE = ROOT / "tests" / "fake_server.py"

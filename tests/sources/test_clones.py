@@ -27,7 +27,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.sources.git import KEPT_BYTES, MOST_SHOWN, git, reasons
 from swerl_eval.sources.repositories import Repositories
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
 
 def run_git(folder: Path, *arguments: str) -> str:

@@ -24,6 +24,8 @@ from swerl_eval.sources.datasets import load_rows
 from swerl_eval.sources.selection import Row
 from tests.fake_hub import GATED, UNKNOWN_DATASET, FakeHub, Refusal, fake_hub
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "swerl_eval" / "demo" / "suite"
 OLD, NEW = "a" * 40, "b" * 40
