@@ -203,7 +203,7 @@ def doctor(options: dict[str, Any]) -> None:
 @app.command()
 @taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
 def preflight(options: dict[str, Any]) -> None:
-    """Say whether the model fits this machine's GPUs, and whether the prompts at hand fit its context."""
+    """Say whether the model fits this machine's GPUs or memory, and whether the prompts at hand fit its context."""
     from swerl_eval.cli.preflight import check as check_before
 
     _exit(check_before(resolve(options)))
