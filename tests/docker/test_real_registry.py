@@ -225,12 +225,14 @@ def test_an_interrupt_ends_a_command_whose_registry_hangs_at_once(
 ) -> None:
     held = threading.Event()
     registry.faults = [Fault("/manifests/", hold=held)]
-    write_rows(tmp_path / "rows.jsonl", [f"localhost:{registry.port}/hanging-{number}:1" for number in range(3)])
+    # names of its own: the engine may still ask for what the other command wanted
+    name = f"hanging-{command}"
+    write_rows(tmp_path / "rows.jsonl", [f"localhost:{registry.port}/{name}-{number}:1" for number in range(3)])
     words = {
         "pull": ["images", "pull"],
         "evaluate": ["evaluate", "--predictions", "gold", "--results", str(tmp_path), "--run-id", "run"],
     }[command]
-    code, said, seconds = interrupted([PROGRAM, *words, "--dataset", str(tmp_path / "rows.jsonl")], registry, "hanging")
+    code, said, seconds = interrupted([PROGRAM, *words, "--dataset", str(tmp_path / "rows.jsonl")], registry, name)
     held.set()
     assert (code, said.splitlines()[-1]) == (130, "swerl-eval: interrupted; the same command finishes the run")
     assert seconds < 5
