@@ -135,9 +135,9 @@ def test_a_model_that_knows_nothing_solves_nothing_and_everything_else_is_right(
     assert errors, "no prompt of the suite was too long for the context"
     assert all(f"max_model_len is {CONTEXT}" in error for error in errors)
     assert found["sampling"]["rejections"]["sample_failed"] == len(errors)
-    rewards = [json.loads(line) for line in (undisturbed / "tiny" / "rewards.jsonl").read_text().splitlines()]
-    assert [each["value"] for each in rewards] == [-1.0] * len(samples)
     answers = [each["completion"]["text"] for each in samples if not each["completion"]["error"]]
+    rewards = [json.loads(line) for line in (undisturbed / "tiny" / "rewards.jsonl").read_text().splitlines()]
+    assert [each["value"] for each in rewards] == [-1.0] * len(answers), "what was never answered has no reward"
     assert len(set(answers)) == len(answers), "no answer is there twice"
     usage = [json.loads(line) for line in (undisturbed / "tiny" / "usage.jsonl").read_text().splitlines()]
     assert [each["gpus"] for each in usage] == [None], "there is none here, so no GPU-seconds"
