@@ -384,7 +384,7 @@ def test_blocks_of_which_a_line_is_missing_hide_no_other_one(edits: list[Edit], 
 )
 def test_any_text_is_read_in_linear_time(line: str):
     text = f"```\n### a.py\n<<<<<<< SEARCH\n{line}\n" + f"{line}\n" * (1_000_000 // (len(line) + 1))
-    start = time.perf_counter()
+    start = time.thread_time()
     for leniences in ALL:
         find_blocks(text, leniences)
-    assert time.perf_counter() - start < 10  # 0.5 s
+    assert time.thread_time() - start < 10  # 0.5 s

@@ -193,9 +193,9 @@ def test_a_source_whose_bytes_are_not_in_its_coding_does_not_parse(text: str):
 
 
 def test_a_coding_that_takes_time_without_bound_is_not_tried():
-    start = time.perf_counter()
+    start = time.thread_time()
     assert parse("# coding: punycode\n" + "x-" + "b" * 1_000_000) is None
-    assert time.perf_counter() - start < 5  # 0.01 s; minutes where the codec is run
+    assert time.thread_time() - start < 5  # 0.01 s; minutes where the codec is run
 
 
 STATEMENTS = st.lists(

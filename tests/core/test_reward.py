@@ -208,9 +208,9 @@ def test_leniency_adds_a_last_block_and_changes_no_other(text):
 
 @pytest.mark.parametrize("text", ["```" * 300_000 + "\n", "```\n### f\n<<<<<<< SEARCH\n" * 40_000, "```\n" * 300_000])
 def test_hostile_answers_are_read_in_linear_time(text):
-    start = time.perf_counter()
+    start = time.thread_time()
     assert parse_search_replace(text) == {}
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
 
 
 def test_edits_are_grouped_by_path_in_order():
@@ -261,12 +261,12 @@ def test_edits_that_multiply_a_file_are_a_format_error_before_they_fill_the_memo
 
 def test_an_edit_of_every_line_of_a_long_file_does_not_take_long():
     text = "".join(f"line {number}\n" for number in range(10_000))
-    start = time.perf_counter()
+    start = time.thread_time()
     value, _ = calculate_search_replace_reward(
         {"f.py": text}, {"f.py": text + "end\n"}, answer(block("f.py", "line", "\nline"))
     )
     assert 0 < value < 0.01
-    assert time.perf_counter() - start < 10  # 0.2 s; difflib's line diff alone takes minutes
+    assert time.thread_time() - start < 10  # 0.2 s; difflib's line diff alone takes minutes
 
 
 @settings(max_examples=300, deadline=None)
