@@ -85,7 +85,9 @@ class Plan:
 
 def engine(**changes: Any) -> dict[str, Any]:
     """The engine's settings, the same for both sides."""
-    own = {} if gpus() else {**ENGINE, "max_num_seqs": 128, "kv_cache_memory_bytes": 512 << 20}
+    # whole prefill is what the sampler sets on a CPU, and vLLM by itself does not
+    cpu = {**ENGINE, "max_num_seqs": 128, "kv_cache_memory_bytes": 512 << 20, "enable_chunked_prefill": False}
+    own = {} if gpus() else cpu
     return {**own, "max_model_len": CONTEXT, "seed": 0, **changes}
 
 
