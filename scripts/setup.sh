@@ -82,6 +82,12 @@ setup_faketime() {
     if as_root_with_apt; then apt_install libfaketime || say "without libfaketime one test is skipped"; fi
 }
 
+# Definitions of locales, from which tests make some in other encodings; these are skipped without it.
+setup_locales() {
+    [ -e /usr/share/i18n/locales/en_US ] && return 0
+    if as_root_with_apt; then apt_install locales || say "without locales a few tests are skipped"; fi
+}
+
 # The real registry that tests pull from: a program alone, no service of it is started. Without it these tests fail.
 setup_registry() {
     command -v docker-registry >/dev/null && return 0

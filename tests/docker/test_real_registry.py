@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def registry(front: Front) -> Iterator[Front]:
 
 
 @pytest.fixture
-async def sandbox(tmp_path: Path) -> Iterator[DockerSandbox]:  # type: ignore[misc]  # an async fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[DockerSandbox]:
     opened = DockerSandbox.open(SandboxSettings("tests-of-registries", cache=tmp_path / "cache", watcher=Progress()))
     yield opened
     await opened.aclose()
