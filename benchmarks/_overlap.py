@@ -24,11 +24,11 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, SampleRequest
 from swerl_eval.demo.setup import ANSWERS, SUITE, demo_settings, prepare
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.records.run_folder import Run
+from swerl_eval.runner import Runner
 from swerl_eval.samplers.replay import ReplaySampler
+from swerl_eval.scheduling.request_queue import RequestQueue
 from swerl_eval.sources.datasets import load_rows
-from swerl_eval.stages.turns import Turns
-from swerl_eval.store import Run
-from swerl_eval.work import Work
 
 PLACES = 8
 """Answers that the slowed engine decodes at a time."""
@@ -44,7 +44,7 @@ class SlowedEngine:
     def __init__(self, answers: ReplaySampler, tokens_per_second: float) -> None:
         self._answers = answers
         self._rate = tokens_per_second / PLACES
-        self._places = Turns(PLACES)
+        self._places = RequestQueue(PLACES)
 
     @classmethod
     def open(cls, settings: SamplerSettings) -> SlowedEngine:
@@ -58,7 +58,7 @@ class SlowedEngine:
         completions = await self._answers.sample(request, on_tokens)
 
         async def decode(place: int) -> None:
-            async with self._places.turn(request.priority):
+            async with self._places.slot(request.priority):
                 await asyncio.sleep((completions[place].completion_tokens or 0) / self._rate)
             on_answer(place, completions[place])
 
@@ -107,10 +107,10 @@ class Suite:
             "run_id": name,
             "reuse": False,
         }
-        work = Work(RunConfig(**{**demo_settings(), **changes}))
+        work = Runner(RunConfig(**{**demo_settings(), **changes}))
         begun = time.monotonic()
         with work.open_run() as opened:
-            outcome = work.carry_out(opened)
+            outcome = work.execute(opened)
         seconds = time.monotonic() - begun
         if not outcome.complete:
             sys.exit(f"{name}: {outcome.failures | outcome.infra_errors}")

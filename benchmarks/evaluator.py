@@ -26,7 +26,7 @@ from pathlib import Path
 from _machine import machine, versions
 
 from swerl_eval.demo.setup import SUITE, prepare
-from swerl_eval.sandboxes.engine import connect
+from swerl_eval.sandboxes.docker.engine import connect
 from swerl_eval.sources.datasets import load_rows
 
 BIN = Path(sys.executable).parent

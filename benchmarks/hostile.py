@@ -25,7 +25,7 @@ from hostile_patches.table import PATCHES
 
 from swerl_eval.core.types import Verdict
 from swerl_eval.demo.setup import prepare
-from swerl_eval.sandboxes.engine import connect
+from swerl_eval.sandboxes.docker.engine import connect
 
 FLOOD = 500
 """Megabytes."""

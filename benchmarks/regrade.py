@@ -27,7 +27,7 @@ from _machine import machine, versions
 
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.types import Evaluation, Selection, Verdict
-from swerl_eval.store import RunManifest, open_run
+from swerl_eval.records.run_folder import RunManifest, open_run
 
 SEED = 7
 RUN, MODEL = "benchmark", "model"
@@ -147,9 +147,9 @@ class Seconds:
 def ours(folder: Path) -> Seconds:
     """What grading all logs of our run takes."""
     from swerl_eval.compose import rows_of
-    from swerl_eval.harness import harness
-    from swerl_eval.regrade import regrade
-    from swerl_eval.store import reopen_run
+    from swerl_eval.evaluation.regrade import regrade
+    from swerl_eval.official.harness import harness
+    from swerl_eval.records.run_folder import reopen_run
 
     with reopen_run(folder / RUN) as run:
         source = rows_of(run)

@@ -21,9 +21,9 @@ from pathlib import Path
 import pyarrow.parquet
 from _machine import machine, versions
 
-from swerl_eval.core.linediff import unified_hunks
 from swerl_eval.core.reward import calculate_reward_unidiff, get_filelevel_diff
-from swerl_eval.core.similarity import ratio
+from swerl_eval.core.reward.linediff import unified_hunks
+from swerl_eval.core.reward.similarity import ratio
 
 SEED = 7
 HEAVY = 490_000

@@ -33,20 +33,20 @@ import anyio
 from _machine import machine, versions
 from _overlap import overlap
 
-from swerl_eval.checkpoint import gpus
 from swerl_eval.compose import given_files, open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, Localization, Message, Sample, SampleRequest
 from swerl_eval.demo.repositories import build_repository
 from swerl_eval.demo.setup import PACKAGES, SUITE
-from swerl_eval.journal import Journal
-from swerl_eval.preflight import Measuring
+from swerl_eval.preflight.checkpoint import gpus
+from swerl_eval.preflight.prompt_lengths import Measuring
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
-from swerl_eval.samplers.vllm_engine import VllmSampler
-from swerl_eval.stages.draw import Drawing
+from swerl_eval.records.journal import Journal
+from swerl_eval.samplers.vllm.sampler import VllmSampler
+from swerl_eval.scheduling.request_queue import RequestQueue
 from swerl_eval.stages.repair import Issue, RepairSettings, repair
-from swerl_eval.stages.turns import Turns
+from swerl_eval.stages.sampling import SamplingContext
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the tiny model is the tests'
@@ -104,7 +104,7 @@ def requests(model: str, samples: int, max_tokens: int, files: int) -> list[Samp
         measuring = Measuring(VllmSampler(model, {}))
         journal = Journal(folder / "samples.jsonl", Sample, lambda each: (each.instance_id, each.stage, each.index))
         journal.open_for_writing()
-        drawing = Drawing(measuring, journal, Turns(8), Progress(), 1.0, 1.0, max_tokens, 0)
+        drawing = SamplingContext(measuring, journal, RequestQueue(8), Progress(), 1.0, 1.0, max_tokens, 0)
 
         async def ask() -> None:
             for instance in instances:

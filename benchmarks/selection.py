@@ -26,11 +26,11 @@ from typing import Any
 
 from _machine import machine, peak_memory, versions
 
-from swerl_eval.core.ranking import choose
-from swerl_eval.core.scaling import Judged, scaling
+from swerl_eval.core.selection.ranking import choose
+from swerl_eval.core.selection.scaling import Judged, scaling
 from swerl_eval.core.types import Candidate, Evidence, Outcome, Rejection, Selection
-from swerl_eval.journal import Journal
-from swerl_eval.store import Run
+from swerl_eval.records.journal import Journal
+from swerl_eval.records.run_folder import Run
 
 SEED = 7
 UNIQUE = (20, 60)

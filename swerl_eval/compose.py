@@ -16,31 +16,31 @@ import swerl_eval
 from swerl_eval.config import RunConfig, openai_credentials, parse_size
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import PreflightError, SourceError
-from swerl_eval.core.examination import TestLimits
+from swerl_eval.core.jobs.test_job import TestLimits
 from swerl_eval.core.types import GOLD, Instance, Limits
+from swerl_eval.evaluation.evaluation_run import EvaluateSettings
 from swerl_eval.pipeline import Settings
 from swerl_eval.ports import UNWATCHED, Launch, Sampler, SamplerSettings, Sandbox, SandboxSettings, Watcher
 from swerl_eval.progress import Progress
+from swerl_eval.records.run_folder import Run
 from swerl_eval.registry import load
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine
 from swerl_eval.samplers import SAMPLERS
-from swerl_eval.samplers.vllm_platform import on_cpu
+from swerl_eval.samplers.vllm.cpu_platform import on_cpu
 from swerl_eval.sandboxes import SANDBOXES
-from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.images import Images
-from swerl_eval.sandboxes.leftovers import host_name
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.images import Images
+from swerl_eval.sandboxes.docker.leftovers import host_name
 from swerl_eval.sandboxes.retrying import RetryingSandbox
+from swerl_eval.scheduling.workers import AT_MOST
+from swerl_eval.sources.choice import Choice
 from swerl_eval.sources.datasets import DatasetSource, load_rows, open_dataset
-from swerl_eval.sources.handed_in import Predictions, read_file_lists
 from swerl_eval.sources.repositories import Repositories
-from swerl_eval.sources.selection import Choice
+from swerl_eval.sources.user_files import Predictions, read_file_lists
 from swerl_eval.stages.localize import LocalizeSettings
 from swerl_eval.stages.regress import RegressSettings
 from swerl_eval.stages.repair import RepairSettings
 from swerl_eval.stages.reproduce import ReproduceSettings
-from swerl_eval.stages.trial import EvaluateSettings
-from swerl_eval.store import Run
-from swerl_eval.workers import AT_MOST
 
 MIN_FREE_BYTES = 2 * 2**30
 """A full disk was seen to turn a whole run into a silent 0 %."""

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import anyio
 
-from swerl_eval.core.deciding import decided
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import GradingError, SandboxError, SourceError, cause_of
-from swerl_eval.core.examination import TestLimits
+from swerl_eval.core.jobs.test_job import TestLimits
+from swerl_eval.core.selection.early_stop import decided
 from swerl_eval.core.types import (
     Candidate,
     Evaluation,
@@ -28,30 +28,30 @@ from swerl_eval.core.types import (
     ReproductionTest,
     Selection,
 )
+from swerl_eval.evaluation.cached_evaluator import CachedEvaluator
+from swerl_eval.evaluation.evaluation_run import EvaluateSettings, EvaluationRun
+from swerl_eval.evaluation.evaluator import Evaluator, failed_patch
+from swerl_eval.evaluation.rewards import score
+from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.ports import Sampler, Sandbox, Source
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import Prompts
-from swerl_eval.stages.arriving import Arriving
-from swerl_eval.stages.draw import Drawing
-from swerl_eval.stages.evaluate import Evaluator, failed_patch
-from swerl_eval.stages.examine import Examiner, Subject
+from swerl_eval.records.run_folder import Run
+from swerl_eval.scheduling.request_queue import RequestQueue
+from swerl_eval.scheduling.workers import Workers
+from swerl_eval.stages.candidate_stream import CandidateStream
 from swerl_eval.stages.localize import LocalizeSettings, localize
 from swerl_eval.stages.regress import RegressSettings, files_to_run, regress
-from swerl_eval.stages.remember import Remembering
 from swerl_eval.stages.repair import Issue, RepairSettings, repair
 from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, reproduce
-from swerl_eval.stages.score import score
+from swerl_eval.stages.run_tests import TestRunner, TestTarget
+from swerl_eval.stages.sampling import SamplingContext
 from swerl_eval.stages.select import select
-from swerl_eval.stages.trial import EvaluateSettings, Trial
-from swerl_eval.stages.turns import Turns
-from swerl_eval.store import Run
-from swerl_eval.verdicts import Verdicts
-from swerl_eval.workers import Workers
 
-STAGES = ("localize", "repair", "reproduce", "regress", "examine", "select", "evaluate")
+STAGES = ("localize", "repair", "reproduce", "regress", "run_tests", "select", "evaluate")
 REGRESS_AFTER = 20
 """Samples whose edits say which test files are run for regressions; so they need not wait for the last of 500."""
-TESTING = frozenset({"reproduce", "regress", "examine"})
+TESTING = frozenset({"reproduce", "regress", "run_tests"})
 """Stages that do nothing in a plain vote."""
 
 
@@ -96,7 +96,7 @@ class Parts:
     """File lists that stand in for localization, by instance id."""
     files_origin: str = "model"
     """`model`, `oracle`, or where the given lists came from."""
-    verdicts: Verdicts | None = None
+    verdicts: VerdictCache | None = None
     """Verdicts that this machine knows already; None: every patch is run."""
     given_patches: Mapping[str, str] | None = None
     """Patches to evaluate as they are, by instance id; no stage before `evaluate` runs then."""
@@ -115,7 +115,7 @@ class Pipeline:
         self._settings = settings
         self._progress = progress
         self._stages = STAGES[: STAGES.index(until) + 1]
-        self._turns = Turns(settings.requests)
+        self._turns = RequestQueue(settings.requests)
         self._workers = workers
         self._containers = workers.limiter
         self._reading = anyio.CapacityLimiter(1)  # of the outputs of tests, for all instances
@@ -130,7 +130,7 @@ class Pipeline:
         in_flight = anyio.CapacityLimiter(asking + 2 * self._workers.most)
         async with anyio.create_task_group() as group:
             for instance in instances:
-                self._turns.line_up(instance.instance_id)  # in this order, whichever asks first
+                self._turns.register(instance.instance_id)  # in this order, whichever asks first
                 await in_flight.acquire_on_behalf_of(instance.instance_id)
                 group.start_soon(self._solve_one, instance, in_flight)
 
@@ -152,12 +152,12 @@ class Pipeline:
             return
         localization = await self.localized(instance)
         if "repair" in self._stages:
-            found = Arriving(self._settings.repair.samples)
+            found = CandidateStream(self._settings.repair.samples)
             if "select" in self._stages and not self._settings.testing:
                 found.judged_by = (0, False)
             async with anyio.create_task_group() as group:
                 group.start_soon(self.repaired, instance, localization, found)
-                if "examine" in self._stages:
+                if "run_tests" in self._stages:
                     guide = await self.guided(instance, localization)
                     async with anyio.create_task_group() as tests:
                         tests.start_soon(self.reproduced, instance, localization, guide)
@@ -187,7 +187,7 @@ class Pipeline:
         self._finish(instance, "localize", resumed=stored is not None)
         return stored or found
 
-    async def repaired(self, instance: Instance, localization: Localization, found: Arriving) -> None:
+    async def repaired(self, instance: Instance, localization: Localization, found: CandidateStream) -> None:
         """A candidate patch, or the reason why there is none, for each sample; those that have come are in `found`."""
         keys = [(instance.instance_id, index) for index in range(found.total)]
         found.add(*(candidate for key in keys if (candidate := self._run.candidates.get(key)) is not None))
@@ -208,7 +208,7 @@ class Pipeline:
         found.end()
         self._finish(instance, "repair", resumed=resumed)
 
-    def _stop_when_decided(self, instance: Instance, found: Arriving) -> None:
+    def _stop_when_decided(self, instance: Instance, found: CandidateStream) -> None:
         """End the drawing where no further sample can change the choice."""
         if self._settings.stop_when_decided and found.judged_by is not None:
             tests, regression = found.judged_by
@@ -243,7 +243,7 @@ class Pipeline:
         keys = [(instance.instance_id, index) for index in range(self._settings.reproduce.wanted)]
         return [test for key in keys if (test := self._run.reproductions.get(key)) is not None]
 
-    async def regressed(self, instance: Instance, found: Arriving, guide: str | None) -> None:
+    async def regressed(self, instance: Instance, found: CandidateStream, guide: str | None) -> None:
         """The repository's own tests that a fix has to keep."""
         resumed = instance.instance_id in self._run.regressions
         candidates: list[Candidate] = []
@@ -261,7 +261,7 @@ class Pipeline:
             self._run.regressions.append(tests)
         self._finish(instance, "regress", resumed=resumed)
 
-    async def examined(self, instance: Instance, found: Arriving) -> list[Evidence]:
+    async def examined(self, instance: Instance, found: CandidateStream) -> list[Evidence]:
         """What the tests say of every unique candidate, as soon as it has come."""
         tests = self._reproduction_tests(instance)
         regression = self._run.regressions.get(instance.instance_id) or RegressionTests(instance.instance_id, (), ())
@@ -270,8 +270,8 @@ class Pipeline:
         self._stop_when_decided(instance, found)
         begun = False
 
-        async def examine_one(candidate: Candidate, subject: Subject) -> None:
-            self._run.evidence.append(await self._examiner().examine(subject, candidate, tests, regression))
+        async def examine_one(candidate: Candidate, subject: TestTarget) -> None:
+            self._run.evidence.append(await self._examiner().run_tests(subject, candidate, tests, regression))
             self._stop_when_decided(instance, found)
 
         async with anyio.create_task_group() as group:
@@ -279,14 +279,14 @@ class Pipeline:
                 known = (instance.instance_id, candidate.normal_form) in self._run.evidence
                 if any(found.judged_by) and not known:
                     if not begun:
-                        self._run.event(instance.instance_id, "examine", "start")
+                        self._run.event(instance.instance_id, "run_tests", "start")
                         subject = await self._subject(instance)
                     begun = True
                     group.start_soon(examine_one, candidate, subject)
-        self._finish(instance, "examine", resumed=not begun)
+        self._finish(instance, "run_tests", resumed=not begun)
         return self._evidence(instance, found) if any(found.judged_by) else []
 
-    def _evidence(self, instance: Instance, found: Arriving) -> list[Evidence]:
+    def _evidence(self, instance: Instance, found: CandidateStream) -> list[Evidence]:
         stored = [self._run.evidence.get((instance.instance_id, form)) for form in found.unique]
         return [evidence for evidence in stored if evidence is not None]
 
@@ -333,7 +333,7 @@ class Pipeline:
         self._run.evaluations.append(evaluation)
         return evaluation
 
-    async def evaluated_all(self, instance: Instance, found: Arriving) -> None:
+    async def evaluated_all(self, instance: Instance, found: CandidateStream) -> None:
         """A verdict on every unique candidate, for pass@k and the scaling table."""
         if not self._settings.evaluate_all:
             return
@@ -346,20 +346,20 @@ class Pipeline:
                     group.start_soon(self._verdict, instance, candidate.patch, logs)
 
     async def _verdict(self, instance: Instance, patch: str, logs: Path, *, strict: bool = False) -> Evaluation:
-        trial = Trial(instance, self._parts.source.oracle(instance.instance_id), patch, logs)
-        evaluator = Remembering(
+        trial = EvaluationRun(instance, self._parts.source.oracle(instance.instance_id), patch, logs)
+        evaluator = CachedEvaluator(
             Evaluator(self._sandbox, replace(self._settings.evaluate, strict=strict)), self._parts.verdicts
         )
-        evaluation = await evaluator.recall(trial)
+        evaluation = await evaluator.lookup(trial)
         if evaluation is not None:
             self._run.event(instance.instance_id, "evaluate", f"from the cache: {evaluation.patch_sha256[:12]}")
-            self._progress.remembered += 1
+            self._progress.cache_hits += 1
         else:
             evaluation = await self._evaluate_in_container(evaluator, trial)
         self._run.evaluations.append(evaluation)
         return evaluation
 
-    async def _evaluate_in_container(self, evaluator: Remembering, trial: Trial) -> Evaluation:
+    async def _evaluate_in_container(self, evaluator: CachedEvaluator, trial: EvaluationRun) -> Evaluation:
         async with self._containers:
             begun = time.monotonic()
             try:
@@ -390,13 +390,13 @@ class Pipeline:
             raise RuntimeError(message)
         return self._parts.sandbox
 
-    async def _subject(self, instance: Instance) -> Subject:
+    async def _subject(self, instance: Instance) -> TestTarget:
         source = self._parts.source
         snapshot = await source.snapshot(instance)
-        return Subject(instance, snapshot, source.test_plan(instance.instance_id))
+        return TestTarget(instance, snapshot, source.test_plan(instance.instance_id))
 
-    def _examiner(self) -> Examiner:
-        return Examiner(
+    def _examiner(self) -> TestRunner:
+        return TestRunner(
             self._sandbox,
             self._containers,
             self._settings.evaluate.limits,
@@ -405,14 +405,14 @@ class Pipeline:
             reading=self._reading,
         )
 
-    def _drawing(self, *, for_tests: bool = False) -> Drawing:
+    def _drawing(self, *, for_tests: bool = False) -> SamplingContext:
         sampler = self._parts.test_sampler if for_tests else None
         sampler = sampler or self._parts.sampler
         if sampler is None:
             message = "a pipeline that samples needs a sampler"
             raise RuntimeError(message)
         settings = self._settings
-        return Drawing(
+        return SamplingContext(
             sampler=sampler,
             journal=self._run.samples,
             turns=self._turns,

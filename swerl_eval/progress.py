@@ -19,7 +19,7 @@ class Progress:
     resumed: Counter[str] = field(default_factory=Counter)
     """Of these, those found in the run folder."""
     verdicts: Counter[str] = field(default_factory=Counter)
-    remembered: int = 0
+    cache_hits: int = 0
     """Verdicts that this process took from the cache, on candidates that were not chosen too."""
     samples: int = 0
     """Answers received by this process."""

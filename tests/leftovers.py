@@ -8,8 +8,8 @@ from pathlib import Path
 
 from swerl_eval.compose import owner_of
 from swerl_eval.demo.setup import SUITE
-from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.leftovers import OWNER_LABEL, PROCESS_LABEL, labels
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.leftovers import OWNER_LABEL, PROCESS_LABEL, labels
 from swerl_eval.sources.datasets import load_rows
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from swerl_eval.sandboxes.engine import connect
+from swerl_eval.sandboxes.docker.engine import connect
 from tests.fake_registry import MANIFEST, FakeRegistry, Layer, serving
 
 PROGRAM = "docker-registry"

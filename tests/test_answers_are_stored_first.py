@@ -19,8 +19,8 @@ import pytest
 from swerl_eval.compose import open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Candidate
+from swerl_eval.records.run_folder import Run
 from swerl_eval.stages.repair import read_answers
-from swerl_eval.store import Run
 from tests.fake_server import FakeServer, serving
 
 pytestmark = pytest.mark.slow

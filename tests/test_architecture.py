@@ -23,67 +23,74 @@ EXTERNAL = "another package"
 ROOMS: dict[str, tuple[str, ...]] = {
     # the package itself: importing it does nothing
     "swerl_eval": (),
+    # pure: no files, clock, network
     "swerl_eval.core": ("swerl_eval.core",),
     "swerl_eval.ports": ("swerl_eval.core",),
-    # small services, each with no more of core than it names
-    "swerl_eval.config": ("swerl_eval.core.errors", "swerl_eval.core.hub_names"),
+    # single modules that every room may need
+    "swerl_eval.config": ("swerl_eval.core",),
     "swerl_eval.registry": ("swerl_eval.core.errors",),
     "swerl_eval.progress": (),
     "swerl_eval.shutdown": (),
-    "swerl_eval.prompts": ("swerl_eval.core.errors", "swerl_eval.core.diffs"),
-    "swerl_eval.atomic": (),
-    "swerl_eval.journal": ("swerl_eval.core.errors",),
-    "swerl_eval.store": (
-        "swerl_eval.atomic",
-        "swerl_eval.core.errors",
-        "swerl_eval.core.types",
-        "swerl_eval.core.diffs",
-        "swerl_eval.journal",
-    ),
-    "swerl_eval.verdicts": ("swerl_eval.atomic",),
-    "swerl_eval.workers": ("swerl_eval.core.types",),
-    "swerl_eval.durations": ("swerl_eval.core.types", "swerl_eval.store"),
-    "swerl_eval.checkpoint": ("swerl_eval.core.errors",),
-    "swerl_eval.harness": (),
-    "swerl_eval.grading": ("swerl_eval.core.types", "swerl_eval.core.errors", "swerl_eval.harness"),
+    "swerl_eval.prompts": ("swerl_eval.core",),
+    # what knows package swebench; what knows the run folder; what decides on who is next
+    "swerl_eval.official": ("swerl_eval.core", "swerl_eval.official"),
+    "swerl_eval.records": ("swerl_eval.core", "swerl_eval.records"),
+    "swerl_eval.scheduling": ("swerl_eval.core", "swerl_eval.records", "swerl_eval.scheduling"),
     # what stands behind the seams
     "swerl_eval.samplers": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.samplers"),
-    "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sources"),
+    "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.official", "swerl_eval.ports", "swerl_eval.sources"),
     "swerl_eval.sandboxes": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sandboxes"),
-    "swerl_eval.reports": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.reports"),
-    # the method
-    "swerl_eval.stages": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.stages"),
+    "swerl_eval.reports": (
+        "swerl_eval.core",
+        "swerl_eval.official",
+        "swerl_eval.ports",
+        "swerl_eval.records",
+        "swerl_eval.reports",
+    ),
+    # the method: no stage sees an answer
+    "swerl_eval.stages": (
+        "swerl_eval.core",
+        "swerl_eval.official.grading",
+        "swerl_eval.ports",
+        "swerl_eval.progress",
+        "swerl_eval.prompts",
+        "swerl_eval.records",
+        "swerl_eval.scheduling",
+        "swerl_eval.stages",
+    ),
+    # what may see the answers
+    "swerl_eval.evaluation": (
+        "swerl_eval.core",
+        "swerl_eval.evaluation",
+        "swerl_eval.official",
+        "swerl_eval.ports",
+        "swerl_eval.progress",
+        "swerl_eval.records",
+        "swerl_eval.scheduling",
+    ),
     "swerl_eval.pipeline": (
         "swerl_eval.core",
+        "swerl_eval.evaluation",
         "swerl_eval.ports",
         "swerl_eval.progress",
         "swerl_eval.prompts",
+        "swerl_eval.records",
+        "swerl_eval.scheduling",
         "swerl_eval.stages",
-        "swerl_eval.store",
-        "swerl_eval.verdicts",
-        "swerl_eval.workers",
     ),
-    # over a finished run
-    "swerl_eval.regrade": (
-        "swerl_eval.core",
-        "swerl_eval.grading",
-        "swerl_eval.ports",
-        "swerl_eval.stages",
-        "swerl_eval.store",
-    ),
-    # what a resume takes back before it begins
-    "swerl_eval.reasking": ("swerl_eval.stages.turns", "swerl_eval.store"),
-    # asks as the stages do, and nobody answers
+    # before a run: asks as the stages do, and sends nothing
     "swerl_eval.preflight": (
-        "swerl_eval.core.types",
-        "swerl_eval.journal",
+        "swerl_eval.core",
         "swerl_eval.ports",
+        "swerl_eval.preflight",
         "swerl_eval.progress",
         "swerl_eval.prompts",
+        "swerl_eval.records",
+        "swerl_eval.scheduling",
         "swerl_eval.stages",
     ),
-    # run inside containers, by other Pythons; nobody imports them
-    "swerl_eval.inside": (),
+    # programs that other Pythons run inside containers; nobody imports them
+    "swerl_eval.container_tools": (),
     # trainers call the reward; nothing of a run is within their reach
     "swerl_eval.integrations": ("swerl_eval.core", "swerl_eval.integrations"),
     # the composition root sees what stands behind the seams
@@ -91,35 +98,34 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval",
         "swerl_eval.config",
         "swerl_eval.core",
+        "swerl_eval.evaluation",
         "swerl_eval.pipeline",
         "swerl_eval.ports",
         "swerl_eval.progress",
+        "swerl_eval.records",
         "swerl_eval.registry",
-        "swerl_eval.reports.quarantine",
+        "swerl_eval.reports",
         "swerl_eval.samplers",
         "swerl_eval.sandboxes",
+        "swerl_eval.scheduling",
         "swerl_eval.sources",
         "swerl_eval.stages",
-        "swerl_eval.store",
-        "swerl_eval.workers",
     ),
-    # a run has its parts from there, and names none of them
-    "swerl_eval.work": (
+    # carries out a run with the parts that it has from there
+    "swerl_eval.runner": (
         "swerl_eval.compose",
         "swerl_eval.config",
         "swerl_eval.core",
-        "swerl_eval.durations",
+        "swerl_eval.evaluation",
         "swerl_eval.pipeline",
         "swerl_eval.ports",
         "swerl_eval.progress",
         "swerl_eval.prompts",
-        "swerl_eval.reasking",
-        "swerl_eval.reports.derived",
+        "swerl_eval.records",
+        "swerl_eval.reports",
+        "swerl_eval.scheduling",
         "swerl_eval.shutdown",
-        "swerl_eval.sources.handed_in",
-        "swerl_eval.store",
-        "swerl_eval.verdicts",
-        "swerl_eval.workers",
+        "swerl_eval.sources.user_files",
     ),
     "swerl_eval.demo": (
         "swerl_eval.compose",
@@ -134,71 +140,46 @@ ROOMS: dict[str, tuple[str, ...]] = {
 """What the modules below a name may import of this package: modules, or folders with all below them."""
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("swerl_eval.sources.datasets", "swerl_eval.harness"): "rows of a hub are loaded by swebench",
-    ("swerl_eval.sources.datasets", "swerl_eval.grading"): "what of a row the tests follow from is said in one place",
-    ("swerl_eval.sources.rows", "swerl_eval.grading"): "what swebench needs of a row is said in one place",
-    ("swerl_eval.reports.derived", "swerl_eval.store"): "reports are made from the records of a run folder",
-    ("swerl_eval.reports.destination", "swerl_eval.store"): "as above",
-    ("swerl_eval.reports.vouching", "swerl_eval.store"): "as above",
-    ("swerl_eval.reports.experiments", "swerl_eval.store"): "as above",
-    ("swerl_eval.reports.experiments", "swerl_eval.atomic"): "writes its texts as a whole",
-    ("swerl_eval.reports.leaderboard", "swerl_eval.store"): "as above",
-    ("swerl_eval.reports.official", "swerl_eval.store"): "as above",
-    ("swerl_eval.reports.summary", "swerl_eval.store"): "as above",
-    ("swerl_eval.reports.swebench_layout", "swerl_eval.store"): "as above",
-    ("swerl_eval.reports.official", "swerl_eval.grading"): "swebench's reasons of failure come from its own code",
-    ("swerl_eval.reports.official", "swerl_eval.stages.evaluate"): "the names of the official log files",
-    ("swerl_eval.samplers.vllm_platform", "swerl_eval.checkpoint"): "a CPU's cache goes by its memory and the weights",
-    ("swerl_eval.stages.draw", "swerl_eval.progress"): "counts answers as they come",
-    ("swerl_eval.stages.draw", "swerl_eval.journal"): "stores each answer at once, so that a kill loses none",
-    ("swerl_eval.stages.control", "swerl_eval.atomic"): "facts of a control run stand as a whole or not at all",
-    ("swerl_eval.stages.evaluate", "swerl_eval.atomic"): "so does the official report",
-    ("swerl_eval.stages.evaluate", "swerl_eval.grading"): "the official verdict",
-    ("swerl_eval.reports.circumstances", "swerl_eval.store"): "as above",
-    ("swerl_eval.reports.quarantine", "swerl_eval.store"): "writes its file as the records' reports are written",
-    ("swerl_eval.stages.remember", "swerl_eval.grading"): "what of a row and of swebench a verdict depends on",
-    ("swerl_eval.stages.remember", "swerl_eval.verdicts"): "knows verdicts again by what they depend on",
-    ("swerl_eval.stages.trial", "swerl_eval.grading"): "the line that opens the tests' output",
-    ("swerl_eval.stages.validate", "swerl_eval.progress"): "counts verdicts",
-    ("swerl_eval.reports.testing", "swerl_eval.store"): "reports are made from the records of a run folder",
-    ("swerl_eval.stages.control", "swerl_eval.grading"): "the official grading, of the control run",
-    ("swerl_eval.stages.examine", "swerl_eval.grading"): "swebench's parsers of test output",
-    ("swerl_eval.stages.localize", "swerl_eval.prompts"): "renders its question",
-    ("swerl_eval.stages.regress", "swerl_eval.prompts"): "renders its question",
-    ("swerl_eval.stages.reproduce", "swerl_eval.prompts"): "renders its question",
-    ("swerl_eval.stages.repair", "swerl_eval.prompts"): "renders its question",
+    ("swerl_eval.samplers.vllm.cpu_platform", "swerl_eval.preflight.checkpoint"): "sizes a CPU's cache by the weights",
+    ("swerl_eval.samplers.vllm.cpu_platform", "swerl_eval.preflight.footprint"): "as above",
+    ("swerl_eval.reports.swebench_report", "swerl_eval.evaluation.evaluator"): "the names of the official log files",
+    ("swerl_eval.stages.run_tests", "swerl_eval.evaluation.evaluation_run"): "reads a job's output",
 }
 """Single modules that may import one module more than their room, and why. One that is not used any more fails."""
 
 LIBRARIES: dict[str, dict[str, bool]] = {
     "docker": dict.fromkeys(
         (
-            "swerl_eval.sandboxes.disk",  # its client's address and version of the API, for sizes
-            "swerl_eval.sandboxes.docker",
-            "swerl_eval.sandboxes.engine",
-            "swerl_eval.sandboxes.images",
-            "swerl_eval.sandboxes.inquiry",
-            "swerl_eval.sandboxes.removal",
-            "swerl_eval.sandboxes.pulls",  # its logins and names, for a pull that can be stopped
+            "swerl_eval.sandboxes.docker.disk_budget",  # its client's address and version of the API, for sizes
+            "swerl_eval.sandboxes.docker.sandbox",
+            "swerl_eval.sandboxes.docker.engine",
+            "swerl_eval.sandboxes.docker.images",
+            "swerl_eval.sandboxes.docker.image_check",
+            "swerl_eval.sandboxes.docker.removal",
+            "swerl_eval.sandboxes.docker.pulls",  # its logins and names, for a pull that can be stopped
         ),
         True,
     ),
-    "openai": {"swerl_eval.samplers.openai_api": True, "swerl_eval.samplers.exchange": True},
-    "httpx": {"swerl_eval.samplers.exchange": True},
-    "httpx2": {"swerl_eval.samplers.exchange": True},
+    "openai": {"swerl_eval.samplers.openai.sampler": True, "swerl_eval.samplers.openai.exchange": True},
+    "httpx": {"swerl_eval.samplers.openai.exchange": True},
+    "httpx2": {"swerl_eval.samplers.openai.exchange": True},
     "vllm": dict.fromkeys(
         (
-            "swerl_eval.samplers.vllm_core",
-            "swerl_eval.samplers.vllm_engine",
-            "swerl_eval.samplers.vllm_platform",
-            "swerl_eval.samplers.vllm_settings",
+            "swerl_eval.samplers.vllm.engine_process",
+            "swerl_eval.samplers.vllm.sampler",
+            "swerl_eval.samplers.vllm.cpu_platform",
+            "swerl_eval.samplers.vllm.engine_settings",
         ),
         False,
     ),
-    "transformers": {"swerl_eval.samplers.vllm_engine": False},
-    "psutil": {"swerl_eval.samplers.vllm_core": False},
+    "transformers": {"swerl_eval.samplers.vllm.sampler": False},
+    "psutil": {"swerl_eval.samplers.vllm.engine_process": False},
     "torch": {},
-    "swebench": {"swerl_eval.harness": False, "swerl_eval.grading": False, "swerl_eval.sources.datasets": False},
+    "swebench": {
+        "swerl_eval.official.harness": False,
+        "swerl_eval.official.grading": False,
+        "swerl_eval.sources.datasets": False,
+    },
     "datasets": {"swerl_eval.sources.datasets": False},
     "huggingface_hub": {"swerl_eval.sources.datasets": False},
     "pandas": {},
@@ -210,7 +191,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         "swerl_eval.sources.snapshots": True,
         "swerl_eval.demo.repositories": True,
     },
-    "numpy": {"swerl_eval.core.suffixes": True},
+    "numpy": {"swerl_eval.core.reward.suffixes": True},
 }
 """Heavy or foreign libraries: who may import them, and whether at the top of the module."""
 
@@ -226,7 +207,7 @@ NOT_PURE = {
 """Parts of the standard library with files, clock, environment, network or chance in them."""
 
 LAZY_CYCLES = {
-    frozenset({"swerl_eval.core.similarity", "swerl_eval.core.suffixes"}): (
+    frozenset({"swerl_eval.core.reward.similarity", "swerl_eval.core.reward.suffixes"}): (
         "similarity hands hard cases to suffixes within a function, so that numpy is loaded only then"
     )
 }
@@ -339,9 +320,9 @@ def listed(violations: list[str]) -> str:
 def test_the_reader_of_imports_sees_all_kinds_of_them() -> None:
     seen = {(found.importer, found.target, found.lazy) for found in imports()}
     assert ("swerl_eval.compose", "swerl_eval.sandboxes", False) in seen
-    assert ("swerl_eval.reports.official", "swerl_eval.grading", False) in seen
-    assert ("swerl_eval.harness", "swebench.harness.grading", True) in seen
-    assert ("swerl_eval.cli.app", "swerl_eval.cli.work", True) in seen
+    assert ("swerl_eval.reports.swebench_report", "swerl_eval.official.grading", False) in seen
+    assert ("swerl_eval.official.harness", "swebench.harness.grading", True) in seen
+    assert ("swerl_eval.cli.app", "swerl_eval.cli.runs", True) in seen
     assert ("swerl_eval", "swerl_eval.core", True) in seen
     assert [found.target for found in imports() if found.typing_only] == ["swerl_eval.config"]
     assert len(modules()) > 40
@@ -474,7 +455,7 @@ def _environment_uses(module: str) -> Iterator[tuple[ast.AST, str]]:
 
 def test_only_the_configuration_reads_the_environment() -> None:
     # a write: keeps swebench's import from reading a .env file of whatever folder the user stands in
-    exception = ("swerl_eval.harness", "os.environ.setdefault")
+    exception = ("swerl_eval.official.harness", "os.environ.setdefault")
     uses = [(module, node, text) for module in modules() for node, text in _environment_uses(module)]
     violations = [
         f"{place(module, node)}: {text}"
@@ -482,14 +463,16 @@ def test_only_the_configuration_reads_the_environment() -> None:
         if module != "swerl_eval.config" and (module, text) != exception
     ]
     assert not violations, listed(violations)
-    assert [module for module, _, text in uses if (module, text) == exception] == ["swerl_eval.harness"]
+    assert [module for module, _, text in uses if (module, text) == exception] == ["swerl_eval.official.harness"]
     assert {text for module, _, text in uses if module == "swerl_eval.config"} == {"os.environ.get"}
 
 
 def test_only_the_command_line_prints_and_exits() -> None:
     violations = []
     for module in modules():
-        if within(module, "swerl_eval.cli") or within(module, "swerl_eval.inside"):  # the latter are programs too
+        if within(module, "swerl_eval.cli") or within(
+            module, "swerl_eval.container_tools"
+        ):  # the latter are programs too
             continue
         for node in ast.walk(tree_of(module)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "exit", "quit", "sys.exit", "input"}:
@@ -603,7 +586,9 @@ def test_help_answers_without_loading_anything_heavy(command: tuple[str, ...]) -
 
 def test_the_core_loads_without_the_libraries_of_the_other_rooms() -> None:
     names = [
-        module for module in modules() if within(module, "swerl_eval.core") and module != "swerl_eval.core.suffixes"
+        module
+        for module in modules()
+        if within(module, "swerl_eval.core") and module != "swerl_eval.core.reward.suffixes"
     ]
     loaded = loaded_by("import " + ", ".join(names))
     third_party = {

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from swerl_eval.cli.options import resolve
-from swerl_eval.cli.work import print_config
+from swerl_eval.cli.runs import print_config
 from swerl_eval.config import BOUND_BY, SPEED_ONLY, RunConfig, load_config, merged, openai_credentials, parse_size
 from swerl_eval.core.errors import InputError, UsageError
-from swerl_eval.store import RunManifest, write_json
+from swerl_eval.records.run_folder import RunManifest, write_json
 
 
 def written(folder: Path, text: str) -> Path:

@@ -14,7 +14,7 @@ from swerl_eval.cli.options import resolve
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SamplerError
 from swerl_eval.progress import Progress
-from swerl_eval.work import Work
+from swerl_eval.runner import Runner
 
 pytestmark = pytest.mark.slow
 
@@ -30,10 +30,10 @@ def lives(notes: Path) -> int:
     return len(list(notes.glob("life-*.json")))
 
 
-def localize(config: RunConfig) -> Work:
-    work = Work(config, until="localize")
+def localize(config: RunConfig) -> Runner:
+    work = Runner(config, until="localize")
     with work.open_run() as run:
-        assert work.carry_out(run).complete
+        assert work.execute(run).complete
     return work
 
 
@@ -56,9 +56,9 @@ def test_a_run_starts_its_server_records_what_became_of_it_and_a_finished_one_st
 
 def test_a_server_that_cannot_start_ends_the_run_with_its_last_words(demo_config: RunConfig, tmp_path: Path) -> None:
     config = launching(demo_config, tmp_path / "notes", "--fail", "no GPU found")
-    work = Work(config, until="localize")
+    work = Runner(config, until="localize")
     with work.open_run() as run, pytest.raises(SamplerError, match=r"before it was ready.*\nno GPU found"):
-        work.carry_out(run)
+        work.execute(run)
 
 
 def test_the_model_that_writes_tests_has_servers_of_its_own_after_the_others(
@@ -68,7 +68,7 @@ def test_the_model_that_writes_tests_has_servers_of_its_own_after_the_others(
     config = demo_config.model_copy(
         update={"sampler": "openai", "model": "m", "test_model": "t", "launch": command, "servers": 2, "tests": 1}
     )
-    work = Work(config, until="localize")
+    work = Runner(config, until="localize")
     launched = [sampler._launched for sampler in (work._sampler, work._test_sampler)]  # type: ignore[union-attr]
     assert [(each._launch.first, each._words[-1]) for each in launched] == [
         (0, f"{tmp_path}/m-{{index}}"),

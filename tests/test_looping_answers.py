@@ -12,7 +12,7 @@ import pytest
 
 from swerl_eval.core.types import Rejection
 from swerl_eval.demo.setup import SUITE
-from swerl_eval.store import Run
+from swerl_eval.records.run_folder import Run
 from tests.fake_server import FakeServer, serving
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from swerl_eval.demo.setup import SUITE
-from swerl_eval.store import Run
+from swerl_eval.records.run_folder import Run
 from tests.fake_server import Answer, Body, Events, FakeServer, Refuse, Reply, Rule, serving
 
 pytestmark = pytest.mark.slow

@@ -8,23 +8,24 @@ import anyio
 import orjson
 import pytest
 
-from swerl_eval import compose, grading
+from swerl_eval import compose
 from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
-from swerl_eval.core.control import CONTROL_FILE
 from swerl_eval.core.errors import PreflightError, SandboxError, SourceError
-from swerl_eval.core.scripts import PATCH_FILE, TOKEN_FILE
+from swerl_eval.core.jobs.control_run import CONTROL_FILE
+from swerl_eval.core.jobs.scripts import PATCH_FILE, TOKEN_FILE
 from swerl_eval.core.types import Instance, Job, JobResult, Outcome, SampleRequest
+from swerl_eval.evaluation.verdict_cache import VerdictCache
+from swerl_eval.official import grading
 from swerl_eval.pipeline import Parts, Pipeline
 from swerl_eval.ports import Sampler, Snapshot
 from swerl_eval.progress import Progress
-from swerl_eval.reports.derived import write_derived
+from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.write_reports import write_reports
+from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
-from swerl_eval.sources.handed_in import Predictions
-from swerl_eval.store import Run
-from swerl_eval.verdicts import Verdicts
-from swerl_eval.work import Work
-from swerl_eval.workers import Workers
+from swerl_eval.scheduling.workers import Workers
+from swerl_eval.sources.user_files import Predictions
 
 EXPECTED_CHOICE = {
     "demo__inkwell-1": 1,
@@ -65,8 +66,8 @@ def passing(job: Job) -> Reply:
     return evaluation_reply(job, b"+ : '>>>>> Start Test Output'\nPASSED tests/x.py::y\n+ : '>>>>> End Test Output'\n")
 
 
-async def carry_out(config: RunConfig, sandbox: ScriptedSandbox, run: Run, sampler: Sampler | None = None) -> Pipeline:
-    work = Work(config)
+async def execute(config: RunConfig, sandbox: ScriptedSandbox, run: Run, sampler: Sampler | None = None) -> Pipeline:
+    work = Runner(config)
     parts = Parts(work.source, work.prompts, sampler or open_sampler(config, work.source), sandbox)
     pipeline = Pipeline(run, parts, settings(config), Progress(), Workers(2))
     await pipeline.run(work.instances)
@@ -76,10 +77,10 @@ async def carry_out(config: RunConfig, sandbox: ScriptedSandbox, run: Run, sampl
 @pytest.mark.anyio
 async def test_the_vote_over_the_recorded_answers_chooses_as_the_suite_says(demo_config: RunConfig) -> None:
     sandbox = ScriptedSandbox(reply=passing)
-    with Work(demo_config).open_run() as run:
-        await carry_out(demo_config, sandbox, run)
+    with Runner(demo_config).open_run() as run:
+        await execute(demo_config, sandbox, run)
         assert {record.instance_id: record.index for record in run.selections.values()} == EXPECTED_CHOICE
-        report = write_derived(run)
+        report = write_reports(run)
     assert len(sandbox.jobs) == 8  # the empty patch is not run
     assert report["verdicts"]["empty_patch"] == 1
     assert report["localization"]["all_found"] == 7
@@ -91,24 +92,24 @@ async def test_the_vote_over_the_recorded_answers_chooses_as_the_suite_says(demo
 @pytest.mark.anyio
 async def test_a_finished_run_is_not_run_again(demo_config: RunConfig) -> None:
     sandbox = ScriptedSandbox(reply=passing)
-    with Work(demo_config).open_run() as run:
-        await carry_out(demo_config, sandbox, run)
-        first = write_derived(run)
-    work = Work(demo_config)
+    with Runner(demo_config).open_run() as run:
+        await execute(demo_config, sandbox, run)
+        first = write_reports(run)
+    work = Runner(demo_config)
     with work.open_run() as run:
         counting = Counting(open_sampler(demo_config, work.source))
         again = ScriptedSandbox(reply=passing)
-        await carry_out(demo_config, again, run, counting)
+        await execute(demo_config, again, run, counting)
         assert (counting.requests, again.jobs) == ([], [])
-        assert write_derived(run) == first
+        assert write_reports(run) == first
 
 
 @pytest.mark.anyio
 async def test_identical_prompts_are_one_request(demo_config: RunConfig) -> None:
-    work = Work(demo_config)
+    work = Runner(demo_config)
     counting = Counting(open_sampler(demo_config, work.source))
     with work.open_run() as run:
-        await carry_out(demo_config, ScriptedSandbox(reply=passing), run, counting)
+        await execute(demo_config, ScriptedSandbox(reply=passing), run, counting)
     asked = Counter((request.instance_id, request.stage, request.messages) for request in counting.requests)
     assert set(asked.values()) == {1}
     assert sum(request.n for request in counting.requests if request.stage == "repair") == 72
@@ -116,10 +117,10 @@ async def test_identical_prompts_are_one_request(demo_config: RunConfig) -> None
 
 @pytest.mark.anyio
 async def test_no_stage_before_evaluation_sees_an_answer(demo_config: RunConfig) -> None:
-    work = Work(demo_config)
+    work = Runner(demo_config)
     counting = Counting(open_sampler(demo_config, work.source))
     with work.open_run() as run:
-        await carry_out(demo_config, ScriptedSandbox(reply=passing), run, counting)
+        await execute(demo_config, ScriptedSandbox(reply=passing), run, counting)
     shown = "\n".join(message.content for request in counting.requests for message in request.messages)
     for instance in work.instances:
         oracle = work.source.oracle(instance.instance_id)
@@ -142,24 +143,24 @@ class Faulty(ScriptedSandbox):
 
 @pytest.mark.anyio
 async def test_a_failing_machine_is_no_verdict_on_the_patch_and_is_tried_again(demo_config: RunConfig) -> None:
-    with Work(demo_config).open_run() as run:
-        await carry_out(demo_config, Faulty(reply=passing), run)
-        report = write_derived(run)
+    with Runner(demo_config).open_run() as run:
+        await execute(demo_config, Faulty(reply=passing), run)
+        report = write_reports(run)
     rows = {row["instance_id"]: row for row in report["instances"]}
     assert rows["demo__waypost-3"]["verdict"] == "infra_error"
     assert rows["demo__waypost-3"]["reason"] == "the engine went away"
     assert report["complete"] is False
     assert sum(row["verdict"] == "infra_error" for row in rows.values()) == 1
     again = ScriptedSandbox(reply=passing)
-    with Work(demo_config).open_run() as run:
-        await carry_out(demo_config, again, run)
-        assert write_derived(run)["complete"] is True
+    with Runner(demo_config).open_run() as run:
+        await execute(demo_config, again, run)
+        assert write_reports(run)["complete"] is True
     assert [job.name for job in again.jobs] == ["demo__waypost-3"]
 
 
 @pytest.mark.anyio
 async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_config: RunConfig) -> None:
-    work = Work(demo_config)
+    work = Runner(demo_config)
     reading = work.source.snapshot
 
     async def snapshot(instance: Instance) -> Snapshot:
@@ -173,7 +174,7 @@ async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_con
         parts = Parts(work.source, work.prompts, open_sampler(demo_config, work.source), ScriptedSandbox(reply=passing))
         pipeline = Pipeline(run, parts, settings(demo_config), Progress(), Workers(2))
         await pipeline.run(work.instances)
-        report = write_derived(run, pipeline.failures)
+        report = write_reports(run, pipeline.failures)
     assert pipeline.failures == {"demo__ledgerly-1": "no repository"}
     rows = {row["instance_id"]: row for row in report["instances"]}
     assert rows["demo__ledgerly-1"] == {
@@ -197,18 +198,18 @@ async def test_instances_overlap_and_containers_stay_within_the_workers(demo_con
             running -= 1
             return await super().run(job)
 
-    with Work(demo_config).open_run() as run:
-        await carry_out(demo_config, Watched(reply=passing), run)
+    with Runner(demo_config).open_run() as run:
+        await execute(demo_config, Watched(reply=passing), run)
     assert most == demo_config.workers == 2
 
 
 def test_given_patches_skip_the_stages_before_evaluation(demo_config: RunConfig) -> None:
     config = demo_config.model_copy(update={"sandbox": "scripted", "run_id": "given"})
     given = Predictions("someone", {"demo__inkwell-1": "diff", "demo__waypost-2": ""})
-    work = Work(config, predictions=given)
+    work = Runner(config, predictions=given)
     with work.open_run() as run:
         work._open = _no_preflight(work)  # the images are not needed by a scripted sandbox
-        outcome = work.carry_out(run)
+        outcome = work.execute(run)
     assert outcome.complete
     report = orjson.loads((outcome.folder / "report.json").read_bytes())
     assert (report["total"], report["submitted"], report["complete"]) == (9, 2, True)
@@ -224,10 +225,10 @@ def test_a_patch_that_no_file_can_hold_fails_alone_and_runs_nothing(demo_config:
     given = Predictions("m", {"demo__inkwell-1": "diff", "demo__waypost-2": "x"}, {"demo__waypost-2": "a surrogate"})
     sandbox = ScriptedSandbox(reply=passing)
     for _ in range(2):
-        work = Work(config, predictions=given)
+        work = Runner(config, predictions=given)
         with work.open_run() as run:
             work._open = _no_preflight(work, sandbox)
-            assert work.carry_out(run).complete
+            assert work.execute(run).complete
             found = run.evaluation_of("demo__waypost-2")
             stored = len(run.evaluations)
         assert found is not None
@@ -238,7 +239,7 @@ def test_a_patch_that_no_file_can_hold_fails_alone_and_runs_nothing(demo_config:
     assert swebench["error_ids"] == ["demo__waypost-2"]
 
 
-def _no_preflight(work: Work, sandbox: ScriptedSandbox | None = None) -> object:
+def _no_preflight(work: Runner, sandbox: ScriptedSandbox | None = None) -> object:
     async def opened(parts: Parts, run: Run, order: list[Instance]) -> None:
         parts.sandbox = sandbox or ScriptedSandbox(reply=passing)
 
@@ -247,14 +248,14 @@ def _no_preflight(work: Work, sandbox: ScriptedSandbox | None = None) -> object:
 
 @pytest.mark.anyio
 async def test_a_run_with_one_verdict_an_instance_can_be_given_all_verdicts_later(demo_config: RunConfig) -> None:
-    with Work(demo_config).open_run() as run:
-        await carry_out(demo_config, ScriptedSandbox(reply=passing), run)
+    with Runner(demo_config).open_run() as run:
+        await execute(demo_config, ScriptedSandbox(reply=passing), run)
         first = len(run.evaluations)
     config = demo_config.model_copy(update={"evaluate": "all"})
     assert config.default_run_id() == demo_config.default_run_id()
     again = ScriptedSandbox(reply=passing)
-    with Work(config).open_run() as run:
-        await carry_out(config, again, run)
+    with Runner(config).open_run() as run:
+        await execute(config, again, run)
         valid = [each for each in run.candidates.values() if each.rejection is None]
         unique = len({(each.instance_id, each.normal_form) for each in valid})
         assert run.manifest.config["evaluate"] == "all"
@@ -265,21 +266,21 @@ async def test_a_run_with_one_verdict_an_instance_can_be_given_all_verdicts_late
 @pytest.mark.anyio
 async def test_the_strict_verdict_can_be_asked_for_later(demo_config: RunConfig) -> None:
     lax = demo_config.model_copy(update={"strict": "off"})
-    with Work(lax).open_run() as run:
-        await carry_out(lax, ScriptedSandbox(reply=passing), run)
-        assert write_derived(run)["strict"] is None
-    with Work(demo_config).open_run() as run:
-        await carry_out(demo_config, ScriptedSandbox(reply=passing), run)
-        assert write_derived(run)["strict"] is not None
+    with Runner(lax).open_run() as run:
+        await execute(lax, ScriptedSandbox(reply=passing), run)
+        assert write_reports(run)["strict"] is None
+    with Runner(demo_config).open_run() as run:
+        await execute(demo_config, ScriptedSandbox(reply=passing), run)
+        assert write_reports(run)["strict"] is not None
 
 
 def test_given_file_lists_stand_in_for_localization(demo_config: RunConfig, tmp_path: Path) -> None:
     lists = tmp_path / "loc.jsonl"
     lists.write_text('{"instance_id": "demo__inkwell-1", "found_files": ["inkwell/slugs.py"]}\n')
     config = demo_config.model_copy(update={"localization": str(lists), "instances": ("demo__inkwell-1",)})
-    work = Work(config, until="localize")
+    work = Runner(config, until="localize")
     with work.open_run() as run:
-        assert work.carry_out(run).complete
+        assert work.execute(run).complete
         found = run.localizations.get("demo__inkwell-1")
     assert found is not None
     assert found.file_lists == (("inkwell/slugs.py",),)
@@ -289,7 +290,7 @@ def test_given_file_lists_stand_in_for_localization(demo_config: RunConfig, tmp_
 @pytest.mark.anyio
 async def test_another_model_may_write_the_tests(demo_config: RunConfig) -> None:
     config = demo_config.model_copy(update={"tests": 1, "test_samples": 6, "instances": ("demo__inkwell-1",)})
-    work = Work(config)
+    work = Runner(config)
     repairs, tests = (Counting(open_sampler(config, work.source)) for _ in range(2))
     sandbox = ScriptedSandbox(reply=passing)
     with work.open_run() as run:
@@ -308,9 +309,9 @@ def test_a_disk_that_is_nearly_full_is_said_before_any_work(
     monkeypatch: pytest.MonkeyPatch, demo_config: RunConfig
 ) -> None:
     monkeypatch.setattr(compose, "MIN_FREE_BYTES", 2**60)
-    work = Work(demo_config)
+    work = Runner(demo_config)
     with work.open_run() as run, pytest.raises(PreflightError, match=r"GiB are free on the disk of .*images prune"):
-        work.carry_out(run)
+        work.execute(run)
     assert not (demo_config.run_folder / "samples.jsonl").read_bytes()
 
 
@@ -339,14 +340,14 @@ async def test_a_machine_that_fails_while_candidates_are_tested_chooses_nothing_
                 raise SandboxError(message)
             return await super().run(job)
 
-    with Work(config).open_run() as run:
-        pipeline = await carry_out(config, Failing(reply=tested), run)
+    with Runner(config).open_run() as run:
+        pipeline = await execute(config, Failing(reply=tested), run)
         assert pipeline.failures == {"demo__waypost-1": "the engine went away"}
         assert "demo__waypost-1" not in run.selections
         assert len(run.selections) == 8
     again = ScriptedSandbox(reply=tested)
-    with Work(config).open_run() as run:
-        assert (await carry_out(config, again, run)).failures == {}
+    with Runner(config).open_run() as run:
+        assert (await execute(config, again, run)).failures == {}
         assert len(run.selections) == 9
     assert {job.name.removesuffix(".tests") for job in again.jobs} == {"demo__waypost-1"}
 
@@ -354,21 +355,21 @@ async def test_a_machine_that_fails_while_candidates_are_tested_chooses_nothing_
 def test_a_second_run_takes_its_verdicts_from_the_cache_and_says_so(demo_config: RunConfig, tmp_path: Path) -> None:
     config = demo_config.model_copy(update={"sandbox": "scripted", "reuse": True, "cache": str(tmp_path / "cache")})
     reports = []
-    for run_id, remembered in (("one", 0), ("two", 8), ("two", 0)):
-        work = Work(config.model_copy(update={"run_id": run_id}))
+    for run_id, cache_hits_expected in (("one", 0), ("two", 8), ("two", 0)):
+        work = Runner(config.model_copy(update={"run_id": run_id}))
         with work.open_run() as run:
-            assert work.carry_out(run).complete
+            assert work.execute(run).complete
             assert [machine.engine for machine in run.machines.values()] == ["scripted"]
-        assert work.progress.remembered == remembered
+        assert work.progress.cache_hits == cache_hits_expected
         events = [orjson.loads(line) for line in (run.folder / "events.jsonl").read_bytes().splitlines()]
         said = [event["instance_id"] for event in events if event["event"].startswith("from the cache: ")]
         assert len(said) == (0 if run_id == "one" else 8)
         reports.append((run.folder / "report.json").read_bytes().replace(b'"two"', b'"one"'))
     assert reports[0] == reports[1] == reports[2]
-    uncached = Work(config.model_copy(update={"run_id": "three", "reuse": False}))
+    uncached = Runner(config.model_copy(update={"run_id": "three", "reuse": False}))
     with uncached.open_run() as run:
-        uncached.carry_out(run)
-    assert uncached.progress.remembered == 0
+        uncached.execute(run)
+    assert uncached.progress.cache_hits == 0
 
 
 @pytest.mark.anyio
@@ -377,8 +378,8 @@ async def test_a_strict_verdict_that_the_machine_prevented_is_tried_again_alone_
     demo_config: RunConfig, tmp_path: Path, reuse: bool
 ) -> None:
     config = demo_config.model_copy(update={"instances": ("demo__ledgerly-2",)})
-    verdicts = Verdicts(tmp_path / "verdicts") if reuse else None
-    work = Work(config)
+    verdicts = VerdictCache(tmp_path / "verdicts") if reuse else None
+    work = Runner(config)
     oracle = work.source.oracle("demo__ledgerly-2")
     tests = grading.specification(oracle)
     names = [*tests["FAIL_TO_PASS"], *tests["PASS_TO_PASS"]]
@@ -394,10 +395,10 @@ async def test_a_strict_verdict_that_the_machine_prevented_is_tried_again_alone_
 
     for expected in (2, 1 if reuse else 2):
         sandbox = Failing(lambda job: evaluation_reply(job, log.encode()))
-        with Work(config).open_run() as run:
+        with Runner(config).open_run() as run:
             parts = Parts(work.source, work.prompts, open_sampler(config, work.source), sandbox, verdicts=verdicts)
             await Pipeline(run, parts, settings(config), Progress(), Workers(2)).run(work.instances)
-            report = write_derived(run)
+            report = write_reports(run)
         assert report["resolved"] == 1
         assert report["complete"] is False
         assert report["instances"][0]["strict"] == "infra_error"

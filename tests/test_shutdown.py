@@ -20,9 +20,9 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SamplerError
 from swerl_eval.core.types import Completion, Job, JobResult, SampleRequest
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, SandboxSettings, unheard
+from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import ScriptedSandbox
 from swerl_eval.shutdown import AT_ONCE_SECONDS, FORCED, IN_GOOD_ORDER
-from swerl_eval.work import Work
 
 pytestmark = pytest.mark.slow
 
@@ -84,16 +84,16 @@ def closed() -> list[str]:
     return noted
 
 
-def failing(config: RunConfig, model: str) -> Work:
+def failing(config: RunConfig, model: str) -> Runner:
     closed().clear()
     parts = {"sampler": f"{HERE}:Failing", "sandbox": f"{HERE}:Closing", "test_model": model}
-    return Work(config.model_copy(update={**parts, "model": model, "limit": 2}))
+    return Runner(config.model_copy(update={**parts, "model": model, "limit": 2}))
 
 
 def test_every_part_is_closed_and_the_report_written_though_closing_fails(demo_config: RunConfig) -> None:
     work = failing(demo_config, "answering")
     with work.open_run() as run, pytest.raises(RuntimeError, match=r"^the sampler cannot be closed$"):
-        work.carry_out(run)
+        work.execute(run)
     assert closed() == ["sampler", "sampler", "sandbox"]
     report = json.loads((run.folder / "report.json").read_bytes())
     assert report["total"] == 2
@@ -106,7 +106,7 @@ def test_every_part_is_closed_and_the_report_written_though_closing_fails(demo_c
 def test_what_ended_a_run_is_told_and_not_what_went_wrong_after_it(demo_config: RunConfig) -> None:
     work = failing(demo_config, "mute")
     with work.open_run() as run, pytest.raises(SamplerError, match=r"^the model is gone$"):
-        work.carry_out(run)
+        work.execute(run)
     assert closed() == ["sampler", "sampler", "sandbox"]
     assert (run.folder / "report.json").exists()
     assert len(work.progress.notices) == 3
@@ -118,7 +118,7 @@ import anyio, anyio.to_thread
 from swerl_eval import shutdown
 from swerl_eval.shutdown import at_once, exit_soon
 from swerl_eval.core.errors import InterruptedRunError
-from swerl_eval.work import interruptible
+from swerl_eval.runner import interruptible
 
 def note(text):
     os.write(1, (text + "\\n").encode())
@@ -221,7 +221,7 @@ def test_a_thread_that_was_given_up_does_not_hold_up_the_end() -> None:
 
 def test_signals_mean_what_they_meant_before_once_the_work_has_ended() -> None:
     program = (
-        "import anyio, signal\nfrom swerl_eval.work import interruptible\n"
+        "import anyio, signal\nfrom swerl_eval.runner import interruptible\n"
         "before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
         "anyio.run(interruptible, anyio.sleep, 0)\n"
         "assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
@@ -233,7 +233,7 @@ SHOWING = """
 import sys, anyio
 from swerl_eval.cli.display import Display
 from swerl_eval.progress import Progress
-from swerl_eval.work import interruptible
+from swerl_eval.runner import interruptible
 import functools
 
 async def work():

@@ -15,11 +15,11 @@ from swerl_eval.core.types import Candidate, Completion, Job, JobResult, Outcome
 from swerl_eval.pipeline import Parts, Pipeline
 from swerl_eval.ports import OnAnswer, OnTokens, Sampler
 from swerl_eval.progress import Progress
+from swerl_eval.records.run_folder import Run
+from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import ScriptedSandbox
-from swerl_eval.stages.arriving import Arriving
-from swerl_eval.store import Run
-from swerl_eval.work import Work
-from swerl_eval.workers import Workers
+from swerl_eval.scheduling.workers import Workers
+from swerl_eval.stages.candidate_stream import CandidateStream
 from tests.test_pipeline import passing
 
 pytestmark = pytest.mark.anyio
@@ -54,10 +54,10 @@ class OneByOne:
         await self._inner.aclose()
 
 
-async def carry_out(
+async def execute(
     config: RunConfig, run: Run, sandbox: ScriptedSandbox, wait: Callable[[int], Awaitable[None]], *, stop: bool = False
 ) -> OneByOne:
-    work = Work(config)
+    work = Runner(config)
     sampler = OneByOne(open_sampler(config, work.source), wait)
     how = replace(settings(config), stop_when_decided=stop)
     parts = Parts(work.source, work.prompts, sampler, sandbox)
@@ -81,15 +81,15 @@ async def test_candidates_are_tested_while_other_samples_are_still_decoding(demo
                 await examined.wait()
 
     reproducing = _sandbox_in_which_scripts_reproduce(Watched)
-    with Work(config).open_run() as run:
-        await carry_out(config, run, reproducing, wait)
+    with Runner(config).open_run() as run:
+        await execute(config, run, reproducing, wait)
         assert len(run.candidates) == config.samples
         assert any(test.outcome is Outcome.REPRODUCED for test in run.reproductions.values())
         assert run.selections.get(ONE) is not None
 
 
 def _sandbox_in_which_scripts_reproduce(kind: type[ScriptedSandbox]) -> ScriptedSandbox:
-    from swerl_eval.core.scripts import TOKEN_FILE
+    from swerl_eval.core.jobs.scripts import TOKEN_FILE
     from swerl_eval.sandboxes.scripted import Reply
 
     def answer(job: Job) -> Reply:
@@ -107,8 +107,8 @@ def _sandbox_in_which_scripts_reproduce(kind: type[ScriptedSandbox]) -> Scripted
 
 async def test_the_first_instances_tests_are_written_before_the_others_patches(demo_config: RunConfig) -> None:
     config = demo_config.model_copy(update={"tests": 2, "test_samples": 6, "requests": 1})
-    with Work(config).open_run() as run:
-        sampler = await carry_out(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
+    with Runner(config).open_run() as run:
+        sampler = await execute(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
     first = sampler.asked[0][0]
     before = sampler.asked[: sampler.asked.index((first, "reproduce"))]
     # others have their turns while the first one's tests are being prepared, and no longer
@@ -117,12 +117,12 @@ async def test_the_first_instances_tests_are_written_before_the_others_patches(d
 
 async def test_where_the_choice_was_made_no_tests_are_written_afterwards(demo_config: RunConfig) -> None:
     config = demo_config.model_copy(update={"tests": 2, "test_samples": 6, "instances": (ONE,)})
-    with Work(config).open_run() as run:
-        await carry_out(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
+    with Runner(config).open_run() as run:
+        await execute(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
     for name in ("reproductions.jsonl", "samples.jsonl"):
         (config.run_folder / name).write_bytes(b"")
-    with Work(config).open_run() as run:
-        again = await carry_out(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
+    with Runner(config).open_run() as run:
+        again = await execute(config, run, _sandbox_in_which_scripts_reproduce(ScriptedSandbox), nothing)
     assert again.asked == []
 
 
@@ -139,8 +139,8 @@ async def test_stopping_when_it_is_decided_draws_less_and_chooses_the_same(
     drawn = {}
     for stop in (False, True):
         config = demo_config.model_copy(update={"run_id": f"stop-{stop}"})
-        with Work(config).open_run() as run:
-            await carry_out(config, run, ScriptedSandbox(reply=passing), nothing, stop=stop)
+        with Runner(config).open_run() as run:
+            await execute(config, run, ScriptedSandbox(reply=passing), nothing, stop=stop)
             chosen[stop] = {each.instance_id: (each.index, each.patch) for each in run.selections.values()}
             drawn[stop] = len(run.candidates)
     assert chosen[True] == chosen[False]
@@ -149,11 +149,11 @@ async def test_stopping_when_it_is_decided_draws_less_and_chooses_the_same(
 
 
 async def test_a_run_that_stopped_early_is_not_drawn_further_when_it_is_resumed(demo_config: RunConfig) -> None:
-    with Work(demo_config).open_run() as run:
-        await carry_out(demo_config, run, ScriptedSandbox(reply=passing), nothing, stop=True)
+    with Runner(demo_config).open_run() as run:
+        await execute(demo_config, run, ScriptedSandbox(reply=passing), nothing, stop=True)
         drawn = len(run.candidates)
-    with Work(demo_config).open_run() as run:
-        again = await carry_out(demo_config, run, ScriptedSandbox(reply=passing), nothing, stop=True)
+    with Runner(demo_config).open_run() as run:
+        again = await execute(demo_config, run, ScriptedSandbox(reply=passing), nothing, stop=True)
         assert (again.told, len(run.candidates)) == (0, drawn)
 
 
@@ -162,7 +162,7 @@ def candidate(index: int, form: str) -> Candidate:
 
 
 async def test_each_form_is_given_once_as_soon_as_it_comes() -> None:
-    found, seen = Arriving(5), []
+    found, seen = CandidateStream(5), []
 
     async def watch() -> None:
         async for each in found.each_unique():
@@ -181,7 +181,7 @@ async def test_each_form_is_given_once_as_soon_as_it_comes() -> None:
 
 
 async def test_the_first_ones_are_the_same_in_whatever_order_they_come() -> None:
-    found, first = Arriving(4), []
+    found, first = CandidateStream(4), []
 
     async def watch() -> None:
         first.extend(each.index for each in await found.first(2))
@@ -197,7 +197,7 @@ async def test_the_first_ones_are_the_same_in_whatever_order_they_come() -> None
 
 
 async def test_what_never_comes_is_not_waited_for_once_it_has_ended() -> None:
-    found = Arriving(4)
+    found = CandidateStream(4)
     found.add(candidate(1, "a"))
     found.end()
     assert [each.index for each in await found.first(3)] == [1]

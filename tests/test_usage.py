@@ -5,13 +5,13 @@ import time
 from swerl_eval.cli.render import usage_line
 from swerl_eval.compose import gpus_of
 from swerl_eval.config import RunConfig
-from swerl_eval.core.types import Usage
+from swerl_eval.core.types import ModelUsage
 from swerl_eval.progress import Progress
 
 
 def test_the_line_sums_over_the_run_s_processes() -> None:
-    one = Usage(1.0, 10.0, 64, 64_000, 2_000, 5_000, gpus=2)
-    other = Usage(2.0, 30.0, 64, 36_000, 8_000, 15_000, gpus=2)
+    one = ModelUsage(1.0, 10.0, 64, 64_000, 2_000, 5_000, gpus=2)
+    other = ModelUsage(2.0, 30.0, 64, 36_000, 8_000, 15_000, gpus=2)
     assert usage_line([one, other], resolved=4) == (
         "Sampling: 100,000 prompt tokens asked; 10,000 computed, 90,000 reused; 20,000 output tokens (500/s); "
         "80 GPU-seconds, 20 for each resolved issue"
@@ -20,9 +20,9 @@ def test_the_line_sums_over_the_run_s_processes() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     assert usage_line([], 0) == ""
-    unknown = Usage(1.0, 10.0, 1, 1_000, None, 100)
+    unknown = ModelUsage(1.0, 10.0, 1, 1_000, None, 100)
     assert usage_line([unknown], 0) == "Sampling: 1,000 prompt tokens asked; 100 output tokens (10/s)"
-    assert "GPU-seconds" not in usage_line([unknown, Usage(2.0, 1.0, 1, 1, 1, 1, gpus=1)], 1)
+    assert "GPU-seconds" not in usage_line([unknown, ModelUsage(2.0, 1.0, 1, 1, 1, 1, gpus=1)], 1)
 
 
 def test_time_counts_once_however_many_requests_are_in_flight() -> None:

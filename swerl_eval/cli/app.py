@@ -47,12 +47,12 @@ def run(options: dict[str, Any]) -> None:
 @taking("workers", "timeout", "network", "no_cache", *PLACE)
 def demo(options: dict[str, Any]) -> None:
     """Run the pipeline on the bundled suite with recorded answers; needs Docker, no model and no GPU."""
-    from swerl_eval.cli.work import carry_out
+    from swerl_eval.cli.runs import execute
     from swerl_eval.demo.setup import demo_settings, prepare
 
     config = resolve(options, demo_settings())
     prepare(lambda line: typer.echo(line, err=True))
-    _exit(carry_out(config, "evaluate"))
+    _exit(execute(config, "evaluate"))
 
 
 @app.command()
@@ -105,7 +105,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Grade predictions officially, or the patches that a run has chosen (--run-id)."""
-    from swerl_eval.cli.work import evaluate_predictions
+    from swerl_eval.cli.runs import evaluate_predictions
 
     if predictions is None:
         _work("evaluate", options)
@@ -145,7 +145,7 @@ def report(
     dataset: Annotated[str | None, typer.Option(help="For --regrade: rows from here; default: the run's.")] = None,
 ) -> None:
     """Print a run's report, made anew from its records."""
-    from swerl_eval.cli.work import print_report, regrade_run
+    from swerl_eval.cli.runs import print_report, regrade_run
 
     if regrade:
         regrade_run(folder, dataset, quarantine)
@@ -161,7 +161,7 @@ def export(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: RUN/export/<format>.")] = None,
 ) -> None:
     """Write a finished run in somebody else's format. Names and links come from the settings' table `submission`."""
-    from swerl_eval.cli.work import export_run
+    from swerl_eval.cli.runs import export_run
 
     export_run(folder, to, output, resolve(options).submission)
 
@@ -186,7 +186,7 @@ def reward(
 @taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
 def config_command(options: dict[str, Any]) -> None:
     """Print the resolved settings."""
-    from swerl_eval.cli.work import print_config
+    from swerl_eval.cli.runs import print_config
 
     print_config(resolve(options))
 
@@ -261,9 +261,9 @@ def prune(
 
 
 def _work(until: str, options: dict[str, Any]) -> None:
-    from swerl_eval.cli.work import carry_out
+    from swerl_eval.cli.runs import execute
 
-    _exit(carry_out(resolve(options), until))
+    _exit(execute(resolve(options), until))
 
 
 def _exit(code: int) -> None:

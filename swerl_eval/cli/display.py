@@ -33,7 +33,7 @@ _STAGE_WORDS = {
     "repair": "repaired",
     "reproduce": "reproduced",
     "regress": "regressed",
-    "examine": "examined",
+    "run_tests": "examined",
     "select": "selected",
     "evaluate": "evaluated",
 }

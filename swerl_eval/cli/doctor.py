@@ -18,8 +18,8 @@ from rich.text import Text
 from swerl_eval.compose import MIN_FREE_BYTES, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SwerlEvalError
-from swerl_eval.sandboxes.engine import connect, is_podman, local_root
-from swerl_eval.verdicts import MOST_BYTES
+from swerl_eval.evaluation.verdict_cache import MOST_BYTES
+from swerl_eval.sandboxes.docker.engine import connect, is_podman, local_root
 
 FINE, MISSING, NOTE = "fine", "missing", "note"
 VERIFIED_IMAGES_BYTES = 120 * 2**30

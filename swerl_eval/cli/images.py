@@ -19,11 +19,11 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.ports import UNWATCHED, Watcher
 from swerl_eval.progress import Progress
-from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.images import Images
-from swerl_eval.sandboxes.pulls import PULLS_AT_A_TIME
-from swerl_eval.sandboxes.stoppable import stoppable
-from swerl_eval.work import interruptible
+from swerl_eval.runner import interruptible
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.images import Images
+from swerl_eval.sandboxes.docker.pulls import PULLS_AT_A_TIME
+from swerl_eval.sandboxes.docker.stoppable import stoppable
 
 SHOWN_SECONDS = 10.0
 """Between two looks at what pulls wait for."""

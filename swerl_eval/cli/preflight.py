@@ -13,19 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swerl_eval.checkpoint import Gpu, Memory, folder_of, gpus, memory, read_config, read_tensors
 from swerl_eval.compose import given_files, open_sampler, open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import InputError, SamplerError
-from swerl_eval.core.footprint import OVERHEAD, Footprint, Share, footprint
 from swerl_eval.core.types import Instance
-from swerl_eval.preflight import Asking, Length, measure, spread
+from swerl_eval.preflight.checkpoint import Gpu, Memory, folder_of, gpus, memory, read_config, read_tensors
+from swerl_eval.preflight.footprint import OVERHEAD, Footprint, Parallelism, footprint
+from swerl_eval.preflight.prompt_lengths import Asking, Length, measure, spread
 from swerl_eval.prompts import load_prompts
-from swerl_eval.samplers.vllm_platform import CACHE, CHUNKED, cache_size, for_platform, on_cpu, share_of
-from swerl_eval.samplers.vllm_settings import INSTALL, EngineSettings, installed, refusal
+from swerl_eval.records.run_folder import Run
+from swerl_eval.runner import interruptible
+from swerl_eval.samplers.vllm.cpu_platform import CACHE, CHUNKED, cache_size, for_platform, on_cpu, share_of
+from swerl_eval.samplers.vllm.engine_settings import INSTALL, EngineSettings, installed, refusal
 from swerl_eval.sources.datasets import DatasetSource
-from swerl_eval.store import Run
-from swerl_eval.work import interruptible
 
 FINE, TOO_LITTLE, REFUSED, ESTIMATE, NOTE = "fine", "too little", "refused", "estimate", "note"
 _STYLES = {FINE: "green", TOO_LITTLE: "red", REFUSED: "red", ESTIMATE: "yellow", NOTE: "yellow"}
@@ -93,7 +93,7 @@ def _taken(config: RunConfig) -> Iterator[Line]:
 
 
 def memory_on_cpu(
-    size: Footprint, share: Share, here: Memory | None, context: int | None, engine: Mapping[str, Any]
+    size: Footprint, share: Parallelism, here: Memory | None, context: int | None, engine: Mapping[str, Any]
 ) -> Iterator[Line]:
     """The lines on memory where the model is on a CPU: weights and cache against what is free."""
     weights, each = size.weights_on_a_gpu(share), size.kv_on_a_gpu(share)
@@ -135,7 +135,9 @@ def memory_on_cpu(
         yield "room for the cache", ESTIMATE, f"{room}{full}"
 
 
-def _memory(size: Footprint, share: Share, cards: Sequence[Gpu], context: int | None, requests: int) -> Iterator[Line]:
+def _memory(
+    size: Footprint, share: Parallelism, cards: Sequence[Gpu], context: int | None, requests: int
+) -> Iterator[Line]:
     weights = f"{_gib(size.weights)}, {_gib(size.weights_on_a_gpu(share))} on each of {share.gpus} GPUs"
     yield "weights", FINE if size.weights_known else ESTIMATE, weights
     each = size.kv_on_a_gpu(share)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swerl_eval.core.types import Usage
+from swerl_eval.core.types import ModelUsage
 
 MOST_ROWS = 100
 """Of the table; a run over a whole dataset has its rows in report.json."""
@@ -119,7 +119,7 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
             f"{', '.join(absent[:MOST_NAMES])}{more}"
         )
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in report["verdicts"].items() if count)
-    lines.append(f"Verdicts: {verdicts}")
+    lines.append(f"VerdictCache: {verdicts}")
     lines.append(f"Solve rate: {_rate(report)}")
     without = report["without_quarantined"]
     if without is not None:
@@ -150,7 +150,7 @@ def _rate(rates: dict[str, Any]) -> str:
     )
 
 
-def usage_line(usage: Sequence[Usage], resolved: int) -> str:
+def usage_line(usage: Sequence[ModelUsage], resolved: int) -> str:
     """What was drawn from the model and what it took; empty where nothing was."""
     if not usage:
         return ""

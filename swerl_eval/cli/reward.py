@@ -16,7 +16,7 @@ from rich.progress import track
 from swerl_eval.core.errors import InputError, UsageError
 from swerl_eval.integrations.batch import RewardCase, rewards
 from swerl_eval.integrations.columns import files
-from swerl_eval.reports.rewards import BINS, summarize
+from swerl_eval.reports.reward_figures import BINS, summarize
 
 Line = dict[str, Any]
 _BAR = 40

@@ -20,17 +20,17 @@ from swerl_eval.cli.display import Display
 from swerl_eval.compose import open_sandbox, open_source, package_versions, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import UsageError
-from swerl_eval.core.soundness import Soundness
 from swerl_eval.core.types import Evaluation, Machine
+from swerl_eval.evaluation.evaluator import Evaluator
+from swerl_eval.evaluation.instance_check import InstanceCheck
+from swerl_eval.evaluation.validate import KINDS, Validator
 from swerl_eval.progress import Progress
+from swerl_eval.records.run_folder import locked
 from swerl_eval.reports.quarantine import write_quarantine
+from swerl_eval.runner import interruptible, writing
+from swerl_eval.scheduling.workers import Workers
 from swerl_eval.shutdown import at_once
 from swerl_eval.sources.datasets import DatasetSource
-from swerl_eval.stages.evaluate import Evaluator
-from swerl_eval.stages.validate import KINDS, Validator
-from swerl_eval.store import locked
-from swerl_eval.work import interruptible, writing
-from swerl_eval.workers import Workers
 
 
 def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) -> int:
@@ -53,14 +53,14 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
             found, machine = anyio.run(work)
         _print(found, folder)
         file = quarantine or folder / "quarantine.json"
-        faulty = {each.instance_id: each for each in found if each.faults}
+        faulty = {each.instance_id: each for each in found if each.problems}
         write_quarantine(
             file,
-            {name: {"reason": "; ".join(each.faults), "image_id": each.image_id} for name, each in faulty.items()},
+            {name: {"reason": "; ".join(each.problems), "image_id": each.image_id} for name, each in faulty.items()},
             _found_with(config, source, machine, repeat),
         )
     Console().print(Text(f"Quarantine: {len(faulty)} instances in {file}"), soft_wrap=True)
-    return 1 if any(each.faults or each.machine_failures for each in found) else 0
+    return 1 if any(each.problems or each.machine_failures for each in found) else 0
 
 
 def validation_folder(config: RunConfig) -> Path:
@@ -70,10 +70,10 @@ def validation_folder(config: RunConfig) -> Path:
 
 async def _validate(
     config: RunConfig, source: DatasetSource, folder: Path, progress: Progress, repeat: int
-) -> tuple[list[Soundness], Machine]:
+) -> tuple[list[InstanceCheck], Machine]:
     sandbox = await anyio.to_thread.run_sync(open_sandbox, config, folder, progress, abandon_on_cancel=True)
     workers = Workers(config.workers)
-    workers.fit(sandbox.machine())
+    workers.size_to_machine(sandbox.machine())
     evaluator = Evaluator(sandbox, settings(config).evaluate)
     validator = Validator(evaluator, workers.limiter, progress, folder / "logs", repeat)
     try:
@@ -97,11 +97,11 @@ def _found_with(config: RunConfig, source: DatasetSource, machine: Machine, repe
     }
 
 
-def _print(found: Sequence[Soundness], folder: Path) -> None:
+def _print(found: Sequence[InstanceCheck], folder: Path) -> None:
     table = Table("instance", "with gold", "with no patch", "why")
     for each in found:
-        if each.faults or each.machine_failures:
-            reasons = "; ".join((*each.faults, *each.machine_failures))
+        if each.problems or each.machine_failures:
+            reasons = "; ".join((*each.problems, *each.machine_failures))
             table.add_row(*map(Text, (each.instance_id, _counted(each.gold), _counted(each.empty), reasons)))
     console = Console()
     if table.row_count:

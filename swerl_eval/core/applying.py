@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from swerl_eval.core.edits import DIVIDER, EditError
 from swerl_eval.core.types import Edit, Rejection
 
-MAX_FILE_LETTERS = 2**22
+MAX_FILE_CHARACTERS = 2**22
 """What a file may grow to, here and in the reward: an edit whose search matches nearly everywhere multiplies a file,
 and a few of them fill any memory."""
 MAX_PASSES = 64
@@ -16,12 +16,12 @@ MAX_PASSES = 64
 seconds' work, or 500 edits of half a megabyte."""
 
 
-def longest_text(original: str, limit: int = MAX_FILE_LETTERS) -> int:
+def longest_text(original: str, limit: int = MAX_FILE_CHARACTERS) -> int:
     """The length that the edits of a file may not exceed: the limit, or twice its size where it is large already."""
     return max(limit, 2 * len(original))
 
 
-def apply_edits(texts: Mapping[str, str], edits: Sequence[Edit], limit: int = MAX_FILE_LETTERS) -> dict[str, str]:
+def apply_edits(texts: Mapping[str, str], edits: Sequence[Edit], limit: int = MAX_FILE_CHARACTERS) -> dict[str, str]:
     """New texts of the files that the edits touch, one edit after another.
 
     `texts` are the files shown to the model. An edit matches whole lines, everywhere they stand; lines that end in CRLF

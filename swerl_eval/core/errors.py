@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import errno
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Codes of an `OSError` that says that a disk is full, or this user's share of it."""
 
 

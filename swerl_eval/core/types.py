@@ -326,7 +326,7 @@ class Job:
     """For the eyes of whoever lists containers."""
     image: str
     script: str
-    """Bash. Built by `core.scripts`, never from a model's text. It must not end with exit code 137: that is how a
+    """Bash. Built by `core.jobs.scripts`, never from a model's text. It must not end with exit code 137: that is how a
     container ends that somebody else has killed."""
     files: tuple[tuple[str, bytes], ...]
     """Absolute path and content, put in place before the start."""
@@ -374,7 +374,7 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Usage:
+class ModelUsage:
     """What one process drew from the model (`usage.jsonl`)."""
 
     began: float

@@ -15,8 +15,8 @@ from swerl_eval.compose import build_task_images
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.demo.repositories import build_repository
-from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.images import Images
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.images import Images
 
 HERE = Path(__file__).parent
 SUITE = HERE / "suite"

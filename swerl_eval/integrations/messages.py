@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from swerl_eval.core.answers import put_back
+from swerl_eval.core.answers.solution import put_back
 
 Answer = str | Sequence[Mapping[str, Any]]
 """Text, or the chat messages that the model added."""

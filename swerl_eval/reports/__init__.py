@@ -4,8 +4,8 @@ Add an exporter by adding a file here and a line to the table.
 """
 
 EXPORTERS = {
-    "swebench": "swerl_eval.reports.swebench_layout:SwebenchExporter",
-    "leaderboard": "swerl_eval.reports.leaderboard:LeaderboardExporter",
-    "experiments": "swerl_eval.reports.experiments:ExperimentsExporter",
+    "swebench": "swerl_eval.reports.exports.swebench:SwebenchExporter",
+    "leaderboard": "swerl_eval.reports.exports.leaderboard:LeaderboardExporter",
+    "experiments": "swerl_eval.reports.exports.experiments:ExperimentsExporter",
 }
 """Name to `module:Class`, imported on first use."""

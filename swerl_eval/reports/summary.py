@@ -12,11 +12,11 @@ from typing import Any
 
 from swerl_eval.core.metrics import auc, localization_recall, wilson
 from swerl_eval.core.types import Evaluation, Verdict
-from swerl_eval.reports import testing
-from swerl_eval.reports.circumstances import circumstances
+from swerl_eval.records.run_folder import Run
+from swerl_eval.reports import test_figures
 from swerl_eval.reports.quarantine import Quarantine
-from swerl_eval.reports.rewards import summarize
-from swerl_eval.store import Run
+from swerl_eval.reports.reward_figures import summarize
+from swerl_eval.reports.run_environment import circumstances
 
 Report = dict[str, Any]
 MOST_REASONS = 5
@@ -35,7 +35,7 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine
     verdicts = Counter(_verdict(evaluation).value for evaluation in evaluations.values())
     strict = run.manifest.config.get("strict", "off") == "on"
     left_out = {} if quarantine is None else quarantine.reasons
-    votes = testing.plain_vote(run) if len(run.evidence) else {}
+    votes = test_figures.plain_vote(run) if len(run.evidence) else {}
     return {
         "schema_version": 1,
         "run_id": run.manifest.run_id,
@@ -56,7 +56,7 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine
         "sampling": _sampling(run, answers),
         "failed_answers": _failed_answers(answers),
         "rewards": _rewards(run, evaluations),
-        "testing": testing.figures(run),
+        "testing": test_figures.figures(run),
         "instances": [
             _row(run, name, evaluations[name], (failures or {}).get(name))
             | _strict(evaluations[name])

@@ -1,8 +1,8 @@
 """Who answers prompts: the table of samplers. Add one by adding a file here and a line to the table."""
 
 SAMPLERS = {
-    "openai": "swerl_eval.samplers.openai_api:OpenAISampler",
-    "vllm": "swerl_eval.samplers.vllm_engine:VllmSampler",
+    "openai": "swerl_eval.samplers.openai.sampler:OpenAISampler",
+    "vllm": "swerl_eval.samplers.vllm.sampler:VllmSampler",
     "replay": "swerl_eval.samplers.replay:ReplaySampler",
     "gold": "swerl_eval.samplers.gold:GoldSampler",
 }

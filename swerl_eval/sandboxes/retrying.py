@@ -47,7 +47,7 @@ class RetryingSandbox:
     @classmethod
     def open(cls, settings: SandboxSettings) -> RetryingSandbox:
         """Around Docker; the composition root puts it around whatever is configured."""
-        from swerl_eval.sandboxes.docker import DockerSandbox
+        from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 
         return cls(DockerSandbox.open(settings), watcher=settings.watcher)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from swerl_eval.core.scripts import APPLIED, APPLY_LADDER, ENDED, NOT_APPLIED, TOKEN_FILE
+from swerl_eval.core.jobs.scripts import APPLIED, APPLY_LADDER, ENDED, NOT_APPLIED, TOKEN_FILE
 from swerl_eval.core.types import Job, JobResult, Machine
 from swerl_eval.ports import UNWATCHED, SandboxSettings, Watcher
 

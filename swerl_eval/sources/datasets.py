@@ -14,13 +14,13 @@ import orjson
 from swerl_eval.core.errors import InputError, SourceError, UsageError
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import Instance, Oracle, TestPlan
-from swerl_eval.grading import count_tests, test_plan
-from swerl_eval.harness import quiet_swebench
+from swerl_eval.official.grading import count_tests, test_plan
+from swerl_eval.official.harness import quiet_swebench
 from swerl_eval.ports import Snapshot
+from swerl_eval.sources.choice import Choice, Row, choose
 from swerl_eval.sources.repositories import Repositories
 from swerl_eval.sources.row_files import KINDS, file_rows, folder_rows, is_row_file
 from swerl_eval.sources.rows import normalized
-from swerl_eval.sources.selection import Choice, Row, choose
 
 LITE = "SWE-bench/SWE-bench_Lite"
 """swebench's own table of aliases leaves `lite` out."""

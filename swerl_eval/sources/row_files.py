@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.errors import InputError, SourceError
+from swerl_eval.sources.choice import Row
 from swerl_eval.sources.json_files import is_json, read_entries
-from swerl_eval.sources.selection import Row
 
 KINDS = ".parquet, .jsonl, .json (these two also with .gz) or .csv"
 

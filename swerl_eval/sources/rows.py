@@ -11,8 +11,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from swerl_eval.core.errors import InputError
-from swerl_eval.grading import GRADED, REQUIRED_COLUMNS, START_MARKER, known_eval_types, known_parsers, swebench_version
-from swerl_eval.sources.selection import Row
+from swerl_eval.official.grading import (
+    GRADED,
+    REQUIRED_COLUMNS,
+    START_MARKER,
+    known_eval_types,
+    known_parsers,
+    swebench_version,
+)
+from swerl_eval.sources.choice import Row
 
 _SAFE_ID = re.compile(r"\w[\w.+-]*")
 _ID_BYTES = 200

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from swerl_eval.core.answers import solution_of
+from swerl_eval.core.answers.listings import parse_paths
+from swerl_eval.core.answers.solution import solution_of
 from swerl_eval.core.context import source_paths, tree_text
-from swerl_eval.core.listings import parse_paths
 from swerl_eval.core.types import Instance, Localization, Message, Sample
 from swerl_eval.ports import Snapshot
 from swerl_eval.prompts import LOCALIZE, THINKING_SYSTEM, Prompts
-from swerl_eval.stages.draw import Drawing, Prompt, draw, seed_for
+from swerl_eval.stages.sampling import Prompt, SamplingContext, draw, seed_for
 
 STAGE = "localize"
 
@@ -26,7 +26,7 @@ class LocalizeSettings:
 
 
 async def localize(
-    instance: Instance, snapshot: Snapshot, drawing: Drawing, prompts: Prompts, settings: LocalizeSettings
+    instance: Instance, snapshot: Snapshot, drawing: SamplingContext, prompts: Prompts, settings: LocalizeSettings
 ) -> Localization:
     """The unique lists of existing files that the model's answers name, in the order answered."""
     tree = source_paths(snapshot.paths(), instance.repo)

@@ -11,15 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from swerl_eval.core.answers import solution_of
+from swerl_eval.core.answers.named_tests import parse_names
+from swerl_eval.core.answers.solution import solution_of
 from swerl_eval.core.context import is_test_path
 from swerl_eval.core.diffs import files_touched
-from swerl_eval.core.named_tests import parse_names
 from swerl_eval.core.types import Candidate, Instance, RegressionTests
 from swerl_eval.prompts import REGRESS, Prompts
-from swerl_eval.stages.draw import Drawing, Prompt, draw
-from swerl_eval.stages.examine import Examiner, Subject
 from swerl_eval.stages.localize import chat
+from swerl_eval.stages.run_tests import TestRunner, TestTarget
+from swerl_eval.stages.sampling import Prompt, SamplingContext, draw
 
 STAGE = "regress"
 MOST_NAMES = 400
@@ -36,12 +36,12 @@ class RegressSettings:
 
 
 async def regress(
-    subject: Subject,
+    subject: TestTarget,
     files: Sequence[str],
-    drawing: Drawing,
+    drawing: SamplingContext,
     prompts: Prompts,
     settings: RegressSettings,
-    examiner: Examiner,
+    examiner: TestRunner,
 ) -> RegressionTests:
     """The tests of some files that pass on the original code, less those that the fix should change."""
     instance = subject.instance
@@ -62,7 +62,7 @@ async def regress(
 
 
 async def _excluded(
-    instance: Instance, names: list[str], drawing: Drawing, prompts: Prompts, settings: RegressSettings
+    instance: Instance, names: list[str], drawing: SamplingContext, prompts: Prompts, settings: RegressSettings
 ) -> frozenset[str]:
     """Passing tests that the model says a right fix breaks."""
     question = prompts.render(REGRESS, problem_statement=instance.problem_statement, tests="\n".join(names))

@@ -16,8 +16,8 @@ import anyio.to_process
 import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from swerl_eval.core.answers import solution_of
-from swerl_eval.core.applying import MAX_FILE_LETTERS, apply_edits
+from swerl_eval.core.answers.solution import solution_of
+from swerl_eval.core.applying import MAX_FILE_CHARACTERS, apply_edits
 from swerl_eval.core.codings import legible, stored
 from swerl_eval.core.context import Shown, join_files, within_budget
 from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
@@ -26,8 +26,8 @@ from swerl_eval.core.pysource import breaks_syntax
 from swerl_eval.core.types import Candidate, Completion, Instance, Localization, Rejection, Sample
 from swerl_eval.ports import Snapshot
 from swerl_eval.prompts import REPAIR, Prompts
-from swerl_eval.stages.draw import Drawing, Prompt, draw, seed_for
 from swerl_eval.stages.localize import chat
+from swerl_eval.stages.sampling import Prompt, SamplingContext, draw, seed_for
 
 STAGE = "repair"
 FEW = 16
@@ -59,7 +59,9 @@ Deliver = Callable[[list[Candidate]], None]
 """Takes some candidates as soon as their answers are there and read."""
 
 
-async def repair(issue: Issue, drawing: Drawing, prompts: Prompts, settings: RepairSettings, deliver: Deliver) -> None:
+async def repair(
+    issue: Issue, drawing: SamplingContext, prompts: Prompts, settings: RepairSettings, deliver: Deliver
+) -> None:
     """One candidate, or the reason why there is none, for each sample. None at all when localization found no file.
 
     A listed file that does not exist is passed over: lists that were handed in may name some, and a gold patch may add
@@ -174,7 +176,7 @@ def read_answers(
 
     `thinking` says whether the run asked for thinking.
     """
-    return list(_each_candidate(samples, texts, existing, MAX_FILE_LETTERS, thinking=thinking))
+    return list(_each_candidate(samples, texts, existing, MAX_FILE_CHARACTERS, thinking=thinking))
 
 
 def _each_candidate(
@@ -196,7 +198,7 @@ def read_answer(
     sample: Sample,
     shown: Mapping[str, str],
     existing: Collection[str] = (),
-    limit: int = MAX_FILE_LETTERS,
+    limit: int = MAX_FILE_CHARACTERS,
     *,
     thinking: bool = False,
 ) -> Candidate:

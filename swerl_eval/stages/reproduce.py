@@ -12,18 +12,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swerl_eval.core.answers import solution_of
+from swerl_eval.core.answers.listings import parse_paths
+from swerl_eval.core.answers.script_blocks import script_in
+from swerl_eval.core.answers.solution import solution_of
 from swerl_eval.core.codings import legible
 from swerl_eval.core.context import is_test_path, tree_text
 from swerl_eval.core.diffs import sha256
-from swerl_eval.core.listings import parse_paths
 from swerl_eval.core.pysource import canonical_tree, parse
-from swerl_eval.core.script_blocks import script_in
 from swerl_eval.core.types import Outcome, ReproductionTest, Sample
 from swerl_eval.prompts import GUIDE, REPRODUCE, Prompts
-from swerl_eval.stages.draw import Drawing, Prompt, draw
-from swerl_eval.stages.examine import Examiner, Subject
 from swerl_eval.stages.localize import chat
+from swerl_eval.stages.run_tests import TestRunner, TestTarget
+from swerl_eval.stages.sampling import Prompt, SamplingContext, draw
 
 GUIDE_STAGE = "guide"
 STAGE = "reproduce"
@@ -46,7 +46,9 @@ class ReproduceSettings:
         return self.samples if self.keep else 0
 
 
-async def guide_file(subject: Subject, drawing: Drawing, prompts: Prompts, settings: ReproduceSettings) -> str | None:
+async def guide_file(
+    subject: TestTarget, drawing: SamplingContext, prompts: Prompts, settings: ReproduceSettings
+) -> str | None:
     """The existing test file that the model names as the closest one, if it exists and fits the prompt."""
     instance, snapshot = subject.instance, subject.snapshot
     tests = [path for path in snapshot.paths() if path.endswith(".py") and is_test_path(path)]
@@ -65,12 +67,12 @@ async def guide_file(subject: Subject, drawing: Drawing, prompts: Prompts, setti
 
 
 async def reproduce(
-    subject: Subject,
+    subject: TestTarget,
     guide: str | None,
-    drawing: Drawing,
+    drawing: SamplingContext,
     prompts: Prompts,
     settings: ReproduceSettings,
-    examiner: Examiner,
+    examiner: TestRunner,
 ) -> list[ReproductionTest]:
     """All scripts, each with what it did on the original code; the kept ones ranked."""
     instance, snapshot = subject.instance, subject.snapshot

@@ -1,10 +1,10 @@
-"""Stage 5: one patch of the candidates, by the rules of `core.ranking`."""
+"""Stage 5: one patch of the candidates, by the rules of `core.selection.ranking`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from swerl_eval.core import ranking
+from swerl_eval.core.selection import ranking
 from swerl_eval.core.types import Candidate, Evidence, Selection
 
 

@@ -26,14 +26,14 @@ from swerl_eval.core.types import Job
 from swerl_eval.demo.setup import LOCALIZATION_SAMPLES, SAMPLES, SUITE, demo_settings
 from swerl_eval.pipeline import Parts, Pipeline
 from swerl_eval.prompts import NAMES
+from swerl_eval.records.run_folder import Run
 from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
-from swerl_eval.reports.derived import write_derived
 from swerl_eval.reports.summary import build_report
+from swerl_eval.reports.write_reports import write_reports
+from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
-from swerl_eval.store import Run
-from swerl_eval.work import Work
-from swerl_eval.workers import Workers
+from swerl_eval.scheduling.workers import Workers
 
 MODEL, SAFE_MODEL, RUN_ID = "org/model-7b", "org__model-7b", "nightly"
 VERDICTS = {
@@ -79,7 +79,7 @@ def configuration(mirrors: Path, results: Path) -> RunConfig:
     return RunConfig(**{**demo_settings(), **vote, **own})
 
 
-def outcome(job: Job, work: Work) -> Reply:
+def outcome(job: Job, work: Runner) -> Reply:
     """The container of an instance ends as `VERDICTS` says."""
     verdict = VERDICTS[job.name]
     if verdict == "infra_error":
@@ -102,7 +102,7 @@ def _names(value: Any) -> list[str]:
 
 
 def make_run(config: RunConfig, until: str = "evaluate") -> Path:
-    work = Work(config, until)
+    work = Runner(config, until)
     sandbox = ScriptedSandbox(reply=lambda job: outcome(job, work))
     parts = Parts(work.source, work.prompts, sampler=open_sampler(config, work.source), sandbox=sandbox)
     begun = [instance for instance in work.instances if VERDICTS[instance.instance_id] != "missing"]
@@ -110,7 +110,7 @@ def make_run(config: RunConfig, until: str = "evaluate") -> Path:
         pipeline = Pipeline(run, parts, settings(config), work.progress, Workers(1), until)
         anyio.run(pipeline.run, begun)
         assert pipeline.failures == {}
-        write_derived(run)
+        write_reports(run)
     return run.folder
 
 

@@ -45,7 +45,7 @@ def _gold(folder: Path) -> Iterator[SamplerSettings]:
 
 def _vllm(folder: Path) -> Iterator[SamplerSettings]:
     if importlib.util.find_spec("vllm") is None:
-        pytest.skip("vLLM is not installed here (tests/samplers/test_vllm_engine.py says how)")
+        pytest.skip("vLLM is not installed here (tests/samplers/vllm/test_vllm_sampler.py says how)")
     from tests.tiny_model import ENGINE, make_tiny_model
 
     engine = {**ENGINE, "max_model_len": 512}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swerl_eval.core.applying import MAX_FILE_LETTERS, apply_edits, longest_text, resolved
+from swerl_eval.core.applying import MAX_FILE_CHARACTERS, apply_edits, longest_text, resolved
 from swerl_eval.core.edits import EditError, parse_answer
 from swerl_eval.core.types import Edit, Rejection
 
@@ -248,8 +248,8 @@ def test_edits_that_multiply_a_file_are_rejected_before_they_fill_the_memory():
 
 
 def test_a_file_that_is_long_already_may_grow_to_twice_its_size():
-    assert longest_text("x") == MAX_FILE_LETTERS
-    assert longest_text("x" * MAX_FILE_LETTERS) == 2 * MAX_FILE_LETTERS
+    assert longest_text("x") == MAX_FILE_CHARACTERS
+    assert longest_text("x" * MAX_FILE_CHARACTERS) == 2 * MAX_FILE_CHARACTERS
     assert apply_edits({"f": "x\n" * 9}, [Edit("f", ("x",), ("x", "x"))], limit=20) == {"f": "x\n" * 18}
     with pytest.raises(EditError, match="longer than 36 letters"):
         apply_edits({"f": "x\n" * 9}, [Edit("f", ("x",), ("x", "x", "x"))], limit=20)

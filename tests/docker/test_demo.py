@@ -17,8 +17,8 @@ import pytest
 from swerl_eval.cli.render import RECORDED
 from swerl_eval.compose import owner_of
 from swerl_eval.demo.setup import SUITE
-from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.leftovers import OWNER_LABEL
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.leftovers import OWNER_LABEL
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")

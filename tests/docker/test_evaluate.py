@@ -12,19 +12,19 @@ from official import swebench_eval
 
 from swerl_eval.compose import open_source, settings
 from swerl_eval.config import RunConfig
-from swerl_eval.core.scripts import APPLY_LADDER
+from swerl_eval.core.jobs.scripts import APPLY_LADDER
 from swerl_eval.core.types import Evaluation, Oracle, Verdict
+from swerl_eval.evaluation.cached_evaluator import CachedEvaluator
+from swerl_eval.evaluation.evaluation_run import EvaluationRun
+from swerl_eval.evaluation.evaluator import Evaluator
+from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.ports import SandboxSettings
-from swerl_eval.reports.swebench_layout import OFFICIAL_FILES as SWEBENCH_FILES
-from swerl_eval.reports.swebench_layout import SwebenchExporter
-from swerl_eval.sandboxes.docker import DockerSandbox
+from swerl_eval.reports.exports.swebench import OFFICIAL_FILES as SWEBENCH_FILES
+from swerl_eval.reports.exports.swebench import SwebenchExporter
+from swerl_eval.runner import Runner
+from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 from swerl_eval.sources.datasets import DatasetSource, load_rows
-from swerl_eval.sources.handed_in import Predictions, read_predictions
-from swerl_eval.stages.evaluate import Evaluator
-from swerl_eval.stages.remember import Remembering
-from swerl_eval.stages.trial import Trial
-from swerl_eval.verdicts import Verdicts
-from swerl_eval.work import Work
+from swerl_eval.sources.user_files import Predictions, read_predictions
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
 NAME = "demo__ledgerly-2"
@@ -128,13 +128,13 @@ async def test_a_known_verdict_and_its_files_are_those_of_the_containers(
     oracle = source.oracle(NAME)
     instance = next(i for i in source.instances() if i.instance_id == NAME)
     evaluator = Evaluator(sandbox, settings(RunConfig(timeout=60)).evaluate)
-    remembering = Remembering(evaluator, Verdicts(tmp_path / "cache"))
-    first, second = (Trial(instance, oracle, oracle.patch, tmp_path / name) for name in ("first", "second"))
-    assert await remembering.recall(first) is None
-    run = await remembering.evaluate(first)
+    cached = CachedEvaluator(evaluator, VerdictCache(tmp_path / "cache"))
+    first, second = (EvaluationRun(instance, oracle, oracle.patch, tmp_path / name) for name in ("first", "second"))
+    assert await cached.lookup(first) is None
+    run = await cached.evaluate(first)
     assert (run.verdict, run.strict) == (Verdict.RESOLVED, Verdict.RESOLVED)
     assert run.image_id == await sandbox.image_id(instance.image)
-    assert await remembering.recall(second) == run
+    assert await cached.lookup(second) == run
     names = {path.name for path in first.logs.iterdir()}
     assert {*SWEBENCH_FILES, "control.json", "control_output.txt"} <= names
     assert {path.name: path.read_bytes() for path in second.logs.iterdir()} == {
@@ -194,9 +194,9 @@ def official(work: Path, rows: list[dict[str, object]], predictions: Path, run_i
 
 def test_verdicts_and_reports_equal_those_of_the_official_harness(demo_config: RunConfig, tmp_path: Path) -> None:
     """Gold, recorded, failing and empty patches, side by side on the same images."""
-    plain = Work(demo_config)
+    plain = Runner(demo_config)
     with plain.open_run() as run:
-        plain.carry_out(run)
+        plain.execute(run)
         chosen = {record.instance_id: record.patch for record in run.selections.values()}
     gold = plain.source.oracle("demo__inkwell-3").patch
     patches = {
@@ -206,9 +206,9 @@ def test_verdicts_and_reports_equal_those_of_the_official_harness(demo_config: R
         "demo__waypost-3": crlf(chosen["demo__waypost-3"]),
     }
     config = demo_config.model_copy(update={"run_id": "differential"})
-    work = Work(config, predictions=Predictions("someone/model", patches))
+    work = Runner(config, predictions=Predictions("someone/model", patches))
     with work.open_run() as run:
-        outcome = work.carry_out(run)
+        outcome = work.execute(run)
     assert outcome.complete
     theirs_folder, ours_folder = tmp_path / "official", tmp_path / "ours"
     theirs_folder.mkdir()
@@ -256,9 +256,9 @@ def test_partial_predictions_are_counted_as_the_official_harness_counts_them(
         )
     )
     config = demo_config.model_copy(update={"run_id": "partial"})
-    work = Work(config, predictions=read_predictions(file, suite.all_ids))
+    work = Runner(config, predictions=read_predictions(file, suite.all_ids))
     with work.open_run() as run:
-        assert work.carry_out(run).complete
+        assert work.execute(run).complete
     (tmp_path / "official").mkdir()
     theirs = official(tmp_path / "official", load_rows(demo_config.dataset, None), file, "partial")
     ours = json.loads((run.folder / "m.partial.json").read_text())

@@ -27,7 +27,7 @@ from swerl_eval.core.errors import EngineUnavailableError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Limits
 from swerl_eval.demo.setup import SUITE
 from swerl_eval.ports import SandboxSettings
-from swerl_eval.sandboxes.docker import DockerSandbox
+from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 from tests.docker.own_engine import (
     OwnEngine,
     fill,

@@ -15,9 +15,9 @@ from hostile_patches.table import PATCHES, ROWS
 
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.types import Verdict
-from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.leftovers import OWNER_LABEL
-from swerl_eval.sources.handed_in import read_predictions
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.leftovers import OWNER_LABEL
+from swerl_eval.sources.user_files import read_predictions
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images"), pytest.mark.timeout(1500)]
 LIKE_OURS = "same"

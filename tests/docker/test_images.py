@@ -18,18 +18,18 @@ import pytest
 from swerl_eval.core.errors import ImageMissingError
 from swerl_eval.core.types import Job, Limits
 from swerl_eval.ports import SandboxSettings
-from swerl_eval.sandboxes.disk import usage
-from swerl_eval.sandboxes.docker import DockerSandbox
-from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.images import Images
-from swerl_eval.sandboxes.prefetch import Prefetcher
-from swerl_eval.sandboxes.pulls import Patience
+from swerl_eval.sandboxes.docker.disk_budget import usage
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.images import Images
+from swerl_eval.sandboxes.docker.prefetch import Prefetcher
+from swerl_eval.sandboxes.docker.pulls import RetryPolicy
+from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 from tests.fake_registry import FakeRegistry, Fault, Layer, layer, serving
 
 pytestmark = pytest.mark.docker
-QUICK = Patience(attempts=6, first=0.05, longest=0.2)
+QUICK = RetryPolicy(attempts=6, first=0.05, longest=0.2)
 MEGABYTE = 10**6
-NO_ROOM = 1
+DISK_FULL_ERRNOS = 1
 """A budget of one byte: whatever may go, goes."""
 
 
@@ -114,7 +114,7 @@ def test_rate_limits_and_passing_failures_are_waited_out(
 def test_patience_has_an_end_and_the_error_says_what_the_registry_said(registry: FakeRegistry, tmp_path: Path) -> None:
     name = registry.add("limited", random_layer())
     registry.faults = [Fault("/manifests/", status=429, code="TOOMANYREQUESTS")]
-    images = Images(connect(), tmp_path, patience=Patience(attempts=3, first=0.05, longest=0.1))
+    images = Images(connect(), tmp_path, patience=RetryPolicy(attempts=3, first=0.05, longest=0.1))
     with pytest.raises(ImageMissingError, match=rf"{name} is not here and cannot be pulled .*toomanyrequests"):
         images.ensure(name)
     assert registry.requests.count("HEAD /v2/limited/manifests/1") == 3
@@ -122,7 +122,7 @@ def test_patience_has_an_end_and_the_error_says_what_the_registry_said(registry:
 
 
 def test_what_is_not_there_fails_at_once(registry: FakeRegistry, tmp_path: Path) -> None:
-    images = Images(connect(), tmp_path, patience=Patience(first=60.0))
+    images = Images(connect(), tmp_path, patience=RetryPolicy(first=60.0))
     started = time.monotonic()
     with pytest.raises(ImageMissingError, match="manifest unknown"):
         images.ensure(f"localhost:{registry.port}/there-is-none:1")
@@ -132,7 +132,7 @@ def test_what_is_not_there_fails_at_once(registry: FakeRegistry, tmp_path: Path)
 def test_who_pauses_for_a_limit_holds_up_nobody(registry: FakeRegistry, tmp_path: Path) -> None:
     limited = [registry.add(f"limited-{number}", random_layer()) for number in range(4)]  # as many as pull at a time
     registry.faults = [Fault("limited", status=429, code="TOOMANYREQUESTS")]
-    images = Images(connect(), tmp_path, patience=Patience(attempts=3, first=60.0, longest=600.0))
+    images = Images(connect(), tmp_path, patience=RetryPolicy(attempts=3, first=60.0, longest=600.0))
     stop = threading.Event()
 
     def wait_for(name: str) -> None:
@@ -199,7 +199,7 @@ def test_under_a_budget_the_least_recently_used_go_but_none_in_use_and_none_that
         unbound.ensure(name)
     unbound.ensure(one)  # used after the others
     other_process = Images(client, tmp_path)
-    tight = Images(client, tmp_path, disk=NO_ROOM)
+    tight = Images(client, tmp_path, disk=DISK_FULL_ERRNOS)
     assert set(tight.pulled()) == {one, two, three}
     begun = time.time()
     with other_process.using(two), tight.using(registry.add("next", random_layer())) as found:
@@ -234,7 +234,7 @@ def test_images_go_in_the_order_of_their_last_use_and_no_more_than_must(registry
 
 def test_an_image_that_a_container_of_somebody_else_needs_is_left_alone(registry: FakeRegistry, tmp_path: Path) -> None:
     client = connect()
-    tight = Images(client, tmp_path, disk=NO_ROOM)
+    tight = Images(client, tmp_path, disk=DISK_FULL_ERRNOS)
     needed, idle = registry.add("needed", random_layer()), registry.add("idle", random_layer())
     unbound = Images(client, tmp_path)
     unbound.ensure(needed)
@@ -255,7 +255,7 @@ def test_an_image_that_was_replaced_by_hand_is_not_taken_for_the_pulled_one(
     Images(client, tmp_path).ensure(name)
     client.images.pull(registry.add("by-hand", random_layer()))
     client.api.tag(f"localhost:{registry.port}/by-hand:1", f"localhost:{registry.port}/replaced", "1", force=True)
-    tight = Images(client, tmp_path, disk=NO_ROOM)
+    tight = Images(client, tmp_path, disk=DISK_FULL_ERRNOS)
     tight.ensure(registry.add("next", random_layer()))
     assert tight.present(name)
     assert name not in tight.pulled()
@@ -288,7 +288,7 @@ def test_nothing_is_fetched_ahead_without_room_but_jobs_pull_all_the_same(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     names = [registry.add(f"full-{number}", random_layer()) for number in range(2)]
-    tight = Images(connect(), tmp_path, disk=NO_ROOM, patience=QUICK)
+    tight = Images(connect(), tmp_path, disk=DISK_FULL_ERRNOS, patience=QUICK)
     prefetcher = Prefetcher(tight, None, tight.room_ahead, look=0.1)
     prefetcher.add(names)
     time.sleep(1.5)

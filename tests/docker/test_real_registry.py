@@ -21,18 +21,18 @@ from swerl_eval.core.errors import ImageMissingError
 from swerl_eval.demo.setup import SUITE
 from swerl_eval.ports import SandboxSettings
 from swerl_eval.progress import Progress
-from swerl_eval.sandboxes.docker import DockerSandbox
-from swerl_eval.sandboxes.engine import connect
-from swerl_eval.sandboxes.images import Images
-from swerl_eval.sandboxes.inquiry import ASKED_AT_MOST, ENOUGH_SECONDS
-from swerl_eval.sandboxes.pulls import Patience
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.image_check import ASKED_AT_MOST, ENOUGH_SECONDS
+from swerl_eval.sandboxes.docker.images import Images
+from swerl_eval.sandboxes.docker.pulls import RetryPolicy
+from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 from swerl_eval.sources.datasets import load_rows
 from tests.fake_registry import FakeRegistry, Fault, Layer, layer, serving
 from tests.real_registry import Front, free_port, real_registry_behind_faults, remove_images_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.anyio]
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
-QUICK = Patience(attempts=60, first=0.2, longest=1.0)
+QUICK = RetryPolicy(attempts=60, first=0.2, longest=1.0)
 
 
 @pytest.fixture(scope="module")

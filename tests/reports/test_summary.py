@@ -14,10 +14,10 @@ from swerl_eval.cli.render import print_run, summary_lines
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.types import Completion, Evaluation, Machine, Regrade, Sample, Selection, Verdict
-from swerl_eval.reports.official import run_report
+from swerl_eval.records.run_folder import Run, RunManifest, open_run
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine, write_quarantine
 from swerl_eval.reports.summary import Report, build_report
-from swerl_eval.store import Run, RunManifest, open_run
+from swerl_eval.reports.swebench_report import run_report
 
 NAMES = [f"a__b-{number}" for number in range(1, 7)]
 R, U, E, I = Verdict.RESOLVED, Verdict.UNRESOLVED, Verdict.EMPTY_PATCH, Verdict.INFRA_ERROR  # noqa: E741

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from swerl_eval.core.errors import InputError, SourceError, UnknownInstanceError, UsageError
 from swerl_eval.core.types import Instance
+from swerl_eval.sources.choice import Choice
 from swerl_eval.sources.datasets import DatasetSource, fingerprint, load_rows, open_dataset
 from swerl_eval.sources.repositories import Repositories
-from swerl_eval.sources.selection import Choice
 
 ROOT = Path(__file__).parents[2]
 SUITE = ROOT / "swerl_eval" / "demo" / "suite"

@@ -20,8 +20,8 @@ import pyarrow.parquet
 import pytest
 
 from swerl_eval.core.errors import UsageError
+from swerl_eval.sources.choice import Row
 from swerl_eval.sources.datasets import load_rows
-from swerl_eval.sources.selection import Row
 from tests.fake_hub import GATED, UNKNOWN_DATASET, FakeHub, Refusal, fake_hub
 
 pytestmark = pytest.mark.slow

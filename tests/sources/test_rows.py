@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swerl_eval.core.errors import InputError
-from swerl_eval.grading import count_tests, eval_script
+from swerl_eval.official.grading import count_tests, eval_script
+from swerl_eval.sources.choice import Choice
 from swerl_eval.sources.datasets import DatasetSource, open_dataset
 from swerl_eval.sources.repositories import Repositories
 from swerl_eval.sources.rows import normalized
-from swerl_eval.sources.selection import Choice
 
 SCRIPT = "#!/bin/bash\nset -uxo pipefail\n: '>>>>> Start Test Output'\npytest\n: '>>>>> End Test Output'\n"
 

@@ -13,11 +13,11 @@ from swerl_eval.core.types import Completion, Instance, Localization, SampleRequ
 from swerl_eval.ports import OnTokens, SamplerSettings
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
+from swerl_eval.records.run_folder import Run, RunManifest, open_run
 from swerl_eval.samplers.replay import ReplaySampler
-from swerl_eval.stages.draw import Drawing
+from swerl_eval.scheduling.request_queue import RequestQueue
 from swerl_eval.stages.localize import LocalizeSettings, localize
-from swerl_eval.stages.turns import Turns
-from swerl_eval.store import Run, RunManifest, open_run
+from swerl_eval.stages.sampling import SamplingContext
 
 pytestmark = pytest.mark.anyio
 
@@ -74,8 +74,8 @@ def open_folder(folder: Path) -> Run:
     return open_run(folder, RunManifest("r", {}, {}, {}, "", {}, {}, "m", True, ""))
 
 
-def drawing(run: Run, sampler: Listener | ReplaySampler, seed: int = 0) -> Drawing:
-    return Drawing(sampler, run.samples, Turns(4), Progress(), 1.0, 1.0, 100, seed)
+def drawing(run: Run, sampler: Listener | ReplaySampler, seed: int = 0) -> SamplingContext:
+    return SamplingContext(sampler, run.samples, RequestQueue(4), Progress(), 1.0, 1.0, 100, seed)
 
 
 async def answered(folder: Path, answers: Sequence[str | dict[str, str]], max_files: int = 5) -> Localization:

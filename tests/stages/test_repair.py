@@ -19,8 +19,9 @@ from swerl_eval.core.types import Candidate, Completion, Instance, Localization,
 from swerl_eval.ports import OnTokens, SamplerSettings
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
+from swerl_eval.records.run_folder import Run, RunManifest, open_run
 from swerl_eval.samplers.replay import ReplaySampler
-from swerl_eval.stages.draw import Drawing
+from swerl_eval.scheduling.request_queue import RequestQueue
 from swerl_eval.stages.repair import (
     FEW,
     LIGHT,
@@ -31,8 +32,7 @@ from swerl_eval.stages.repair import (
     read_in_background,
     repair,
 )
-from swerl_eval.stages.turns import Turns
-from swerl_eval.store import Run, RunManifest, open_run
+from swerl_eval.stages.sampling import SamplingContext
 
 pytestmark = pytest.mark.anyio
 
@@ -412,7 +412,7 @@ async def repaired(
 ) -> tuple[list[Candidate], list[Sample]]:
     localization = Localization("o__n-1", tuple(map(tuple, lists)), "model")
     with open_folder(folder) as run:
-        drawing = Drawing(sampler, run.samples, Turns(4), Progress(), 1.0, 1.0, 100, seed)
+        drawing = SamplingContext(sampler, run.samples, RequestQueue(4), Progress(), 1.0, 1.0, 100, seed)
         how = RepairSettings(samples, budget, thinking=thinking)
         candidates: list[Candidate] = []
         issue = Issue(INSTANCE, Files(TEXTS), localization)

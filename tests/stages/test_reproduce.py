@@ -9,12 +9,12 @@ import pytest
 from swerl_eval.core.types import Completion, Instance, Outcome, ReproductionTest, Sample, TestPlan
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
+from swerl_eval.records.run_folder import RunManifest, open_run
 from swerl_eval.samplers.replay import ReplaySampler
-from swerl_eval.stages.draw import Drawing
-from swerl_eval.stages.examine import Subject
+from swerl_eval.scheduling.request_queue import RequestQueue
 from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, normal_form, rank, read_script
-from swerl_eval.stages.turns import Turns
-from swerl_eval.store import RunManifest, open_run
+from swerl_eval.stages.run_tests import TestTarget
+from swerl_eval.stages.sampling import SamplingContext
 
 SCRIPT = "def check():\n    print('Issue reproduced')\n\n\ncheck()\n"
 
@@ -109,8 +109,8 @@ async def guide_of(folder: Path, answer: str, finish: str = "stop", *, thinking:
     line = {"instance_id": "i", "stage": "guide", "completions": [{"text": answer, "finish_reason": finish}]}
     recorded.write_bytes(orjson.dumps(line))
     with open_run(folder / "run", RunManifest("r", {}, {}, {}, "", {}, {}, "m", True, "")) as run:
-        drawing = Drawing(ReplaySampler(recorded), run.samples, Turns(4), Progress(), 1.0, 1.0, 100, 0)
-        subject = Subject(instance, Files(), TestPlan("i", "o/n", "", (), "pytest", ""))
+        drawing = SamplingContext(ReplaySampler(recorded), run.samples, RequestQueue(4), Progress(), 1.0, 1.0, 100, 0)
+        subject = TestTarget(instance, Files(), TestPlan("i", "o/n", "", (), "pytest", ""))
         settings = ReproduceSettings(1, 1, 100, thinking)
         return await guide_file(subject, drawing, load_prompts(""), settings)
 

@@ -21,11 +21,11 @@ from hostile_patches import INSTANCE, Link, Patch
 from hostile_patches.greedy import printing
 from swerl_eval.core.types import Evaluation, Instance, Limits, Oracle, Verdict
 from swerl_eval.demo.setup import PACKAGES, SUITE
+from swerl_eval.evaluation.evaluation_run import EvaluateSettings
+from swerl_eval.evaluation.evaluator import Evaluator
 from swerl_eval.ports import SandboxSettings
-from swerl_eval.sandboxes.docker import DockerSandbox
+from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 from swerl_eval.sources.datasets import load_rows
-from swerl_eval.stages.evaluate import Evaluator
-from swerl_eval.stages.trial import EvaluateSettings
 
 OWNER = "hostile-patches"
 TIMEOUT = 30

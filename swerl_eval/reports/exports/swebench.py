@@ -1,0 +1,58 @@
+"""Export for swebench's own tools: predictions, logs where `swebench report` looks for them, the run report."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swerl_eval.core.hub_names import split_revision
+from swerl_eval.records.run_folder import Run, write_json, write_lines
+from swerl_eval.reports.exports.destination import take
+from swerl_eval.reports.swebench_report import log_folder, predictions, report_name, run_report
+
+OFFICIAL_FILES = ("patch.diff", "eval.sh", "test_output.txt", "run_instance.log", "report.json")
+
+
+class SwebenchExporter:
+    """`swerl-eval export RUN --to swebench` (a `ports.Exporter`)."""
+
+    def export(self, run: Path, destination: Path, details: Mapping[str, Any]) -> list[Path]:
+        """Write the layout below `destination`, where swebench's `make_run_report` gives the same report.
+
+        `swebench report <run_id>` of swebench 5.0.2 looks at the logs of a model named `gold` only.
+        """
+        opened = Run(run)
+        take(destination, opened, ["all_preds.jsonl", report_name(opened)])
+        logs = log_folder(opened, destination)
+        for name in opened.manifest.instance_ids:
+            copy_logs(opened.logs(name), logs / name, OFFICIAL_FILES)
+        write_lines(destination / "all_preds.jsonl", predictions(opened))
+        write_json(destination / report_name(opened), run_report(opened))
+        logs.parent.mkdir(parents=True, exist_ok=True)
+        config = opened.manifest.config
+        # `swebench report` loads the dataset by this name, and takes no revision: without a name it asks for `-d`
+        pinned = split_revision(config["dataset"])[1] is not None and not Path(config["dataset"]).exists()
+        tasks = Path(config["dataset"]) if (Path(config["dataset"]) / "tasks").is_dir() else None
+        write_json(
+            logs.parent / "run.json",
+            {
+                "dataset": None if pinned else config["dataset"],
+                "split": config["split"],
+                "task_repo": None if tasks is None else str(tasks.resolve()),
+                "created_at": opened.manifest.created_at,
+                "recorded": opened.manifest.recorded,
+                "patches": opened.manifest.patch_origin,
+                **({"pinned_dataset": config["dataset"]} if pinned else {}),
+            },
+        )
+        return [destination / "all_preds.jsonl", destination / report_name(opened), logs]
+
+
+def copy_logs(source: Path, target: Path, names: tuple[str, ...]) -> None:
+    """Copy those of an instance's official files that there are."""
+    for name in names:
+        if (source / name).is_file():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, target / name)

@@ -1,0 +1,21 @@
+"""The files of a run folder that can always be made again from its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from swerl_eval.records.run_folder import Run, write_json, write_lines
+from swerl_eval.reports.quarantine import Quarantine
+from swerl_eval.reports.summary import Report, build_report
+from swerl_eval.reports.swebench_report import predictions, report_name, run_report
+
+
+def write_reports(run: Run, failures: Mapping[str, str] | None = None, quarantine: Quarantine | None = None) -> Report:
+    """Write `report.json`, and where patches were chosen `all_preds.jsonl` and swebench's run report."""
+    report = build_report(run, failures, quarantine)
+    write_json(run.folder / "report.json", report)
+    rows = predictions(run)
+    if rows:
+        write_lines(run.folder / "all_preds.jsonl", rows)
+        write_json(run.folder / report_name(run), run_report(run))
+    return report

@@ -1,0 +1,114 @@
+"""Splits a reply into server-sent events. Data that is no JSON is an error, since text may have stood in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from swerl_eval.samplers.openai.refusals import printable
+
+MOST_BYTES = 1 << 26
+"""Of a reply that is not split into events; what is longer is no answer."""
+
+
+class ReplyError(Exception):
+    """A reply that is an error, in the server's own words; `status` is the HTTP status that it stands for, if any."""
+
+    def __init__(self, words: str, status: int | None = None) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+class EventReader:
+    """Splits a body into the JSON objects of its events. Lines that belong to no event are kept as `stray`."""
+
+    def __init__(self) -> None:
+        self.done = False
+        """Whether `[DONE]` came; what follows it is passed over."""
+        self._pieces: list[bytes] = []
+        self._data: list[bytes] = []
+        self._stray: list[bytes] = []
+        self._kept = 0
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """The objects that these bytes complete. Raises `ReplyError`."""
+        self._pieces.append(data)
+        if b"\n" not in data and b"\r" not in data:
+            self._bound(len(data))
+            return
+        lines = b"".join(self._pieces).splitlines(keepends=True)
+        self._pieces = [] if lines[-1].endswith((b"\n", b"\r")) else [lines.pop()]
+        for line in lines:
+            yield from self._line(line)
+
+    def end(self) -> Iterator[dict[str, Any]]:
+        """The objects that the end of the body completes."""
+        rest, self._pieces = b"".join(self._pieces), []
+        yield from self._line(rest)
+        yield from self._line(b"")
+
+    @property
+    def stray(self) -> bytes:
+        """The lines that belong to no event: all of a body that is no stream."""
+        return b"\n".join(self._stray)
+
+    def _line(self, line: bytes) -> Iterator[dict[str, Any]]:
+        line = line.rstrip(b"\r\n")
+        if self.done:
+            return
+        if line.startswith(b"data:"):
+            value = line[5:].strip()
+            if value.startswith(b"[DONE]"):
+                self.done = True
+            elif not self._data and (events := _objects(value)) is not None:
+                yield from events
+            elif value:
+                self._bound(len(value))
+                self._data.append(value)
+        elif not line:
+            data, self._data = self._data, []
+            yield from _joined(data)
+        elif not line.startswith((b":", b"event:", b"id:", b"retry:")):
+            self._bound(len(line))
+            self._stray.append(line)
+
+    def _bound(self, size: int) -> None:
+        self._kept += size
+        if self._kept > MOST_BYTES:
+            message = f"the reply is over {MOST_BYTES >> 20} MB and no stream of events"
+            raise ReplyError(message)
+
+
+def _joined(data: list[bytes]) -> Iterator[dict[str, Any]]:
+    """The objects of an event in several lines: one over all of them, or one a line."""
+    if not data:
+        return
+    whole = _objects(b"\n".join(data))
+    for events in [whole] if whole is not None else map(_objects, data):
+        if events is None:
+            message = f"the stream holds what is no JSON: {printable(b' '.join(data), 200)}"
+            raise ReplyError(message)
+        yield from events
+
+
+def _objects(data: bytes) -> list[dict[str, Any]] | None:
+    """The objects that a JSON text is or lists; None where it is no JSON."""
+    try:
+        value = parsed(data)
+    except ValueError:
+        return None
+    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+
+
+def parsed(data: bytes) -> Any:
+    """A JSON text, also with bytes that are not UTF-8 and with lone surrogates. Raises `ValueError`."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(data.decode("utf-8", "replace"))
+        except RecursionError as error:
+            raise ValueError(str(error)) from error
