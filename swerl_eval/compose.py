@@ -19,7 +19,6 @@ from swerl_eval.core.errors import PreflightError, SourceError
 from swerl_eval.core.jobs.test_job import TestLimits
 from swerl_eval.core.types import GOLD, Instance, Limits
 from swerl_eval.evaluation.evaluation_run import EvaluateSettings
-from swerl_eval.pipeline import Settings
 from swerl_eval.ports import UNWATCHED, Launch, Sampler, SamplerSettings, Sandbox, SandboxSettings, Watcher
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
@@ -33,6 +32,7 @@ from swerl_eval.sandboxes.docker.images import Images
 from swerl_eval.sandboxes.docker.leftovers import host_name
 from swerl_eval.sandboxes.retrying import RetryingSandbox
 from swerl_eval.scheduling.workers import AT_MOST
+from swerl_eval.settings import Settings
 from swerl_eval.sources.choice import Choice
 from swerl_eval.sources.datasets import DatasetSource, load_rows, open_dataset
 from swerl_eval.sources.repositories import Repositories

@@ -31,7 +31,7 @@ from swerl_eval.core.errors import DISK_FULL_ERRNOS, InterruptedRunError, Storag
 from swerl_eval.core.names import report_name_fault
 from swerl_eval.core.types import MADE, Evaluation, Instance, ModelUsage
 from swerl_eval.evaluation.verdict_cache import VerdictCache
-from swerl_eval.pipeline import STAGES, Parts, Pipeline
+from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
@@ -40,6 +40,7 @@ from swerl_eval.records.run_folder import Run, RunManifest, open_run
 from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.scheduling.durations import Durations, by_repository
 from swerl_eval.scheduling.workers import Workers
+from swerl_eval.settings import STAGES, Parts
 from swerl_eval.shutdown import Say, at_once, signals
 from swerl_eval.sources.user_files import Predictions
 

@@ -20,7 +20,7 @@ from swerl_eval.compose import open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Candidate
 from swerl_eval.records.run_folder import Run
-from swerl_eval.stages.repair import read_answers
+from swerl_eval.stages.read_candidates import read_answers
 from tests.fake_server import FakeServer, serving
 
 pytestmark = pytest.mark.slow

@@ -16,8 +16,8 @@ from swerl_eval.core.jobs.control_run import CONTROL_FILE
 from swerl_eval.core.jobs.scripts import PATCH_FILE, TOKEN_FILE
 from swerl_eval.core.types import Instance, Job, JobResult, Outcome, SampleRequest
 from swerl_eval.evaluation.verdict_cache import VerdictCache
-from swerl_eval.official import grading
-from swerl_eval.pipeline import Parts, Pipeline
+from swerl_eval.official import specification
+from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import Sampler, Snapshot
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
@@ -25,6 +25,7 @@ from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.scheduling.workers import Workers
+from swerl_eval.settings import Parts
 from swerl_eval.sources.user_files import Predictions
 
 EXPECTED_CHOICE = {
@@ -381,7 +382,7 @@ async def test_a_strict_verdict_that_the_machine_prevented_is_tried_again_alone_
     verdicts = VerdictCache(tmp_path / "verdicts") if reuse else None
     work = Runner(config)
     oracle = work.source.oracle("demo__ledgerly-2")
-    tests = grading.specification(oracle)
+    tests = specification.grading_inputs(oracle.row)
     names = [*tests["FAIL_TO_PASS"], *tests["PASS_TO_PASS"]]
     log = "\n".join([">>>>> Start Test Output", *(f"PASSED {name}" for name in names), ">>>>> End Test Output", ""])
 

@@ -12,13 +12,14 @@ import pytest
 from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Candidate, Completion, Job, JobResult, Outcome, Rejection, SampleRequest
-from swerl_eval.pipeline import Parts, Pipeline
+from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import OnAnswer, OnTokens, Sampler
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
 from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import ScriptedSandbox
 from swerl_eval.scheduling.workers import Workers
+from swerl_eval.settings import Parts
 from swerl_eval.stages.candidate_stream import CandidateStream
 from tests.test_pipeline import passing
 
@@ -165,7 +166,7 @@ async def test_each_form_is_given_once_as_soon_as_it_comes() -> None:
     found, seen = CandidateStream(5), []
 
     async def watch() -> None:
-        async for each in found.each_unique():
+        async for each in found.unique_as_they_come():
             seen.append(each.index)
 
     async with anyio.create_task_group() as group:

@@ -22,7 +22,6 @@ from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
 from swerl_eval.core.types import Evaluation
 from swerl_eval.evaluation.regrade import Change, regrade
-from swerl_eval.pipeline import STAGES, TESTING
 from swerl_eval.records.run_folder import Run, reopen_run
 from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
@@ -31,6 +30,7 @@ from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.reports.test_figures import seconds_per_candidate
 from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.runner import Runner, RunResult
+from swerl_eval.settings import STAGES, TEST_STAGES
 from swerl_eval.sources.user_files import Predictions, read_predictions
 
 
@@ -52,7 +52,7 @@ def execute(config: RunConfig, until: str, predictions: Predictions | None = Non
 def shown_stages(config: RunConfig, until: str) -> tuple[str, ...]:
     """The stages that a run goes through; a plain vote has none that test."""
     stages = STAGES[: STAGES.index(until) + 1]
-    return tuple(stage for stage in stages if settings(config).testing or stage not in TESTING)
+    return tuple(stage for stage in stages if settings(config).testing or stage not in TEST_STAGES)
 
 
 def evaluate_predictions(config: RunConfig, predictions: str) -> int:
@@ -134,7 +134,7 @@ def regrade_run(folder: Path, dataset: str | None, quarantine: Path | None) -> N
         write_reports(run, quarantine=quarantine_of(run, quarantine))
     for change in found.changes:
         sys.stderr.write(f"{change.instance_id}, patch {change.after.patch_sha256[:12]}: {_difference(change)}\n")
-    for name, reason in found.without.items():
+    for name, reason in found.ungraded.items():
         sys.stderr.write(f"{name}: not graded again: {reason}\n")
     rate = found.graded / max(found.seconds, 1e-9)
     sys.stderr.write(

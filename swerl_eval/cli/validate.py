@@ -75,11 +75,11 @@ async def _validate(
     workers = Workers(config.workers)
     workers.size_to_machine(sandbox.machine())
     evaluator = Evaluator(sandbox, settings(config).evaluate)
-    validator = Validator(evaluator, workers.limiter, progress, folder / "logs", repeat)
+    validator = Validator(source, evaluator, workers.limiter, progress, folder / "logs", repeat)
     try:
         with at_once(getattr(sandbox, "abort", lambda: None)):
             sandbox.prefetch([instance.image for instance in source.instances()])
-            return await validator.run(source.instances(), source.oracle), sandbox.machine()
+            return await validator.run(), sandbox.machine()
     finally:
         with anyio.CancelScope(shield=True):
             await sandbox.aclose()

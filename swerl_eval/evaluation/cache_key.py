@@ -41,7 +41,7 @@ class CacheKey:
     """Digest of the program that makes tests fail."""
     meaning: int = KEY_VERSION
 
-    def key(self, part: str) -> str:
+    def digest(self, part: str) -> str:
         """SHA-256 of all of it, for one part of an evaluation (`official`, `strict`, …)."""
         content = json.dumps([part, asdict(self)], sort_keys=True)
         return hashlib.sha256(content.encode("ascii")).hexdigest()

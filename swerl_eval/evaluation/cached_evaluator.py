@@ -1,11 +1,11 @@
-"""Verdicts that this machine knows already, in place of containers; what is run anew is known from then on.
+"""Takes verdicts that this machine has computed before from a cache, and stores new ones there.
 
-An evaluation has two parts with a key each, so that one is not lost for want of the other: the official verdict, and
-the control run of the strict one. The control run of an instance's gold patch is a third.
+An evaluation has two parts, the official verdict and the control run of the strict one. Each part has an entry of its
+own, so that one is not lost when the other cannot be stored. The control run of an instance's gold patch is a third.
 
-Kept is what would come out the same again: resolved, unresolved and failed patches. Never kept: what ran into a limit
-(time, memory, disk, the length of the log), what a machine or an environment at fault prevented, and a run of another
-image than the one that was asked for.
+Only what would come out the same again is stored: resolved, unresolved and failed patches. Never stored: a run that
+reached a limit (time, memory, disk, length of the log), a run that the machine or its environment prevented, and a run
+of another image than the one that was asked for.
 """
 
 from __future__ import annotations
@@ -24,124 +24,153 @@ from swerl_eval.core.jobs.scripts import environment
 from swerl_eval.core.types import Evaluation, Limits, Verdict
 from swerl_eval.evaluation.cache_key import CacheKey
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
-from swerl_eval.evaluation.evaluator import NO_COMMAND, OFFICIAL_FILES, RUN_LOG, TEST_OUTPUT, Evaluator, touches
-from swerl_eval.evaluation.strict import CONTROL_FILES, REFERENCE_FILES, fail_tests_program, undisturbed
+from swerl_eval.evaluation.evaluator import NO_COMMAND, OFFICIAL_FILES, RUN_LOG, TEST_OUTPUT, Evaluator
+from swerl_eval.evaluation.strict import CONTROL_FILES, REFERENCE_FILES, fail_tests_program, hit_no_limit
 from swerl_eval.evaluation.verdict_cache import VerdictCache
-from swerl_eval.official import grading
+from swerl_eval.official import grading, specification
 
 OFFICIAL, STRICT, GOLD = "official", "strict", "gold"
 _STRICT_FILES = (*CONTROL_FILES, *REFERENCE_FILES)
-_LASTING = frozenset({Verdict.RESOLVED, Verdict.UNRESOLVED, Verdict.PATCH_FAILED})
+_CACHEABLE = frozenset({Verdict.RESOLVED, Verdict.UNRESOLVED, Verdict.PATCH_FAILED})
+
+
+@dataclass(frozen=True)
+class CachedVerdicts:
+    """What the cache has of one evaluation run."""
+
+    key: CacheKey | None = None
+    """None when the run cannot be cached."""
+    official: Evaluation | None = None
+    """The official verdict alone."""
+    whole: Evaluation | None = None
+    """The verdict with every part that is asked for, so that no container is needed."""
 
 
 @dataclass(frozen=True)
 class CachedEvaluator:
-    """An `Evaluator` that looks into the verdicts of this machine first."""
+    """An `Evaluator` with a cache in front of it."""
 
     evaluator: Evaluator
-    verdicts: VerdictCache | None
-    """None: nothing is known, and nothing is kept."""
+    cache: VerdictCache | None
+    """None: nothing is looked up, and nothing is stored."""
 
-    async def lookup(self, trial: EvaluationRun) -> Evaluation | None:
-        """The whole verdict as it was, its logs put in place, where no container is needed for it; else None."""
-        conditions = await self._conditions(trial)
-        if self.verdicts is None or conditions is None:
-            return None
-        known = await anyio.to_thread.run_sync(self._official, trial, conditions)
-        if known is None or not self.evaluator.settings.strict:
-            return known
-        if not known.resolved:
-            return await self.evaluator.strict(trial, known)
-        return await anyio.to_thread.run_sync(self._strict, trial, known, conditions)
+    @property
+    def strict(self) -> bool:
+        """Whether resolved patches get a strict verdict."""
+        return self.evaluator.settings.strict
 
-    async def evaluate(self, trial: EvaluationRun) -> Evaluation:
-        """A verdict, by as few containers as it takes."""
-        conditions = await self._conditions(trial)
-        if self.verdicts is None or conditions is None:
-            return await self.evaluator.evaluate(trial.instance, trial.oracle, trial.patch, trial.logs)
-        evaluation = await anyio.to_thread.run_sync(self._official, trial, conditions)
+    @property
+    def official_only(self) -> CachedEvaluator:
+        """The same without strict verdicts."""
+        settings = dataclasses.replace(self.evaluator.settings, strict=False)
+        return CachedEvaluator(Evaluator(self.evaluator.sandbox, settings), self.cache)
+
+    async def lookup(self, run: EvaluationRun) -> CachedVerdicts:
+        """Look an evaluation run up, and put the logs of what the cache has into its folder."""
+        key = await self._key(run)
+        if self.cache is None or key is None:
+            return CachedVerdicts()
+        official = await anyio.to_thread.run_sync(self._cached_official, run, key)
+        if official is None or not self.strict:
+            return CachedVerdicts(key, official, official)
+        if not official.resolved:
+            return CachedVerdicts(key, official, await self.evaluator.strict(run, official))
+        whole = await anyio.to_thread.run_sync(self._cached_strict, run, official, key)
+        return CachedVerdicts(key, official, whole)
+
+    async def evaluate(self, run: EvaluationRun, known: CachedVerdicts) -> Evaluation:
+        """Run what the cache does not have, and store it.
+
+        Args:
+            run: The evaluation run.
+            known: What `lookup` returned for it.
+        """
+        key = known.key
+        if self.cache is None or key is None:
+            return await self.evaluator.evaluate(run)
+        evaluation = known.official
         if evaluation is None:
-            evaluation = await self.evaluator.official(trial)
-            if _lasting(evaluation, conditions, trial.logs):
-                await self._keep(conditions.key(OFFICIAL), evaluation, trial.logs, OFFICIAL_FILES)
-        if not self.evaluator.settings.strict:
+            evaluation = await self.evaluator.official(run)
+            if _is_cacheable(evaluation, key, run.logs):
+                await self._store(key.digest(OFFICIAL), evaluation, run.logs, OFFICIAL_FILES)
+        if not self.strict:
             return evaluation
-        gold = _GoldRuns(self.verdicts, dataclasses.replace(conditions, patch=conditions.gold_patch).key(GOLD))
-        evaluation = await self.evaluator.strict(trial, evaluation, gold)
+        gold_runs = _CachedGoldRuns(self.cache, dataclasses.replace(key, patch=key.gold_patch).digest(GOLD))
+        evaluation = await self.evaluator.strict(run, evaluation, gold_runs)
         decided = evaluation.strict in {Verdict.RESOLVED, Verdict.UNRESOLVED}
-        if evaluation.resolved and decided and _same_image(evaluation, conditions) and undisturbed(trial.logs):
-            await self._keep(conditions.key(STRICT), evaluation, trial.logs, _STRICT_FILES)
+        if evaluation.resolved and decided and _ran_image_of(evaluation, key) and hit_no_limit(run.logs):
+            await self._store(key.digest(STRICT), evaluation, run.logs, _STRICT_FILES)
         return evaluation
 
-    async def _conditions(self, trial: EvaluationRun) -> CacheKey | None:
-        """What the verdict depends on; None where there is nothing to run, or the image cannot be had."""
-        if self.verdicts is None or not trial.patch:
+    async def _key(self, run: EvaluationRun) -> CacheKey | None:
+        """Return what the verdict depends on; None when there is nothing to run, or the image cannot be had."""
+        if self.cache is None or not run.patch:
             return None
+        row, sandbox, settings = run.oracle.row, self.evaluator.sandbox, self.evaluator.settings
         try:
-            if grading.image_assets(trial.oracle):
+            if specification.image_assets(row):
                 return None
-            image_id = await self.evaluator.sandbox.image_id(trial.instance.image)
+            image_id = await sandbox.image_id(run.instance.image)
         except (SandboxError, GradingError):
-            return None  # the evaluation says so, as its verdict
-        machine, settings = self.evaluator.sandbox.machine(), self.evaluator.settings
-        limits = settings.limits
+            return None  # the evaluation gives the same error as its verdict
+        machine, limits = sandbox.machine(), settings.limits
         cpus = min(limits.cpus or machine.cpus, machine.cpus)  # a container never has more than the engine
         return CacheKey(
             image_id=image_id,
             engine=machine.engine.partition(" ")[0],
             architecture=machine.architecture,
-            base_commit=trial.instance.base_commit,
-            eval_script=grading.eval_script(trial.oracle),
-            specification=grading.specification(trial.oracle),
-            test_patch=trial.oracle.test_patch,
-            gold_patch=trial.oracle.patch,
-            patch=trial.patch,
+            base_commit=run.instance.base_commit,
+            eval_script=specification.eval_script(row),
+            specification=specification.grading_inputs(row),
+            test_patch=run.oracle.test_patch,
+            gold_patch=run.oracle.patch,
+            patch=run.patch,
             limits=Limits(limits.memory, cpus, limits.pids, limits.network, limits.disk),
             environment=environment(limits),
             timeout=settings.timeout,
-            swebench=grading.swebench_version(),
+            swebench=specification.swebench_version(),
             control=hashlib.sha256(fail_tests_program()).hexdigest(),
         )
 
-    def _official(self, trial: EvaluationRun, conditions: CacheKey) -> Evaluation | None:
-        record = self.verdicts.get(conditions.key(OFFICIAL), trial.logs, OFFICIAL_FILES) if self.verdicts else None
-        known = _restored(record)
-        if known is None:
+    def _cached_official(self, run: EvaluationRun, key: CacheKey) -> Evaluation | None:
+        record = self.cache.get(key.digest(OFFICIAL), run.logs, OFFICIAL_FILES) if self.cache else None
+        evaluation = _evaluation_of(record)
+        if evaluation is None:
             return None
-        suspicious = tuple(map(str, touches(trial)))
-        return dataclasses.replace(known, suspicious=suspicious, gold_files=files_touched(trial.oracle.patch))
+        suspicious, gold_files = tuple(map(str, run.touches)), files_touched(run.oracle.patch)
+        return dataclasses.replace(evaluation, suspicious=suspicious, gold_files=gold_files)
 
-    def _strict(self, trial: EvaluationRun, official: Evaluation, conditions: CacheKey) -> Evaluation | None:
-        record = self.verdicts.get(conditions.key(STRICT), trial.logs, _STRICT_FILES) if self.verdicts else None
-        known = _restored(record)
-        if known is None:
+    def _cached_strict(self, run: EvaluationRun, official: Evaluation, key: CacheKey) -> Evaluation | None:
+        record = self.cache.get(key.digest(STRICT), run.logs, _STRICT_FILES) if self.cache else None
+        evaluation = _evaluation_of(record)
+        if evaluation is None:
             return None
         return dataclasses.replace(
-            official, strict=known.strict, strict_reason=known.strict_reason, suspicious=known.suspicious
+            official, strict=evaluation.strict, strict_reason=evaluation.strict_reason, suspicious=evaluation.suspicious
         )
 
-    async def _keep(self, key: str, evaluation: Evaluation, logs: Path, names: tuple[str, ...]) -> None:
-        if self.verdicts is not None:
-            await anyio.to_thread.run_sync(self.verdicts.put, key, dataclasses.asdict(evaluation), logs, names)
+    async def _store(self, digest: str, evaluation: Evaluation, logs: Path, names: tuple[str, ...]) -> None:
+        if self.cache is not None:
+            await anyio.to_thread.run_sync(self.cache.put, digest, dataclasses.asdict(evaluation), logs, names)
 
 
 @dataclass(frozen=True)
-class _GoldRuns:
-    """The control run of one instance's gold patch (`control.References`)."""
+class _CachedGoldRuns:
+    """The control run of one instance's gold patch (`strict.References`), in the cache."""
 
-    verdicts: VerdictCache
-    key: str
+    cache: VerdictCache
+    digest: str
 
     async def lookup(self, logs: Path) -> bool:
-        return await anyio.to_thread.run_sync(self.verdicts.get, self.key, logs, CONTROL_FILES) is not None
+        return await anyio.to_thread.run_sync(self.cache.get, self.digest, logs, CONTROL_FILES) is not None
 
     async def store(self, logs: Path) -> None:
-        if undisturbed(logs):
-            await anyio.to_thread.run_sync(self.verdicts.put, self.key, {}, logs, CONTROL_FILES)
+        if hit_no_limit(logs):
+            await anyio.to_thread.run_sync(self.cache.put, self.digest, {}, logs, CONTROL_FILES)
 
 
-def _restored(record: dict[str, Any] | None) -> Evaluation | None:
-    """A stored record; one with other fields, of another version of this program, is as good as none."""
+def _evaluation_of(record: dict[str, Any] | None) -> Evaluation | None:
+    """Return a stored record as an evaluation; None when its fields are those of another version of this program."""
     if record is None:
         return None
     try:
@@ -152,18 +181,18 @@ def _restored(record: dict[str, Any] | None) -> Evaluation | None:
         return None
 
 
-def _lasting(evaluation: Evaluation, conditions: CacheKey, logs: Path) -> bool:
-    """Whether an official verdict would come out the same again."""
-    if evaluation.verdict not in _LASTING or evaluation.log_truncated or evaluation.reason not in {"", NO_COMMAND}:
+def _is_cacheable(evaluation: Evaluation, key: CacheKey, logs: Path) -> bool:
+    """Return whether an official verdict would come out the same again."""
+    if evaluation.verdict not in _CACHEABLE or evaluation.log_truncated or evaluation.reason not in {"", NO_COMMAND}:
         return False
-    if not _same_image(evaluation, conditions):
+    if not _ran_image_of(evaluation, key):
         return False
-    found = None if evaluation.resolved else grading.failure_reason(logs / TEST_OUTPUT, logs / RUN_LOG)
-    if found is None or not found[1]:
+    failure = None if evaluation.resolved else grading.failure_reason(logs / TEST_OUTPUT, logs / RUN_LOG)
+    if failure is None or not failure.environment:
         return True
-    # without a network it is never reached, next time neither
-    return found[0] == "network_unreachable" and conditions.limits.network == "none"
+    # a run without a network never reaches it, the next time neither
+    return failure.reason == "network_unreachable" and key.limits.network == "none"
 
 
-def _same_image(evaluation: Evaluation, conditions: CacheKey) -> bool:
-    return evaluation.image_id == conditions.image_id
+def _ran_image_of(evaluation: Evaluation, key: CacheKey) -> bool:
+    return evaluation.image_id == key.image_id

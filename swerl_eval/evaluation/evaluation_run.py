@@ -1,13 +1,14 @@
-"""One patch on one instance, run in one container: the job, and its output cut into files."""
+"""One evaluation run: one patch on one instance, in one container. Here: its job, and its output cut into files."""
 
 from __future__ import annotations
 
 import codecs
 import dataclasses
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
@@ -16,17 +17,18 @@ import anyio.to_thread
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.core.jobs import scripts
 from swerl_eval.core.jobs.sections import Bounded, Sections
+from swerl_eval.core.suspicions import Touch, suspicions
 from swerl_eval.core.types import Instance, Job, JobResult, Limits, Oracle
-from swerl_eval.official.grading import START_MARKER
+from swerl_eval.official.specification import START_MARKER, test_command
 from swerl_eval.ports import Sandbox
+from swerl_eval.records.job_output import lines_in_pieces
 
 RAW = "output.raw"
 RAW_BYTES = 96 * 2**20
-"""Of a job's output that is kept on disk while it is cut, its beginning and its end."""
+"""Bytes of a job's output that are kept on disk while it is cut: its beginning and its end."""
 SECTION_BYTES = 8 * 2**20
-"""Of one section's text that is kept, likewise: grading holds a log in memory several times, line by line."""
+"""Bytes of one section that are kept likewise. Grading holds a log in memory several times, line by line."""
 TAIL_BYTES = 2**20
-_PIECE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -37,19 +39,24 @@ class EvaluateSettings:
     """Seconds, as `swebench eval --timeout`."""
     limits: Limits
     strict: bool = True
-    """Whether resolved patches are run under control too."""
+    """Whether a resolved patch also gets a control run, and with it the strict verdict."""
 
 
 @dataclass(frozen=True)
 class EvaluationRun:
-    """What is tried, and the folder for its logs."""
+    """One patch on one instance, with the answer to it and the folder for the logs."""
 
     instance: Instance
     oracle: Oracle
     patch: str
     logs: Path
 
-    async def run(
+    @cached_property
+    def touches(self) -> list[Touch]:
+        """The files of the patch that have a say in its verdict."""
+        return suspicions(self.patch, self.oracle.test_patch, test_command(self.oracle.row))
+
+    async def execute(
         self,
         sandbox: Sandbox,
         settings: EvaluateSettings,
@@ -58,10 +65,20 @@ class EvaluationRun:
         files: tuple[tuple[str, bytes], ...],
         outputs: Mapping[str, str],
     ) -> tuple[JobResult, dict[str, str]]:
-        """Run a script of `core.jobs.scripts`; the patch is put in place for it.
+        """Run a script in a container that has the patch in a file.
 
-        `outputs` names the file that takes each section, by the word of its token line. Returns what stood behind these
-        words too. Raises `SandboxError`.
+        Args:
+            sandbox: Runs the container.
+            settings: Limits and timeout of the container.
+            script: A script of `core.jobs`.
+            files: Further files for the container: absolute path and content.
+            outputs: The file that takes each section of the output, by the word of the section's token line.
+
+        Returns:
+            How the job ended, and the text behind the word of each token line.
+
+        Raises:
+            SandboxError: The machine failed, or the logs cannot be written.
         """
         token = secrets.token_hex(16)
         patch = self.patch.encode("utf-8", "replace")
@@ -78,39 +95,34 @@ class EvaluationRun:
         )
         try:
             result = await sandbox.run(job)
-            marks, whole = await anyio.to_thread.run_sync(cut, self.logs / RAW, token, self.logs, outputs)
+            marks, complete = await anyio.to_thread.run_sync(cut, self.logs / RAW, token, self.logs, outputs)
         except OSError as error:
             message = f"the logs in {self.logs} cannot be written: {error.strerror}; free some of their disk"
             raise SandboxError(message) from error
         finally:
             (self.logs / RAW).unlink(missing_ok=True)
-        return dataclasses.replace(result, log_truncated=result.log_truncated or not whole), marks
+        return dataclasses.replace(result, log_truncated=result.log_truncated or not complete), marks
 
 
 def cut(raw: Path, token: str, folder: Path, outputs: Mapping[str, str]) -> tuple[dict[str, str], bool]:
     """Cut a job's output into files of valid UTF-8.
 
-    Returns what stood behind the words of the cuts, and whether all that the tests printed was kept.
+    Returns:
+        The text behind the word of each token line, and whether everything that the tests printed was kept.
     """
     with ExitStack() as files:
         texts = {word: files.enter_context(_BoundedText(folder / name)) for word, name in outputs.items()}
         sections = Sections(token.encode(), {word: text.take for word, text in texts.items()})
-        for piece in pieces(raw):
+        for piece in lines_in_pieces(raw):
             sections.feed(piece)
         sections.end()
     return sections.marks, not any(text.tests_cut for text in texts.values())
 
 
-def pieces(raw: Path) -> Iterator[bytes]:
-    """A file's lines; overlong ones in pieces."""
-    with raw.open("rb") as source:
-        yield from iter(lambda: source.readline(_PIECE), b"")
-
-
 class _BoundedText:
-    """A text file of bounded size, there only once something is written.
+    """A text file of bounded size, made when something is written to it.
 
-    What stands before the line that opens the tests' output (a `git show` of megabytes was seen there) has a bound of
+    What stands before the line that opens the tests' output (megabytes of `git show` were seen there) has a bound of
     its own, so that it never costs a line of the tests.
     """
 
@@ -132,7 +144,7 @@ class _BoundedText:
             self._file.close()
 
     def take(self, piece: bytes) -> None:
-        """The next bytes; a line comes in one piece unless it is overlong."""
+        """Add the next bytes. A line comes in one piece unless it is very long."""
         if not self._in_tests and START_MARKER.encode() in piece:
             self._end_part()
             self._in_tests = True

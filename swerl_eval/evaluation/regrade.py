@@ -1,8 +1,8 @@
-"""Grades a run's saved logs again, with the dataset's rows and the swebench of now. No container, no engine.
+"""Grades a run's saved logs again, with today's dataset rows and the installed swebench. Needs no container.
 
-Only verdicts that were computed from a log are computed again: resolved and unresolved ones. What never got as far
-(empty and failed patches, timeouts, machines that failed) stays as it was. The strict verdict is computed from the
-saved logs of the control run.
+Only verdicts that were computed from a log are computed again: resolved and unresolved ones. The others (empty and
+failed patches, timeouts, machines that failed) stay as they are. The strict verdict is computed from the saved logs of
+the control run.
 """
 
 from __future__ import annotations
@@ -21,71 +21,82 @@ from swerl_eval.core.diffs import files_touched, sha256
 from swerl_eval.core.errors import GradingError
 from swerl_eval.core.types import Evaluation, Instance, Oracle, Regrade, Verdict
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
-from swerl_eval.evaluation.evaluator import PATCH, TEST_OUTPUT, touches, unresolved_remark, write_report
+from swerl_eval.evaluation.evaluator import PATCH, TEST_OUTPUT, unresolved_remark, write_report
 from swerl_eval.evaluation.strict import CONTROL_OUTPUT, strict_verdict_from_logs
-from swerl_eval.official import grading
+from swerl_eval.official import grading, specification
 from swerl_eval.ports import Source
 from swerl_eval.records.run_folder import Run
 
-BYTES_EACH = 4 * 2**20
-"""Of logs for a process of its own: less is graded in the time that a process takes to start."""
-EVALUATIONS_EACH = 16
-"""That one process grades at a time."""
+BYTES_PER_PROCESS = 4 * 2**20
+"""Bytes of logs that are worth a process: fewer are graded in the time that it takes to start one."""
+EVALUATIONS_PER_PIECE = 16
+"""Evaluations that one process grades at a time."""
 _FROM_LOGS = frozenset({Verdict.RESOLVED, Verdict.UNRESOLVED})
 
 
 @dataclass(frozen=True)
 class Change:
-    """A verdict that came out otherwise."""
+    """An evaluation that differs after the regrading."""
 
     before: Evaluation
     after: Evaluation
 
     @property
     def instance_id(self) -> str:
-        """Of both."""
+        """Instance id, the same before and after."""
         return self.after.instance_id
 
 
 @dataclass
 class Regrading:
-    """What came of grading a run's logs."""
+    """The result of grading a run's logs again."""
 
     graded: int = 0
     changes: list[Change] = field(default_factory=list)
-    """In the order of the records; also those where only the tests moved or a reason is another."""
-    without: dict[str, str] = field(default_factory=dict)
-    """Instances with a verdict that could not be graded, and why; it stays as it was."""
+    """In the order of the records; also where only single tests or a reason differ."""
+    ungraded: dict[str, str] = field(default_factory=dict)
+    """Instances whose log could not be graded, with the reason. Their verdict stays as it is."""
     seconds: float = 0.0
 
 
 def regrade(run: Run, source: Source) -> Regrading:
-    """Grade every evaluation of a run (open for writing); what changed is appended, and report.json written anew."""
+    """Grade every evaluation of a run again.
+
+    Args:
+        run: The run, open for writing. Evaluations that differ are appended, and their report.json is written anew.
+        source: The rows of its instances.
+    """
     begun = time.monotonic()
-    found = Regrading()
-    instances = {instance.instance_id: instance for instance in source.instances()}
-    tasks: dict[str, _Task] = {}
-    for stored, logs in _evaluations(run):
-        name = stored.instance_id
-        if name not in instances:
-            found.without[name] = "the dataset has no such instance any more"
-        elif not (logs / TEST_OUTPUT).is_file():
-            found.without[name] = f"{logs / TEST_OUTPUT} is gone"
-        else:
-            task = tasks.setdefault(name, _Task(instances[name], source.oracle(name)))
-            task.evaluations.append((stored, logs))
-    for graded in _all_graded(list(tasks.values())):
-        found.graded += sum(not isinstance(after, str) for _, after, _ in graded)
+    regrading = Regrading()
+    for graded in _grade_all(_tasks(run, source, regrading)):
+        regrading.graded += sum(not isinstance(after, str) for _, after, _ in graded)
         for before, after, logs in graded:
             if isinstance(after, str):
-                found.without[before.instance_id] = after
+                regrading.ungraded[before.instance_id] = after
             elif before != after:
-                found.changes.append(Change(before, after))
+                regrading.changes.append(Change(before, after))
                 write_report(logs, after.instance_id, after.report or {})
-    run.evaluations.append(*(change.after for change in found.changes))
-    run.regrades.append(Regrade(source.fingerprint, grading.swebench_version(), found.graded, len(found.changes)))
-    found.seconds = time.monotonic() - begun
-    return found
+    run.evaluations.append(*(change.after for change in regrading.changes))
+    swebench = specification.swebench_version()
+    run.regrades.append(Regrade(source.fingerprint, swebench, regrading.graded, len(regrading.changes)))
+    regrading.seconds = time.monotonic() - begun
+    return regrading
+
+
+def _tasks(run: Run, source: Source, regrading: Regrading) -> list[_Task]:
+    """Return the evaluations to grade, by instance, and note those that cannot be."""
+    instances = {instance.instance_id: instance for instance in source.instances()}
+    tasks: dict[str, _Task] = {}
+    for evaluation, logs in _evaluations(run):
+        name = evaluation.instance_id
+        if name not in instances:
+            regrading.ungraded[name] = "the dataset has no such instance any more"
+        elif not (logs / TEST_OUTPUT).is_file():
+            regrading.ungraded[name] = f"{logs / TEST_OUTPUT} is gone"
+        else:
+            task = tasks.setdefault(name, _Task(instances[name], source.oracle(name)))
+            task.evaluations.append((evaluation, logs))
+    return list(tasks.values())
 
 
 @dataclass
@@ -99,23 +110,23 @@ class _Task:
     @property
     def size(self) -> int:
         """Bytes of its logs."""
-        found = (logs / name for _, logs in self.evaluations for name in (TEST_OUTPUT, CONTROL_OUTPUT))
-        return sum(path.stat().st_size for path in found if path.is_file())
+        paths = (logs / name for _, logs in self.evaluations for name in (TEST_OUTPUT, CONTROL_OUTPUT))
+        return sum(path.stat().st_size for path in paths if path.is_file())
 
     def pieces(self) -> list[_Task]:
-        """The same in pieces that several processes can share."""
-        step = EVALUATIONS_EACH
+        """Return the same in pieces that several processes can share."""
+        step = EVALUATIONS_PER_PIECE
         pieces = [self.evaluations[start : start + step] for start in range(0, len(self.evaluations), step)]
         return [_Task(self.instance, self.oracle, piece) for piece in pieces]
 
 
 _Graded = list[tuple[Evaluation, Evaluation | str, Path]]
-"""Before, after (or why it could not be graded), where the logs are."""
+"""Evaluation before; evaluation after, or why it could not be graded; folder of the logs."""
 
 
-def _all_graded(tasks: list[_Task]) -> Iterator[_Graded]:
-    """Each task's evaluations graded; by several processes where there is enough to read for it to pay."""
-    processes = min(os.cpu_count() or 1, math.ceil(sum(task.size for task in tasks) / BYTES_EACH))
+def _grade_all(tasks: list[_Task]) -> Iterator[_Graded]:
+    """Grade the evaluations of each task, in several processes when there is enough to read for it to pay."""
+    processes = min(os.cpu_count() or 1, math.ceil(sum(task.size for task in tasks) / BYTES_PER_PROCESS))
     if processes <= 1:
         yield from map(_grade_task, tasks)
         return
@@ -125,40 +136,43 @@ def _all_graded(tasks: list[_Task]) -> Iterator[_Graded]:
 
 
 def _grade_task(task: _Task) -> _Graded:
-    return [(stored, _graded(stored, task.instance, task.oracle, logs), logs) for stored, logs in task.evaluations]
+    return [
+        (evaluation, _graded(evaluation, task.instance, task.oracle, logs), logs)
+        for evaluation, logs in task.evaluations
+    ]
 
 
 def _evaluations(run: Run) -> Iterator[tuple[Evaluation, Path]]:
-    """The verdicts that were computed from a log, and the folder where it lies."""
-    chosen = {selection.instance_id: sha256(selection.patch) for selection in run.selections.values()}
-    for stored in run.evaluations.values():
-        name, patch = stored.instance_id, stored.patch_sha256
-        if stored.verdict in _FROM_LOGS:
-            yield stored, run.logs(name) if chosen.get(name) == patch else run.candidate_logs(name, patch)
+    """Yield the evaluations that were computed from a log, each with the folder of its logs."""
+    selected = {selection.instance_id: sha256(selection.patch) for selection in run.selections.values()}
+    for evaluation in run.evaluations.values():
+        name, patch = evaluation.instance_id, evaluation.patch_sha256
+        if evaluation.verdict in _FROM_LOGS:
+            yield evaluation, run.logs(name) if selected.get(name) == patch else run.candidate_logs(name, patch)
 
 
-def _graded(stored: Evaluation, instance: Instance, oracle: Oracle, logs: Path) -> Evaluation | str:
+def _graded(evaluation: Evaluation, instance: Instance, oracle: Oracle, logs: Path) -> Evaluation | str:
     try:
-        return _graded_from_logs(stored, instance, oracle, logs)
+        return _graded_from_logs(evaluation, instance, oracle, logs)
     except GradingError as error:
         return str(error)
     except OSError as error:
         return f"{error.filename} cannot be read: {error.strerror}"
 
 
-def _graded_from_logs(stored: Evaluation, instance: Instance, oracle: Oracle, logs: Path) -> Evaluation:
+def _graded_from_logs(evaluation: Evaluation, instance: Instance, oracle: Oracle, logs: Path) -> Evaluation:
     patch = (logs / PATCH).read_bytes().decode("utf-8", "replace")
-    # the file may have lost bytes that no UTF-8 has; which patch it was, the record says
-    if stored.patch_sha256 == sha256(oracle.patch):
+    # the file may have lost bytes that UTF-8 does not have; the record says which patch it was
+    if evaluation.patch_sha256 == sha256(oracle.patch):
         patch = oracle.patch
-    trial = EvaluationRun(instance, oracle, patch, logs)
-    report = grading.grade(oracle, patch, logs / TEST_OUTPUT)
+    run = EvaluationRun(instance, oracle, patch, logs)
+    report = grading.grade(oracle.row, patch, logs / TEST_OUTPUT)
     graded = dataclasses.replace(
-        stored,
+        evaluation,
         verdict=grading.verdict_of(report),
         report=report,
         gold_files=files_touched(oracle.patch),
-        suspicious=tuple(map(str, touches(trial))),
+        suspicious=tuple(map(str, run.touches)),
     )
     graded = dataclasses.replace(graded, remark=unresolved_remark(graded, logs))
-    return graded if stored.strict is None else strict_verdict_from_logs(trial, graded)
+    return graded if evaluation.strict is None else strict_verdict_from_logs(run, graded)

@@ -1,4 +1,4 @@
-"""The reward of each repair sample, once the oracle may be seen: how alike its change and the gold patch are."""
+"""The reward of each repair sample: how similar its change is to the gold patch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from swerl_eval.ports import Snapshot
 
 
 def score(oracle: Oracle, snapshot: Snapshot, samples: Iterable[Sample]) -> list[Reward]:
-    """Rewards of the samples, in order; none when the gold patch cannot be put as texts (binary files, say)."""
+    """Return the rewards of the samples, in order; none when the gold patch is not text, such as a binary file."""
     originals = {path: snapshot.read(path) or "" for path in files_touched(oracle.patch)}
     try:
         solved = apply_patch(originals, oracle.patch)

@@ -1,67 +1,71 @@
-"""Runs instances with their gold patch and with none, several times each: are they sound on this machine?
+"""Runs instances with their gold patch and with none, several times each, to see whether this machine can trust them.
 
-Nothing here looks into the cache of verdicts: what is asked is whether a run comes out the same again.
+The verdict cache is not used here: the question is whether a run comes out the same again.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
-from swerl_eval.core.types import Evaluation, Instance, Oracle
+from swerl_eval.core.types import Evaluation, Instance
+from swerl_eval.evaluation.evaluation_run import EvaluationRun
 from swerl_eval.evaluation.evaluator import OFFICIAL_FILES, Evaluator
 from swerl_eval.evaluation.instance_check import InstanceCheck
+from swerl_eval.ports import Source
 from swerl_eval.progress import Progress
 
 GOLD, EMPTY = "gold", "empty"
 KINDS = (GOLD, EMPTY)
-_Runs = dict[tuple[str, str, int], Evaluation]
+_Evaluations = dict[tuple[str, str, int], Evaluation]
+"""By instance id, kind and number of the repetition."""
 
 
 @dataclass(frozen=True)
 class Validator:
-    """What validates. Logs go to `<folder>/<kind>/<instance>`, those of repetitions to a folder `2`, `3`, … in it.
+    """Validates instances. Logs go to `<folder>/<kind>/<instance>`, those of repetitions to a folder `2`, `3`, … in it.
 
     Logs of an earlier validation stay until the same run of the same instance begins anew.
     """
 
+    source: Source
     evaluator: Evaluator
-    limiter: anyio.CapacityLimiter
-    """Containers at a time."""
+    containers: anyio.CapacityLimiter
+    """Containers in flight."""
     progress: Progress
     folder: Path
     repeat: int
 
-    async def run(self, instances: Sequence[Instance], oracle: Callable[[str], Oracle]) -> list[InstanceCheck]:
-        """Each instance as often as asked, repetition by repetition, so that repetitions are far apart."""
-        found: _Runs = {}
+    async def run(self) -> list[InstanceCheck]:
+        """Run each instance `repeat` times. All instances come before the next repetition, so these are far apart."""
+        instances = self.source.instances()
+        evaluations: _Evaluations = {}
         async with anyio.create_task_group() as group:
             for number in range(self.repeat):
                 for instance in instances:
                     for kind in KINDS:
-                        trial = (instance, oracle(instance.instance_id), kind, number)
-                        group.start_soon(self._one, *trial, found)
-        numbers = range(self.repeat)
-        return [
-            InstanceCheck(name, *(tuple(found[name, kind, number] for number in numbers) for kind in KINDS))
-            for name in (instance.instance_id for instance in instances)
-        ]
+                        group.start_soon(self._run_once, instance, kind, number, evaluations)
+        return [self._check(instance.instance_id, evaluations) for instance in instances]
 
-    async def _one(self, instance: Instance, oracle: Oracle, kind: str, number: int, found: _Runs) -> None:
+    def _check(self, name: str, evaluations: _Evaluations) -> InstanceCheck:
+        gold, empty = (tuple(evaluations[name, kind, number] for number in range(self.repeat)) for kind in KINDS)
+        return InstanceCheck(name, gold, empty)
+
+    async def _run_once(self, instance: Instance, kind: str, number: int, evaluations: _Evaluations) -> None:
         first = self.folder / kind / instance.instance_id
         logs = first / str(number + 1) if number else first
-        async with self.limiter:
-            patch = oracle.patch if kind == GOLD else ""
-            evaluation = await self.evaluator.run_tests(instance, oracle, patch, logs)
+        oracle = self.source.oracle(instance.instance_id)
+        run = EvaluationRun(instance, oracle, oracle.patch if kind == GOLD else "", logs)
+        async with self.containers:
+            evaluation = await self.evaluator.run_tests(run)
         if number == self.repeat - 1:
             _remove_later_repetitions(first, self.repeat)
         self.progress.verdicts[f"{kind} {evaluation.verdict.value}"] += 1
         self.progress.finish("evaluate", resumed=False)
-        found[instance.instance_id, kind, number] = evaluation
+        evaluations[instance.instance_id, kind, number] = evaluation
 
 
 def _remove_later_repetitions(logs: Path, repeat: int) -> None:

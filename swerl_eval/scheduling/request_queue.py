@@ -1,4 +1,4 @@
-"""Who may ask the model next."""
+"""Priority queue that bounds concurrent sampler requests."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import anyio
 
 PATCHES = "repair"
-"""The stage that draws patches."""
+"""The stage that samples patches."""
 BLOCKING_STAGES = frozenset({"localize", "guide", "regress"})
-"""Stages whose answers, few and short, other requests or tests wait for."""
+"""Stages with few and short answers that other requests or tests wait for."""
 
 
 class RequestQueue:

@@ -14,8 +14,8 @@ import orjson
 from swerl_eval.core.errors import InputError, SourceError, UsageError
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import Instance, Oracle, TestPlan
-from swerl_eval.official.grading import count_tests, test_plan
 from swerl_eval.official.harness import quiet_swebench
+from swerl_eval.official.rows import count_tests, test_plan
 from swerl_eval.ports import Snapshot
 from swerl_eval.sources.choice import Choice, Row, choose
 from swerl_eval.sources.repositories import Repositories

@@ -11,14 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from swerl_eval.core.errors import InputError
-from swerl_eval.official.grading import (
+from swerl_eval.official.rows import (
     GRADED,
     REQUIRED_COLUMNS,
-    START_MARKER,
     known_eval_types,
     known_parsers,
-    swebench_version,
 )
+from swerl_eval.official.specification import START_MARKER, swebench_version
 from swerl_eval.sources.choice import Row
 
 _SAFE_ID = re.compile(r"\w[\w.+-]*")

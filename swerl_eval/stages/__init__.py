@@ -1,4 +1,1 @@
-"""The verbs of the method, one file each: localize, repair, select, evaluate; `draw` is shared by those that sample.
-
-Not here yet: `reproduce` and `regress`, whose evidence `select` will take beside the candidates.
-"""
+"""The stages of the method up to the selection, one file each. None of them sees an answer to the instance."""

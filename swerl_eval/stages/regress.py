@@ -1,12 +1,11 @@
-"""Stage 4: the repository's own tests that a fix has to keep, found without any answer.
+"""Chooses the repository's own tests that a fix has to keep, without any answer.
 
-Which test files: the guide of the reproduction tests, and those that the modules edited by the candidates point to.
-Those that pass on the original code count, but for what the model says the fix should change.
+The test files are the guide of the reproduction tests and those that belong to the modules which candidates edit. Of
+their tests, those count that pass on the original code, except those whose behaviour, the model says, the fix changes.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,11 +18,11 @@ from swerl_eval.core.types import Candidate, Instance, RegressionTests
 from swerl_eval.prompts import REGRESS, Prompts
 from swerl_eval.stages.localize import chat
 from swerl_eval.stages.run_tests import TestRunner, TestTarget
-from swerl_eval.stages.sampling import Prompt, SamplingContext, draw
+from swerl_eval.stages.sampling import Prompt, SamplingContext, sample_answers
 
 STAGE = "regress"
 MOST_NAMES = 400
-"""Passing tests shown to the model; of thousands, no answer would be worth its prompt."""
+"""Passing tests that are shown to the model; a list of thousands is not worth its prompt."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +35,22 @@ class RegressSettings:
 
 
 async def regress(
-    subject: TestTarget,
+    target: TestTarget,
     files: Sequence[str],
-    drawing: SamplingContext,
+    sampling: SamplingContext,
     prompts: Prompts,
     settings: RegressSettings,
-    examiner: TestRunner,
+    test_runner: TestRunner,
 ) -> RegressionTests:
-    """The tests of some files that pass on the original code, less those that the fix should change."""
-    instance = subject.instance
+    """Return the tests of some files that pass on the original code, except those that the fix should change."""
+    instance = target.instance
     if not files:
         return RegressionTests(instance.instance_id, (), (), note="no test file belongs to the edited modules")
-    passing = await examiner.passing_tests(subject, files)
-    names = [name for found in passing.values() for name in found]
+    passing = await test_runner.passing_tests(target, files)
+    names = [name for passing_in_file in passing.values() for name in passing_in_file]
     if not names:
         return RegressionTests(instance.instance_id, (), (), note="no test passes on the original code")
-    excluded = await _excluded(instance, names[:MOST_NAMES], drawing, prompts, settings)
+    excluded = await _excluded(instance, names[:MOST_NAMES], sampling, prompts, settings)
     return RegressionTests(
         instance.instance_id,
         tuple(passing),
@@ -62,22 +61,21 @@ async def regress(
 
 
 async def _excluded(
-    instance: Instance, names: list[str], drawing: SamplingContext, prompts: Prompts, settings: RegressSettings
+    instance: Instance, names: list[str], sampling: SamplingContext, prompts: Prompts, settings: RegressSettings
 ) -> frozenset[str]:
-    """Passing tests that the model says a right fix breaks."""
+    """Return the passing tests that a right fix breaks, as the model says."""
     question = prompts.render(REGRESS, problem_statement=instance.problem_statement, tests="\n".join(names))
-    greedy = dataclasses.replace(drawing, temperature=0.0)
-    samples = await draw(
-        greedy, instance.instance_id, STAGE, [Prompt(chat(question, prompts, thinking=settings.thinking))]
+    samples = await sample_answers(
+        sampling.greedy, instance.instance_id, STAGE, [Prompt(chat(question, prompts, thinking=settings.thinking))]
     )
     return parse_names(solution_of(samples[0].completion, thinking=settings.thinking) or "", names)
 
 
 def files_to_run(paths: Iterable[str], candidates: Sequence[Candidate], guide: str | None, most: int) -> list[str]:
-    """At most `most` test files: the guide, then those that belong to the modules edited most often.
+    """Return at most `most` test files: the guide, then those that belong to the modules edited most often.
 
-    A test belongs to a module when its name holds the module's (`test_units.py` and `units.py`), those nearest in the
-    tree first; where none does, the tests in the nearest test folder.
+    A test file belongs to a module when its name contains the module's (`test_units.py` and `units.py`); those nearest
+    in the tree come first. When none does, the test files in the nearest test folder belong to it.
     """
     tests = [path for path in paths if path.endswith(".py") and is_test_path(path) and _is_run(path)]
     edited = Counter(path for candidate in candidates for path in files_touched(candidate.patch))
@@ -114,7 +112,7 @@ def _words(test: str) -> set[str]:
 
 
 def _shared(module: str, test: str) -> int:
-    """How many folders the two have in common at their beginning."""
+    """Return how many folders the two paths have in common at their beginning."""
     count = 0
     for one, other in zip(module.split("/")[:-1], test.split("/")[:-1], strict=False):
         if one != other:

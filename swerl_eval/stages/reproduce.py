@@ -1,4 +1,4 @@
-"""Stage 3: scripts that tell whether the issue is still there (SWE-RL, section 2.2; never released by its authors).
+"""Writes scripts that tell whether the issue is still there (SWE-RL, section 2.2; not released by its authors).
 
 The model names one existing test file as a guide and writes M scripts. Each runs on the original code; those that
 reproduce the issue there are kept, vote by their normal form, and the top K are used on candidates.
@@ -23,7 +23,7 @@ from swerl_eval.core.types import Outcome, ReproductionTest, Sample
 from swerl_eval.prompts import GUIDE, REPRODUCE, Prompts
 from swerl_eval.stages.localize import chat
 from swerl_eval.stages.run_tests import TestRunner, TestTarget
-from swerl_eval.stages.sampling import Prompt, SamplingContext, draw
+from swerl_eval.stages.sampling import Prompt, SamplingContext, sample_answers
 
 GUIDE_STAGE = "guide"
 STAGE = "reproduce"
@@ -47,52 +47,54 @@ class ReproduceSettings:
 
 
 async def guide_file(
-    subject: TestTarget, drawing: SamplingContext, prompts: Prompts, settings: ReproduceSettings
+    target: TestTarget, sampling: SamplingContext, prompts: Prompts, settings: ReproduceSettings
 ) -> str | None:
-    """The existing test file that the model names as the closest one, if it exists and fits the prompt."""
-    instance, snapshot = subject.instance, subject.snapshot
+    """Return the test file that the model names as the closest one; None when it does not exist or is too long."""
+    instance, snapshot = target.instance, target.snapshot
     tests = [path for path in snapshot.paths() if path.endswith(".py") and is_test_path(path)]
     if not tests:
         return None
     question = prompts.render(GUIDE, problem_statement=instance.problem_statement, tree=tree_text(tests))
-    greedy = dataclasses.replace(drawing, temperature=0.0)
-    samples = await draw(
-        greedy, instance.instance_id, GUIDE_STAGE, [Prompt(chat(question, prompts, thinking=settings.thinking))]
+    samples = await sample_answers(
+        sampling.greedy,
+        instance.instance_id,
+        GUIDE_STAGE,
+        [Prompt(chat(question, prompts, thinking=settings.thinking))],
     )
     solution = solution_of(samples[0].completion, thinking=settings.thinking)
-    found, _ = parse_paths(solution or "", frozenset(tests), 1)
-    if not found or drawing.sampler.count_tokens(snapshot.read(found[0]) or "") > settings.max_input_tokens:
+    named, _ = parse_paths(solution or "", frozenset(tests), 1)
+    if not named or sampling.sampler.count_tokens(snapshot.read(named[0]) or "") > settings.max_input_tokens:
         return None
-    return found[0]
+    return named[0]
 
 
 async def reproduce(
-    subject: TestTarget,
+    target: TestTarget,
     guide: str | None,
-    drawing: SamplingContext,
+    sampling: SamplingContext,
     prompts: Prompts,
     settings: ReproduceSettings,
-    examiner: TestRunner,
+    test_runner: TestRunner,
 ) -> list[ReproductionTest]:
-    """All scripts, each with what it did on the original code; the kept ones ranked."""
-    instance, snapshot = subject.instance, subject.snapshot
+    """Return all scripts, each with its outcome on the original code; those that are run on candidates have a rank."""
+    instance, snapshot = target.instance, target.snapshot
     text = legible(snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
     question = prompts.render(REPRODUCE, problem_statement=instance.problem_statement, guide=guide or "", text=text)
     prompt = Prompt(chat(question, prompts, thinking=settings.thinking), (guide,) if guide else ())
-    samples = await draw(drawing, instance.instance_id, STAGE, [prompt] * settings.samples)
+    samples = await sample_answers(sampling, instance.instance_id, STAGE, [prompt] * settings.samples)
     tests = [read_script(sample, thinking=settings.thinking) for sample in samples]
-    # one run for each normal form: equal scripts do the same
+    # one run for each normal form, since equal scripts do the same
     first = {test.normal_form: test for test in reversed(tests) if test.script}
-    outcomes = await examiner.run_scripts(subject, {test.index: test.script for test in first.values()})
-    seen = [
+    outcomes = await test_runner.run_scripts(target, {test.index: test.script for test in first.values()})
+    run = [
         dataclasses.replace(test, outcome=outcomes[first[test.normal_form].index]) if test.script else test
         for test in tests
     ]
-    return rank(seen, settings.keep)
+    return rank(run, settings.keep)
 
 
 def read_script(sample: Sample, *, thinking: bool) -> ReproductionTest:
-    """The script of an answer, or none where its solution holds none; `thinking` says whether that was asked for."""
+    """Return the script of an answer, empty when there is none. `thinking`: whether the run asks for thinking."""
     script = script_in(solution_of(sample.completion, thinking=thinking) or "")
     if not script:
         return ReproductionTest(sample.instance_id, sample.index, "", "", Outcome.UNCLEAR)
@@ -100,7 +102,7 @@ def read_script(sample: Sample, *, thinking: bool) -> ReproductionTest:
 
 
 def normal_form(script: str) -> str:
-    """Without comments and docstrings, and with functions that only differ in name named alike."""
+    """Return a script without comments and docstrings, its functions named by their order."""
     tree = parse(script)
     if tree is None:
         return script
@@ -115,7 +117,7 @@ def normal_form(script: str) -> str:
 
 
 def rank(tests: Sequence[ReproductionTest], keep: int) -> list[ReproductionTest]:
-    """The same tests; of those that reproduce the issue, the first of each of the top normal forms has a rank."""
+    """Return the tests with their votes. The first script of each of the `keep` most frequent forms has a rank."""
     kept = [test for test in tests if test.outcome is Outcome.REPRODUCED]
     votes = Counter(test.normal_form for test in kept)
     first: dict[str, int] = {}

@@ -1,6 +1,6 @@
-"""Stages 3 to 5, their runs: tests in a container, on the original code and on every unique candidate.
+"""Runs tests in containers: on the original code, and on every unique candidate, one container for each.
 
-Nothing here has a network: scripts are a model's. One container start for each candidate.
+The containers have no network, since a model wrote the scripts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ import anyio.to_thread
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.core.jobs import test_job
 from swerl_eval.core.jobs.scripts import PATCH_FILE, environment, token_file
-from swerl_eval.core.jobs.test_job import OutputReader, Section, TestLimits
+from swerl_eval.core.jobs.test_job import (
+    KILLED,
+    OutputReader,
+    Section,
+    TestLimits,
+    outcome_of,
+    script_name,
+    tests_name,
+)
 from swerl_eval.core.types import (
     Candidate,
     Evidence,
@@ -32,23 +40,23 @@ from swerl_eval.core.types import (
     ReproductionTest,
     TestPlan,
 )
-from swerl_eval.evaluation.evaluation_run import pieces
 from swerl_eval.official.grading import parse_tests
 from swerl_eval.ports import Sandbox, Snapshot
+from swerl_eval.records.job_output import lines_in_pieces
 
 PASSING = frozenset({"PASSED", "XFAIL"})
-KEPT = PASSING | {"SKIPPED"}
+NOT_BROKEN = PASSING | {"SKIPPED"}
 """A test that is skipped after a change is no regression, as in the official grading."""
 LOG_BYTES = 256 * 2**20
 _TAIL_BYTES = 1000
-"""Of the output that a message may quote."""
+"""Bytes of the output's end that a message may quote."""
 SETUP_SECONDS = 120.0
-"""Beside the tests' own limits, for one job."""
+"""Seconds for a job beside the limits of its tests."""
 
 
 @dataclass(frozen=True)
 class TestTarget:
-    """What tests are made for and run on."""
+    """What tests run on: an instance, its repository, and how the repository runs tests."""
 
     __test__ = False  # pytest takes classes named Test… for tests
 
@@ -59,7 +67,7 @@ class TestTarget:
 
 @dataclass(frozen=True)
 class TestJobResult:
-    """What a job gave: its sections, or None when it did not get as far as the tests."""
+    """The result of a job: its sections, or None when it did not get as far as the tests."""
 
     __test__ = False  # pytest takes classes named Test… for tests
 
@@ -67,6 +75,28 @@ class TestJobResult:
     result: JobResult
     tail: str
     """The end of the output, for messages."""
+
+    @property
+    def by_name(self) -> dict[str, Section]:
+        """The sections of the tests that ended."""
+        return {section.name: section for section in self.sections or []}
+
+    @property
+    def stopped_on_purpose(self) -> bool:
+        """Whether the job ended because a script changed the repository."""
+        return any(section.changed_repository for section in self.sections or [])
+
+    @property
+    def why_it_ended(self) -> str:
+        """Why the job ended before all tests had run, in words."""
+        if self.result.out_of_memory:
+            return "the container ran out of memory"
+        if self.result.timed_out:
+            return "the container's time was up"
+        if self.stopped_on_purpose:
+            return "a script changed the repository"
+        last_lines = self.tail.strip().splitlines()
+        return f"exit code {self.result.exit_code}{', ' + last_lines[-1][:200] if last_lines else ''}"
 
 
 @dataclass(frozen=True)
@@ -76,95 +106,91 @@ class TestRunner:
     __test__ = False  # pytest takes classes named Test… for tests
 
     sandbox: Sandbox
-    in_flight: anyio.CapacityLimiter
+    containers: anyio.CapacityLimiter
+    """Containers in flight."""
     limits: Limits
     test_limits: TestLimits
     logs: Path
-    """Folder for output; an instance's is removed when it has been read."""
+    """Folder for output, which is removed once it has been read."""
     reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
-    """Outputs read at a time: one may take as much memory as all else together."""
+    """Outputs that are read at a time: one may take as much memory as everything else together."""
 
-    async def run_scripts(self, subject: TestTarget, scripts: Mapping[int, str]) -> dict[int, Outcome]:
-        """What each script does on the original code.
+    async def run_scripts(self, target: TestTarget, scripts: Mapping[int, str]) -> dict[int, Outcome]:
+        """Run scripts on the original code.
 
-        One that changes the repository is `UNCLEAR`, and those after it are run again in a fresh container.
+        A script that changes the repository is `UNCLEAR`, and those after it run in a fresh container.
+
+        Args:
+            target: What the scripts run on.
+            scripts: Python source by the number of the script.
+
+        Returns:
+            The outcome of each script, by its number.
         """
         outcomes = dict.fromkeys(scripts, Outcome.NOT_RUN)
         waiting = sorted(scripts)
         while waiting:
-            chosen = {number: scripts[number] for number in waiting}
-            ran = await self._run(subject, chosen, test_files=(), patch="")
-            if ran.sections is None:
+            job = await self._run(target, {number: scripts[number] for number in waiting}, test_files=(), patch="")
+            if job.sections is None:
                 break  # not even the set-up came to its end
-            finished = {section.name: section for section in ran.sections or []}
-            done = 0
-            for number in waiting:
-                section = finished.get(test_job.script_name(number))
-                if section is None:
-                    break
-                outcomes[number] = Outcome.UNCLEAR if section.changed_repository else test_job.outcome_of(section)
-                done += 1
-            # the one that ended the job (a container killed for memory, say) is left behind as not run
-            waiting = (
-                waiting[max(done, 1) :] if done < len(waiting) and not _stopped_on_purpose(ran) else waiting[done:]
-            )
+            ended = {number: section for number in waiting if (section := job.by_name.get(script_name(number)))}
+            for number, section in ended.items():
+                outcomes[number] = Outcome.UNCLEAR if section.changed_repository else outcome_of(section)
+            waiting = [number for number in waiting if number not in ended]
+            if not ended:
+                waiting = waiting[1:]  # the first one ends every job, such as by using all memory: it counts as not run
         return outcomes
 
-    async def passing_tests(self, subject: TestTarget, files: Sequence[str]) -> dict[str, list[str]]:
-        """Of each test file that ended in time: its tests that pass on the original code."""
-        ran = await self._run(subject, {}, test_files=files, patch="")
+    async def passing_tests(self, target: TestTarget, files: Sequence[str]) -> dict[str, list[str]]:
+        """Return the tests that pass on the original code, by test file, for the files that ended in time."""
+        job = await self._run(target, {}, test_files=files, patch="")
         passing: dict[str, list[str]] = {}
-        spent = 0.0
-        by_name = {test_job.tests_name(number): file for number, file in enumerate(files)}
-        for section in ran.sections or []:
-            spent += section.seconds
-            if spent > self.test_limits.total_seconds:
+        seconds = 0.0
+        file_of = {tests_name(number): file for number, file in enumerate(files)}
+        for section in job.sections or []:
+            seconds += section.seconds
+            if seconds > self.test_limits.total_seconds:
                 break
-            if section.exit_code != test_job.KILLED:
-                passing[by_name[section.name]] = [
-                    name for name, status in section.statuses.items() if status in PASSING
-                ]
+            if section.exit_code != KILLED:
+                statuses = section.statuses.items()
+                passing[file_of[section.name]] = [name for name, status in statuses if status in PASSING]
         return passing
 
-    async def run_tests(
+    async def test_candidate(
         self,
-        subject: TestTarget,
+        target: TestTarget,
         candidate: Candidate,
         tests: Sequence[ReproductionTest],
         regression: RegressionTests,
     ) -> Evidence:
-        """Run one candidate against the ranked reproduction tests and the regression tests, in one container.
+        """Run a candidate against the ranked reproduction tests and the regression tests, in one container.
 
-        Raises `SandboxError` when the machine fails; what the candidate or a script does is in the evidence.
+        Raises:
+            SandboxError: The machine failed. What the candidate or a script does is part of the evidence.
         """
         ranked = sorted((test for test in tests if test.rank is not None), key=lambda test: test.rank or 0)
         scripts = {number: test.script for number, test in enumerate(ranked)}
-        ran = await self._run(subject, scripts, test_files=regression.files, patch=candidate.patch)
-        sections = {section.name: section for section in ran.sections or []}
+        job = await self._run(target, scripts, test_files=regression.files, patch=candidate.patch)
+        sections = job.by_name
         statuses: dict[str, str] = {}
         for section in sections.values():
             statuses |= section.statuses
-        outcomes = [
-            test_job.outcome_of(sections[name])
-            if (name := test_job.script_name(number)) in sections
-            else Outcome.NOT_RUN
-            for number in scripts
-        ]
+        ended = [sections.get(script_name(number)) for number in scripts]
         missing = len(regression.files) + len(scripts) - len(sections)
         return Evidence(
-            subject.instance.instance_id,
+            target.instance.instance_id,
             candidate.normal_form,
-            outcomes=tuple(outcomes),
-            broken=tuple(name for name in regression.passing if statuses.get(name) not in KEPT),
-            seconds=round(ran.result.seconds, 3),
+            outcomes=tuple(outcome_of(section) if section else Outcome.NOT_RUN for section in ended),
+            broken=tuple(name for name in regression.passing if statuses.get(name) not in NOT_BROKEN),
+            seconds=round(job.result.seconds, 3),
             test_seconds=round(sum(section.seconds for section in sections.values()), 3),
-            error=f"{missing} of the tests did not run: {_why(ran)}" if missing else "",
+            error=f"{missing} of the tests did not run: {job.why_it_ended}" if missing else "",
         )
 
     async def _run(
-        self, subject: TestTarget, scripts: Mapping[int, str], test_files: Sequence[str], patch: str
+        self, target: TestTarget, scripts: Mapping[int, str], test_files: Sequence[str], patch: str
     ) -> TestJobResult:
-        instance = subject.instance
+        instance = target.instance
         token = secrets.token_hex(16)
         log = self.logs / instance.instance_id / f"{secrets.token_hex(4)}.tests"
         files = {f"{test_job.SCRIPTS}/{number}.py": source.encode() for number, source in scripts.items()}
@@ -175,21 +201,21 @@ class TestRunner:
             name=f"{instance.instance_id.lower()}.tests",
             image=instance.image,
             script=test_job.script(
-                subject.plan, patch=bool(patch), test_files=test_files, scripts=sorted(scripts), limits=limits
+                target.plan, patch=bool(patch), test_files=test_files, scripts=sorted(scripts), limits=limits
             ),
             files=(token_file(token), *files.items()),
             environment=environment(self.limits),
             limits=dataclasses.replace(self.limits, network="none"),
-            timeout=SETUP_SECONDS + limits.script_seconds * len(scripts) + _budget(limits, test_files, patch),
+            timeout=SETUP_SECONDS + limits.script_seconds * len(scripts) + _seconds_for(limits, test_files, patch),
             log=str(log),
             max_log_bytes=LOG_BYTES,
         )
-        names = [*map(test_job.tests_name, range(len(test_files))), *map(test_job.script_name, sorted(scripts))]
-        reader = OutputReader(token, names, functools.partial(parse_tests, subject.plan))
-        async with self.in_flight:
+        names = [*map(tests_name, range(len(test_files))), *map(script_name, sorted(scripts))]
+        reader = OutputReader(token, names, functools.partial(parse_tests, target.plan))
+        async with self.containers:
             try:
                 result = await self.sandbox.run(job)
-                # what stands in it may be a quarter of a gigabyte, and belongs to nobody when the run is ended
+                # the output may be a quarter of a gigabyte, and nobody wants it once the run is cancelled
                 sections, tail = await anyio.to_thread.run_sync(
                     _read, log, reader, token, limiter=self.reading, abandon_on_cancel=True
                 )
@@ -202,8 +228,8 @@ class TestRunner:
 
 
 def _read(log: Path, reader: OutputReader, token: str) -> tuple[list[Section] | None, str]:
-    """What a job's output says, and its end."""
-    for piece in pieces(log):
+    """Return the sections of a job's output, and its last lines."""
+    for piece in lines_in_pieces(log):
         reader.feed(piece)
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
@@ -211,21 +237,6 @@ def _read(log: Path, reader: OutputReader, token: str) -> tuple[list[Section] | 
     return reader.end(), tail.replace(token, "")
 
 
-def _budget(limits: TestLimits, test_files: Sequence[str], patch: str) -> float:
-    """Seconds for all test files: the original code's budget, and twice that for a candidate, which may be slower."""
+def _seconds_for(limits: TestLimits, test_files: Sequence[str], patch: str) -> float:
+    """Return the seconds for all test files. A candidate may be slower, so it gets twice those of the original code."""
     return limits.total_seconds * (2 if patch else 1) if test_files else 0.0
-
-
-def _stopped_on_purpose(ran: TestJobResult) -> bool:
-    return any(section.changed_repository for section in ran.sections or [])
-
-
-def _why(ran: TestJobResult) -> str:
-    if ran.result.out_of_memory:
-        return "the container ran out of memory"
-    if ran.result.timed_out:
-        return "the container's time was up"
-    if _stopped_on_purpose(ran):
-        return "a script changed the repository"
-    last = ran.tail.strip().splitlines()
-    return f"exit code {ran.result.exit_code}{', ' + last[-1][:200] if last else ''}"

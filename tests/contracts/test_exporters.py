@@ -24,7 +24,7 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SandboxError, UsageError
 from swerl_eval.core.types import Job
 from swerl_eval.demo.setup import LOCALIZATION_SAMPLES, SAMPLES, SUITE, demo_settings
-from swerl_eval.pipeline import Parts, Pipeline
+from swerl_eval.pipeline import Pipeline
 from swerl_eval.prompts import NAMES
 from swerl_eval.records.run_folder import Run
 from swerl_eval.registry import load
@@ -34,6 +34,7 @@ from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.scheduling.workers import Workers
+from swerl_eval.settings import Parts
 
 MODEL, SAFE_MODEL, RUN_ID = "org/model-7b", "org__model-7b", "nightly"
 VERDICTS = {

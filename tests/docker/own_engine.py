@@ -185,7 +185,7 @@ def fill(folder: Path) -> Path:
 
 def rows_with_pauses(source: Path, target: Path, pauses: dict[str, float]) -> None:
     """Write a dataset of a task repository's rows whose tests begin with a pause of so many seconds."""
-    from swerl_eval.official.grading import START_MARKER
+    from swerl_eval.official.specification import START_MARKER
     from swerl_eval.sources.datasets import load_rows
 
     with target.open("w", encoding="utf-8") as file:

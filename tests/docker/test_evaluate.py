@@ -47,7 +47,7 @@ async def verdict_on(
 ) -> Evaluation:
     instance = next(i for i in source.instances() if i.instance_id == NAME)
     how = settings(RunConfig(timeout=60)).evaluate
-    return await Evaluator(sandbox, how).evaluate(instance, oracle or source.oracle(NAME), patch, logs)
+    return await Evaluator(sandbox, how).evaluate(EvaluationRun(instance, oracle or source.oracle(NAME), patch, logs))
 
 
 def with_eval_script(oracle: Oracle, script: str) -> Oracle:
@@ -102,7 +102,7 @@ async def test_tests_that_never_end_are_a_timeout_with_the_official_notice(
     slow = with_eval_script(source.oracle(NAME), "#!/bin/bash\n: '>>>>> Start Test Output'\nsleep 600\n")
     instance = next(i for i in source.instances() if i.instance_id == NAME)
     how = replace(settings(RunConfig()).evaluate, timeout=3.0)
-    evaluation = await Evaluator(sandbox, how).evaluate(instance, slow, slow.patch, tmp_path)
+    evaluation = await Evaluator(sandbox, how).evaluate(EvaluationRun(instance, slow, slow.patch, tmp_path))
     assert evaluation.verdict is Verdict.TIMED_OUT
     assert (tmp_path / "test_output.txt").read_text().endswith("\n\nTimeout error: 3 seconds exceeded.")
     assert not (tmp_path / "report.json").exists()
@@ -130,11 +130,12 @@ async def test_a_known_verdict_and_its_files_are_those_of_the_containers(
     evaluator = Evaluator(sandbox, settings(RunConfig(timeout=60)).evaluate)
     cached = CachedEvaluator(evaluator, VerdictCache(tmp_path / "cache"))
     first, second = (EvaluationRun(instance, oracle, oracle.patch, tmp_path / name) for name in ("first", "second"))
-    assert await cached.lookup(first) is None
-    run = await cached.evaluate(first)
+    known = await cached.lookup(first)
+    assert known.whole is None
+    run = await cached.evaluate(first, known)
     assert (run.verdict, run.strict) == (Verdict.RESOLVED, Verdict.RESOLVED)
     assert run.image_id == await sandbox.image_id(instance.image)
-    assert await cached.lookup(second) == run
+    assert (await cached.lookup(second)).whole == run
     names = {path.name for path in first.logs.iterdir()}
     assert {*SWEBENCH_FILES, "control.json", "control_output.txt"} <= names
     assert {path.name: path.read_bytes() for path in second.logs.iterdir()} == {
@@ -154,7 +155,7 @@ async def test_an_id_with_plus_signs_or_letters_beyond_ascii_runs_like_others(
     odd = Oracle(name, oracle.patch, oracle.test_patch, {**oracle.row, "instance_id": name})
     instance = replace(next(i for i in source.instances() if i.instance_id == NAME), instance_id=name)
     how = settings(RunConfig(timeout=60)).evaluate
-    found = await Evaluator(sandbox, how).evaluate(instance, odd, odd.patch, tmp_path / name)
+    found = await Evaluator(sandbox, how).evaluate(EvaluationRun(instance, odd, odd.patch, tmp_path / name))
     assert (found.verdict, found.strict, found.reason) == (Verdict.RESOLVED, Verdict.RESOLVED, "")
     assert list(json.loads((tmp_path / name / "report.json").read_text())) == [name]
 

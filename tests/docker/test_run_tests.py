@@ -118,11 +118,11 @@ async def test_a_candidate_is_examined_in_a_state_of_its_own(examiner: TestRunne
     passing = await examiner.passing_tests(subject, FILES[:1])
     regression = RegressionTests(NAME, FILES[:1], tuple(passing[FILES[0]]))
     harmless = candidate(subject, '"""', '"""Comment. ', "a")
-    first = await examiner.run_tests(subject, harmless, [ranked(mark, 0), ranked(mark, 1)], regression)
+    first = await examiner.test_candidate(subject, harmless, [ranked(mark, 0), ranked(mark, 1)], regression)
     assert first.outcomes == (Outcome.RESOLVED, Outcome.OTHER)  # within one candidate the container is shared
     assert (first.broken, first.error) == ((), "")
     assert 0 < first.test_seconds < first.seconds
-    second = await examiner.run_tests(subject, replace(harmless, normal_form="b"), [ranked(mark, 0)], regression)
+    second = await examiner.test_candidate(subject, replace(harmless, normal_form="b"), [ranked(mark, 0)], regression)
     assert second.outcomes == (Outcome.RESOLVED,)
 
 
@@ -132,7 +132,7 @@ async def test_a_candidate_that_breaks_collection_breaks_every_regression_test(
     passing = await examiner.passing_tests(subject, FILES)
     regression = RegressionTests(NAME, FILES, tuple(name for names in passing.values() for name in names))
     broken = candidate(subject, '"""', "raise SystemExit(3)\n'''", "x")
-    evidence = await examiner.run_tests(subject, broken, [ranked(GOOD, 0)], regression)
+    evidence = await examiner.test_candidate(subject, broken, [ranked(GOOD, 0)], regression)
     assert evidence.broken == regression.passing
     assert evidence.outcomes == (Outcome.UNCLEAR,)
 
@@ -142,7 +142,7 @@ async def test_a_script_that_breaks_the_tree_of_a_candidate_ends_that_candidates
 ) -> None:
     harmless = candidate(subject, '"""', '"""Comment. ', "a")
     wipe = ranked("import shutil; shutil.rmtree('/testbed/.git')", 0)
-    evidence = await examiner.run_tests(subject, harmless, [wipe, ranked(GOOD, 1)], RegressionTests(NAME, (), ()))
+    evidence = await examiner.test_candidate(subject, harmless, [wipe, ranked(GOOD, 1)], RegressionTests(NAME, (), ()))
     assert evidence.outcomes == (Outcome.UNCLEAR, Outcome.NOT_RUN)
     assert evidence.error == "1 of the tests did not run: a script changed the repository"
 
@@ -151,7 +151,7 @@ async def test_a_patch_that_cannot_be_applied_is_said_and_nothing_is_run(
     examiner: TestRunner, subject: TestTarget
 ) -> None:
     bad = Candidate(NAME, 0, "--- a/none.py\n+++ b/none.py\n@@ -1 +1 @@\n-a\n+b\n", "x")
-    evidence = await examiner.run_tests(subject, bad, [ranked(GOOD, 0)], RegressionTests(NAME, (), ()))
+    evidence = await examiner.test_candidate(subject, bad, [ranked(GOOD, 0)], RegressionTests(NAME, (), ()))
     assert evidence.outcomes == (Outcome.NOT_RUN,)
     assert evidence.error.startswith("1 of the tests did not run: exit code 96, error:")
 

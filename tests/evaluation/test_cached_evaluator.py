@@ -17,7 +17,7 @@ from swerl_eval.evaluation.cached_evaluator import CachedEvaluator
 from swerl_eval.evaluation.evaluation_run import EvaluateSettings, EvaluationRun
 from swerl_eval.evaluation.evaluator import Evaluator
 from swerl_eval.evaluation.verdict_cache import VerdictCache
-from swerl_eval.official import grading
+from swerl_eval.official import specification
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +35,7 @@ def trial(demo_config: RunConfig, tmp_path: Path) -> EvaluationRun:
 
 
 def log_of(oracle: Oracle, status: str, *more: str) -> bytes:
-    tests = grading.specification(oracle)
+    tests = specification.grading_inputs(oracle.row)
     names = [*tests["FAIL_TO_PASS"], *tests["PASS_TO_PASS"]]
     lines = ["+ : '>>>>> Start Test Output'", *(f"{status} {name}" for name in names), *more]
     return "\n".join([*lines, "+ : '>>>>> End Test Output'", ""]).encode()
@@ -88,7 +88,8 @@ class Machines:
         """As the pipeline does; the jobs that it took are in `jobs`."""
         self.sandbox = sandbox or ScriptedSandbox(answer)
         cached = CachedEvaluator(Evaluator(self.sandbox, how), VerdictCache(self.folder))
-        return await cached.lookup(trial) or await cached.evaluate(trial)
+        known = await cached.lookup(trial)
+        return known.whole or await cached.evaluate(trial, known)
 
     @property
     def jobs(self) -> list[Job]:
@@ -120,8 +121,9 @@ async def test_without_a_cache_every_patch_is_run(trial: EvaluationRun) -> None:
     for _ in range(2):
         sandbox = ScriptedSandbox(passing(trial.oracle))
         cached = CachedEvaluator(Evaluator(sandbox, SETTINGS), None)
-        assert await cached.lookup(trial) is None
-        assert (await cached.evaluate(trial)).resolved
+        known = await cached.lookup(trial)
+        assert known.whole is None
+        assert (await cached.evaluate(trial, known)).resolved
         assert len(sandbox.jobs) == 2
 
 
@@ -143,7 +145,7 @@ async def test_a_strict_verdict_that_was_not_asked_for_is_not_given(machines: Ma
 
 
 async def test_the_gold_patchs_control_run_is_done_once_a_machine(machines: Machines, trial: EvaluationRun) -> None:
-    stubborn = grading.specification(trial.oracle)["PASS_TO_PASS"][0]
+    stubborn = specification.grading_inputs(trial.oracle.row)["PASS_TO_PASS"][0]
 
     def reply(job: Job) -> Reply:
         if not controlled(job):
@@ -156,7 +158,7 @@ async def test_the_gold_patchs_control_run_is_done_once_a_machine(machines: Mach
     second = await machines.evaluate(other, reply)
     assert [of_gold(job, trial.oracle) for job in machines.jobs] == [False, False]
     assert first.strict is second.strict is Verdict.RESOLVED
-    assert second.strict_reason == "1 graded tests do not fail under control with the gold patch either"
+    assert second.strict_reason == "1 graded tests do not fail in the control run of the gold patch either"
     assert files(other.logs)["gold/control.json"] == files(trial.logs)["gold/control.json"]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from swerl_eval.evaluation import evaluation_run
 from swerl_eval.evaluation.evaluation_run import cut
-from swerl_eval.official.grading import START_MARKER
+from swerl_eval.official.specification import START_MARKER
 
 TOKEN = "0123abcd"
 START = f"+ : '{START_MARKER}'\n".encode()

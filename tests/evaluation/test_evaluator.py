@@ -49,7 +49,7 @@ def controlled(job: Job) -> bool:
 async def verdict_on(trial: EvaluationRun, reply: Callable[[Job], Reply]) -> tuple[Evaluation, ScriptedSandbox]:
     sandbox = ScriptedSandbox(reply)
     evaluator = Evaluator(sandbox, settings(RunConfig(timeout=60)).evaluate)
-    return await evaluator.evaluate(trial.instance, trial.oracle, trial.patch, trial.logs), sandbox
+    return await evaluator.evaluate(trial), sandbox
 
 
 async def test_a_row_that_swebench_cannot_make_a_specification_of_is_no_verdict_on_the_patch(
@@ -62,8 +62,9 @@ async def test_a_row_that_swebench_cannot_make_a_specification_of_is_no_verdict_
     cached = CachedEvaluator(
         Evaluator(sandbox, settings(RunConfig(timeout=60)).evaluate), VerdictCache(tmp_path / "verdicts")
     )
-    assert await cached.lookup(broken) is None
-    assert await cached.evaluate(broken) == found
+    known = await cached.lookup(broken)
+    assert known.whole is None
+    assert await cached.evaluate(broken, known) == found
 
 
 DJANGO = {"log_parser": "parse_log_django", "FAIL_TO_PASS": ["test_x (a.T)"], "PASS_TO_PASS": []}

@@ -19,13 +19,14 @@ from swerl_eval.core.jobs.scripts import APPLIED, APPLY_LADDER, TOKEN_FILE
 from swerl_eval.core.types import Job, Oracle, Verdict
 from swerl_eval.evaluation import regrade as module
 from swerl_eval.evaluation.regrade import regrade
-from swerl_eval.official import grading
-from swerl_eval.pipeline import Parts, Pipeline
+from swerl_eval.official import specification
+from swerl_eval.pipeline import Pipeline
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run, reopen_run
 from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.scheduling.workers import Workers
+from swerl_eval.settings import Parts
 from swerl_eval.sources.datasets import DatasetSource
 
 ONE, CHEAT = "demo__ledgerly-2", "demo__inkwell-1"
@@ -47,7 +48,7 @@ class Changed(DatasetSource):
 
 
 def log_of(oracle: Oracle, status: str) -> bytes:
-    tests = grading.specification(oracle)
+    tests = specification.grading_inputs(oracle.row)
     lines = [f"{status} {name}" for name in (*tests["FAIL_TO_PASS"], *tests["PASS_TO_PASS"])]
     return "\n".join(["+ : '>>>>> Start Test Output'", *lines, "+ : '>>>>> End Test Output'", ""]).encode()
 
@@ -93,7 +94,7 @@ def test_the_same_rows_give_the_same_verdicts_and_change_no_file(folder: Path, s
     assert Run(folder).evaluation_of(ONE).strict is Verdict.RESOLVED
     with reopen_run(folder) as run:
         found = regrade(run, source)
-    assert (found.graded, found.changes, found.without) == (29, [], {})
+    assert (found.graded, found.changes, found.ungraded) == (29, [], {})
     assert list(Run(folder).evaluations.values()) == evaluations
     assert content(folder / "logs") == before
     assert Run(folder).regrades.get(None).dataset_fingerprint == source.fingerprint
@@ -123,7 +124,7 @@ def test_a_control_run_whose_facts_cannot_be_read_was_not_run(folder: Path, sour
     with reopen_run(folder) as run:
         (change,) = regrade(run, source).changes
     assert (change.before.strict, change.after.strict) == (Verdict.RESOLVED, Verdict.INFRA_ERROR)
-    assert change.after.strict_reason == "it was not run under control; the same command again does it"
+    assert change.after.strict_reason == "it had no control run; the same command again does it"
     file.write_bytes(content)
     with reopen_run(folder) as run:
         (change,) = regrade(run, source).changes
@@ -148,7 +149,7 @@ def test_a_resolved_patch_without_a_saved_control_run_is_left_to_a_resume(folder
         regrade(run, source)
     found = Run(folder).evaluation_of(ONE)
     assert (found.verdict, found.strict) == (Verdict.RESOLVED, Verdict.INFRA_ERROR)
-    assert found.strict_reason == "it was not run under control; the same command again does it"
+    assert found.strict_reason == "it had no control run; the same command again does it"
     assert not found.settled(strict=True)
 
 
@@ -157,8 +158,8 @@ def test_what_cannot_be_graded_stays_as_it_was_and_is_named(folder: Path, source
     before = list(Run(folder).evaluations.values())
     with reopen_run(folder) as run:
         found = regrade(run, Changed(source, {CHEAT: {}}))
-    assert found.without[CHEAT] == "the dataset has no such instance any more"
-    assert found.without[ONE].endswith("test_output.txt is gone")
+    assert found.ungraded[CHEAT] == "the dataset has no such instance any more"
+    assert found.ungraded[ONE].endswith("test_output.txt is gone")
     assert found.graded == sum(each.instance_id not in {ONE, CHEAT} for each in before if each.report)
     assert list(Run(folder).evaluations.values()) == before
 
@@ -171,11 +172,11 @@ def test_several_processes_give_what_one_gives(
     for stored, logs in module._evaluations(Run(folder)):
         by_name[stored.instance_id].evaluations.append((stored, logs))
     tasks = [task for task in tasks if task.evaluations]
-    alone = [each for graded in module._all_graded(tasks) for each in graded]
-    monkeypatch.setattr(module, "BYTES_EACH", 1)
-    monkeypatch.setattr(module, "EVALUATIONS_EACH", 2)
+    alone = [each for graded in module._grade_all(tasks) for each in graded]
+    monkeypatch.setattr(module, "BYTES_PER_PROCESS", 1)
+    monkeypatch.setattr(module, "EVALUATIONS_PER_PIECE", 2)
     monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
-    assert [each for graded in module._all_graded(tasks) for each in graded] == alone
+    assert [each for graded in module._grade_all(tasks) for each in graded] == alone
     assert len(alone) == 29
 
 

@@ -13,7 +13,7 @@ from swerl_eval.core.types import Job
 from swerl_eval.evaluation.evaluator import Evaluator
 from swerl_eval.evaluation.instance_check import InstanceCheck
 from swerl_eval.evaluation.validate import Validator
-from swerl_eval.official import grading
+from swerl_eval.official import specification
 from swerl_eval.progress import Progress
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.sources.datasets import DatasetSource
@@ -23,7 +23,7 @@ REPEAT = 3
 
 
 def statuses(source: DatasetSource, name: str, *, resolved: bool, failing: tuple[str, ...] = ()) -> bytes:
-    tests = grading.specification(source.oracle(name))
+    tests = specification.grading_inputs(source.oracle(name).row)
     lines = [f"{'PASSED' if resolved else 'FAILED'} {test}" for test in tests["FAIL_TO_PASS"]]
     lines += [f"{'FAILED' if test in failing else 'PASSED'} {test}" for test in tests["PASS_TO_PASS"]]
     return "\n".join(["+ : '>>>>> Start Test Output'", *lines, "+ : '>>>>> End Test Output'", ""]).encode()
@@ -32,8 +32,8 @@ def statuses(source: DatasetSource, name: str, *, resolved: bool, failing: tuple
 async def validated(config: RunConfig, folder: Path, sandbox: ScriptedSandbox) -> dict[str, InstanceCheck]:
     source = open_source(config.model_copy(update={"instances": (SOUND, FLAKY, INVALID)}))
     evaluator = Evaluator(sandbox, settings(config).evaluate)
-    validator = Validator(evaluator, anyio.CapacityLimiter(2), Progress(), folder, REPEAT)
-    return {each.instance_id: each for each in await validator.run(source.instances(), source.oracle)}
+    validator = Validator(source, evaluator, anyio.CapacityLimiter(2), Progress(), folder, REPEAT)
+    return {each.instance_id: each for each in await validator.run()}
 
 
 @pytest.mark.anyio
@@ -42,7 +42,7 @@ async def test_an_instance_that_passes_every_other_time_is_found_flaky_and_its_t
 ) -> None:
     source = open_source(demo_config)
     turns: Counter[str] = Counter()
-    moving = grading.specification(source.oracle(FLAKY))["PASS_TO_PASS"][0]
+    moving = specification.grading_inputs(source.oracle(FLAKY).row)["PASS_TO_PASS"][0]
 
     def reply(job: Job) -> Reply:
         gold = bool(dict(job.files)[PATCH_FILE])

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from swerl_eval.core.errors import GradingError
-from swerl_eval.core.types import Oracle, TestPlan
+from swerl_eval.core.types import TestPlan
 from swerl_eval.demo.setup import SUITE
-from swerl_eval.official import grading
+from swerl_eval.official import grading, specification
 
 ROOT = Path(__file__).parents[2]
 TEST = "tests/test_menu.py::test_crème_brûlée"
@@ -23,8 +23,8 @@ SCRIPT = "#!/bin/bash\n: '>>>>> Start Test Output'\npytest\n: '>>>>> End Test Ou
 LOG = f"+ : '>>>>> Start Test Output'\nPASSED {TEST}\n✓ done\n+ : '>>>>> End Test Output'\n"
 
 
-def oracle(**changed: Any) -> Oracle:
-    row = {
+def row(**changed: Any) -> dict[str, Any]:
+    return {
         "instance_id": "o__n-1",
         "repo": "o/n",
         "version": "1",
@@ -36,22 +36,20 @@ def oracle(**changed: Any) -> Oracle:
         "eval_type": "pass_and_fail",
         **changed,
     }
-    return Oracle("o__n-1", "gold", "tests", row)
 
 
 def graded(tmp_path: Path, log: str, **changed: Any) -> dict[str, Any]:
     (tmp_path / "test_output.txt").write_text(log, encoding="utf-8")
-    return grading.grade(oracle(**changed), "a patch", tmp_path / "test_output.txt")
+    return grading.grade(row(**changed), "a patch", tmp_path / "test_output.txt")
 
 
 GRADES = """
 import json, locale, sys
 from pathlib import Path
 from swerl_eval.official import grading
-from swerl_eval.core.types import Oracle
-oracle = Oracle("o__n-1", "gold", "tests", json.loads(sys.argv[1]))
+row = json.loads(sys.argv[1])
 log = Path(sys.argv[2])
-found = [grading.grade(oracle, "x", log), grading.statuses(oracle, log), grading.failure_reason(log)]
+found = [grading.grade(row, "x", log), grading.graded_statuses(row, log), grading.failure_reason(log)]
 print(json.dumps([locale.getpreferredencoding(False), *found]))
 """
 LOCALES = ("C", "POSIX", "C.UTF-8", "xx_XX.ISO-8859-1", "xx_XX.EUC-JP")
@@ -76,7 +74,7 @@ def test_a_log_is_graded_alike_in_every_locale_of_the_host(name: str, locales: P
     (tmp_path / "log.txt").write_bytes(LOG.encode() + b"ModuleNotFoundError\n")
     environment = {"LC_ALL": name, "LOCPATH": str(locales), "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", GRADES, json.dumps(oracle().row), str(tmp_path / "log.txt")],
+        [sys.executable, "-c", GRADES, json.dumps(row()), str(tmp_path / "log.txt")],
         env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         check=False,
@@ -99,8 +97,8 @@ def test_the_command_reads_and_prints_alike_in_every_locale(name: str, locales: 
     task = suite / "tasks" / "demo__inkwell-1" / "problem_statement.md"
     task.write_text("crème brûlée ✓\n", encoding="utf-8")
     (suite / "tasks" / "demo__inkwell-1").rename(suite / "tasks" / "日本__inkwell-1")
-    row = suite / "tasks" / "日本__inkwell-1" / "task.yaml"
-    row.write_text(row.read_text("utf-8").replace("demo__inkwell-1", "日本__inkwell-1"), encoding="utf-8")
+    task = suite / "tasks" / "日本__inkwell-1" / "task.yaml"
+    task.write_text(task.read_text("utf-8").replace("demo__inkwell-1", "日本__inkwell-1"), encoding="utf-8")
     other = {"LC_ALL": name, "LOCPATH": str(locales), "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     reports = {}
     for results, environment in (("here", {"LC_ALL": "C.UTF-8"}), ("there", other)):
@@ -118,12 +116,18 @@ def test_the_command_reads_and_prints_alike_in_every_locale(name: str, locales: 
 
 
 def test_a_specification_that_swebench_cannot_make_is_an_error_of_the_one_instance() -> None:
-    broken = oracle(image_assets="{not JSON")
-    for ask in (grading.eval_script, grading.image_assets, grading.specification, grading.nothing_decides):
+    broken = row(image_assets="{not JSON")
+    asks = (
+        specification.eval_script,
+        specification.image_assets,
+        specification.grading_inputs,
+        specification.names_no_test,
+    )
+    for ask in asks:
         with pytest.raises(GradingError, match=r"swebench [0-9.]+ cannot make a specification of the row: JSONDecodeE"):
             ask(broken)
     with pytest.raises(GradingError, match="image_assets of the row is no object but list"):
-        grading.image_assets(oracle(image_assets=["a.png"]))
+        specification.image_assets(row(image_assets=["a.png"]))
 
 
 def test_a_parser_that_raises_is_an_error_of_the_one_instance(tmp_path: Path) -> None:
@@ -131,7 +135,7 @@ def test_a_parser_that_raises_is_an_error_of_the_one_instance(tmp_path: Path) ->
     with pytest.raises(GradingError, match=r"swebench [0-9.]+ cannot grade test_output.txt: IndexError: "):
         graded(tmp_path, log, log_parser="parse_log_django")
     with pytest.raises(GradingError, match=r"cannot read test_output.txt: IndexError: "):
-        grading.statuses(oracle(log_parser="parse_log_django"), tmp_path / "test_output.txt")
+        grading.graded_statuses(row(log_parser="parse_log_django"), tmp_path / "test_output.txt")
     with pytest.raises(GradingError, match=r"cannot read the output of tests: IndexError: "):
         grading.parse_tests(TestPlan("o__n-1", "o/n", "1", (), "pytest", "parse_log_django"), "FAIL:")
 
@@ -162,6 +166,6 @@ def test_an_unresolved_patch_says_what_there_is_to_say_beside_its_tests(tmp_path
 
 
 def test_a_row_that_names_no_test_decides_nothing() -> None:
-    assert grading.nothing_decides(oracle(FAIL_TO_PASS=[]))
-    assert not grading.nothing_decides(oracle())
-    assert not grading.nothing_decides(oracle(FAIL_TO_PASS=[], PASS_TO_PASS=[TEST]))
+    assert specification.names_no_test(row(FAIL_TO_PASS=[]))
+    assert not specification.names_no_test(row())
+    assert not specification.names_no_test(row(FAIL_TO_PASS=[], PASS_TO_PASS=[TEST]))

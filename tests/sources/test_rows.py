@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swerl_eval.core.errors import InputError
-from swerl_eval.official.grading import count_tests, eval_script
+from swerl_eval.official.rows import count_tests
+from swerl_eval.official.specification import eval_script
 from swerl_eval.sources.choice import Choice
 from swerl_eval.sources.datasets import DatasetSource, open_dataset
 from swerl_eval.sources.repositories import Repositories

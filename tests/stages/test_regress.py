@@ -4,7 +4,7 @@ import pytest
 
 from swerl_eval.core.diffs import unified_diff
 from swerl_eval.core.types import Candidate
-from swerl_eval.official.grading import test_plan as plan_of
+from swerl_eval.official.rows import test_plan as plan_of
 from swerl_eval.stages.regress import files_to_run
 
 TREE = [

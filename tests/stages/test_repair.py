@@ -22,16 +22,8 @@ from swerl_eval.prompts import load_prompts
 from swerl_eval.records.run_folder import Run, RunManifest, open_run
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.scheduling.request_queue import RequestQueue
-from swerl_eval.stages.repair import (
-    FEW,
-    LIGHT,
-    Issue,
-    RepairSettings,
-    read_answer,
-    read_answers,
-    read_in_background,
-    repair,
-)
+from swerl_eval.stages.read_candidates import FEW, LIGHT, read_answer, read_answers, read_in_background
+from swerl_eval.stages.repair import Issue, RepairSettings, repair
 from swerl_eval.stages.sampling import SamplingContext
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,7 @@ from swerl_eval.records.journal import Journal
 from swerl_eval.records.run_folder import samples_journal
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.scheduling.request_queue import RequestQueue
-from swerl_eval.stages.sampling import SEED_SPAN, Prompt, SamplingContext, draw, seed_for
+from swerl_eval.stages.sampling import SEED_SPAN, Prompt, SamplingContext, sample_answers, seed_for
 
 pytestmark = pytest.mark.anyio
 
@@ -75,7 +75,7 @@ def drawing(model: Model, folder: Path, in_flight: int = 8) -> SamplingContext:
     return SamplingContext(
         sampler=model,
         journal=opened_journal(folder),
-        turns=RequestQueue(in_flight),
+        queue=RequestQueue(in_flight),
         progress=Progress(),
         temperature=0.7,
         top_p=0.9,
@@ -91,7 +91,7 @@ def prompts(letters: str) -> list[Prompt]:
 
 async def test_identical_prompts_are_one_request(tmp_path: Path):
     model = Model()
-    await draw(drawing(model, tmp_path), "i", "repair", prompts("abaca"))
+    await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("abaca"))
     assert sorted(request.indices for request in model.requests) == [(0, 2, 4), (1,), (3,)]
     first = next(request for request in model.requests if request.n == 3)
     assert first == SampleRequest(
@@ -109,7 +109,7 @@ async def test_identical_prompts_are_one_request(tmp_path: Path):
 
 async def test_sample_k_is_the_answer_to_prompt_k(tmp_path: Path):
     seed = seed_for(3, "i", "repair")
-    samples = await draw(drawing(Model(), tmp_path), "i", "repair", prompts("abaca"))
+    samples = await sample_answers(drawing(Model(), tmp_path), "i", "repair", prompts("abaca"))
     assert [sample.completion.text for sample in samples] == [f"drawn with {seed + k}" for k in (0, 3, 1, 4, 2)]
     assert [sample.index for sample in samples] == [0, 1, 2, 3, 4]
     assert [sample.files for sample in samples] == [("a.py",), ("b.py",), ("a.py",), ("c.py",), ("a.py",)]
@@ -125,14 +125,14 @@ async def test_prompts_differ_by_role_and_by_text():
 
 async def test_nothing_is_asked_where_nothing_is_wanted(tmp_path: Path):
     model = Model()
-    assert await draw(drawing(model, tmp_path), "i", "repair", []) == []
+    assert await sample_answers(drawing(model, tmp_path), "i", "repair", []) == []
     assert model.requests == []
 
 
 async def test_answers_that_are_stored_are_not_asked_for_again(tmp_path: Path):
-    before = await draw(drawing(Model(), tmp_path), "i", "repair", prompts("aab"))
+    before = await sample_answers(drawing(Model(), tmp_path), "i", "repair", prompts("aab"))
     model = Model()
-    assert await draw(drawing(model, tmp_path), "i", "repair", prompts("aab")) == before
+    assert await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("aab")) == before
     assert model.requests == []
 
 
@@ -145,14 +145,14 @@ async def test_a_resumed_run_asks_for_whole_groups_with_the_same_seed_and_draws_
 ):
     (tmp_path / "whole").mkdir()
     model = Model()
-    whole = await draw(drawing(model, tmp_path / "whole"), "i", "repair", prompts("abaca"))
+    whole = await sample_answers(drawing(model, tmp_path / "whole"), "i", "repair", prompts("abaca"))
     seeds = {request.indices: request.seed for request in model.requests}
 
     again = Model()
     resumed = drawing(again, tmp_path)
     kept = [dataclasses.replace(whole[index], completion=Completion("kept")) for index in stored]
     resumed.journal.append(*kept)
-    samples = await draw(resumed, "i", "repair", prompts("abaca"))
+    samples = await sample_answers(resumed, "i", "repair", prompts("abaca"))
 
     assert sorted(request.indices for request in again.requests) == asked
     assert all(request.seed == seeds[request.indices] for request in again.requests)
@@ -168,14 +168,14 @@ async def test_instances_and_stages_have_answers_of_their_own(tmp_path: Path):
     model = Model()
     work = drawing(model, tmp_path)
     keys = [("i", "localize"), ("i", "repair"), ("j", "repair")]
-    texts = [(await draw(work, instance, stage, prompts("a")))[0].completion.text for instance, stage in keys]
+    texts = [(await sample_answers(work, instance, stage, prompts("a")))[0].completion.text for instance, stage in keys]
     assert len(set(texts)) == 3
     assert len(model.requests) == 3
 
 
 async def test_lone_surrogates_and_nul_survive_in_a_stored_form(tmp_path: Path):
     model = Says(Completion("a\0b\ud800c\u2028", reasoning="\udfff\0"), Completion("", "error", error="bad \ud83d"))
-    samples = await draw(drawing(model, tmp_path), "i", "repair", prompts("aa"))
+    samples = await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("aa"))
     assert [sample.completion for sample in samples] == [
         Completion("a\0b?c\u2028", reasoning="?\0"),
         Completion("", "error", error="bad ?"),
@@ -185,9 +185,11 @@ async def test_lone_surrogates_and_nul_survive_in_a_stored_form(tmp_path: Path):
 
 
 async def test_a_recorded_failure_is_an_answer_too_and_is_not_asked_for_again(tmp_path: Path):
-    await draw(drawing(Says(Completion("", "error", error="too long")), tmp_path), "i", "repair", prompts("a"))
+    await sample_answers(
+        drawing(Says(Completion("", "error", error="too long")), tmp_path), "i", "repair", prompts("a")
+    )
     model = Model()
-    samples = await draw(drawing(model, tmp_path), "i", "repair", prompts("a"))
+    samples = await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("a"))
     assert samples[0].completion == Completion("", "error", error="too long")
     assert model.requests == []
 
@@ -195,11 +197,11 @@ async def test_a_recorded_failure_is_an_answer_too_and_is_not_asked_for_again(tm
 async def test_a_refusal_is_stored_and_asked_for_again_while_answers_stay(tmp_path: Path):
     refused = Completion("", "error", error="refused: no credit is left", refused=True)
     first = drawing(Says(Completion("kept"), refused), tmp_path)
-    samples = await draw(first, "i", "repair", prompts("aa"))
+    samples = await sample_answers(first, "i", "repair", prompts("aa"))
     assert [sample.completion for sample in samples] == [Completion("kept"), refused]
     model = Model()
     heard: list[Sample] = []
-    again = await draw(drawing(model, tmp_path), "i", "repair", prompts("aa"), heard.append)
+    again = await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("aa"), heard.append)
     seed = seed_for(3, "i", "repair")
     assert [request.indices for request in model.requests] == [(0, 1)]
     assert [sample.completion for sample in again] == [Completion("kept"), Completion(f"drawn with {seed + 1}")]
@@ -223,7 +225,7 @@ async def test_an_answer_is_stored_before_anybody_is_told_and_its_counts_when_th
         stored = work.journal.get(("i", "repair", sample.index))
         stored_when_told.append(stored.completion.prompt_tokens if stored else -1)
 
-    samples = await draw(work, "i", "repair", prompts("a"), told)
+    samples = await sample_answers(work, "i", "repair", prompts("a"), told)
     assert stored_when_told == [None]
     assert samples[0].completion == Completion("early", prompt_tokens=17, completion_tokens=4)
     assert (work.progress.samples, work.progress.prompt_tokens) == (1, 17)
@@ -232,7 +234,7 @@ async def test_an_answer_is_stored_before_anybody_is_told_and_its_counts_when_th
 async def test_no_more_requests_are_in_flight_than_the_limiter_has_places(tmp_path: Path):
     model = Model()
     work = drawing(model, tmp_path, in_flight=2)
-    await draw(work, "i", "repair", prompts("abcdef"))
+    await sample_answers(work, "i", "repair", prompts("abcdef"))
     assert (model.most_in_flight, len(model.requests)) == (2, 6)
     assert (work.progress.requests, work.progress.samples, work.progress.tokens) == (0, 6, 6)
 
@@ -251,13 +253,13 @@ class Gone(Model):
 async def test_what_was_answered_before_the_model_went_is_kept(tmp_path: Path):
     work = drawing(Gone(), tmp_path)
     with pytest.raises(BaseException) as caught:
-        await draw(work, "i", "repair", prompts("aba"))
+        await sample_answers(work, "i", "repair", prompts("aba"))
     assert isinstance(caught.value, SamplerError) or caught.group_contains(SamplerError, match="the server is gone")
     assert [sample.index for sample in work.journal.values()] == [0, 2]
     assert work.progress.requests == 0
 
     model = Model()
-    await draw(dataclasses.replace(work, sampler=model), "i", "repair", prompts("aba"))
+    await sample_answers(dataclasses.replace(work, sampler=model), "i", "repair", prompts("aba"))
     assert [request.indices for request in model.requests] == [(1,)]
 
 
@@ -267,7 +269,7 @@ async def test_recorded_answers_go_to_the_samples_of_their_numbers(tmp_path: Pat
         '{"instance_id": "i", "stage": "repair", "completions": [{"text": "zero"}, {"text": "one"}, {"text": "two"}]}\n'
     )
     work = dataclasses.replace(drawing(Model(), tmp_path), sampler=ReplaySampler(answers))
-    samples = await draw(work, "i", "repair", prompts("abaa"))
+    samples = await sample_answers(work, "i", "repair", prompts("abaa"))
     assert [sample.completion.text for sample in samples] == ["zero", "one", "two", ""]
     assert samples[3].completion.error == "not recorded: repair answer 3"
 
@@ -293,7 +295,7 @@ def test_every_seed_of_an_instance_is_one_that_every_server_takes(seed: int, ins
 def test_no_two_samples_of_an_instance_and_stage_share_a_seed(tmp_path_factory: pytest.TempPathFactory, letters: str):
     model = Model()
     folder = tmp_path_factory.mktemp("seeds")
-    anyio.run(draw, drawing(model, folder), "i", "repair", prompts(letters))
+    anyio.run(sample_answers, drawing(model, folder), "i", "repair", prompts(letters))
     seeds = Counter(request.seed + k for request in model.requests for k in range(request.n))
     assert max(seeds.values()) == 1
     assert sorted(seeds) == [seed_for(3, "i", "repair") + k for k in range(len(letters))]
@@ -304,5 +306,5 @@ async def test_a_request_carries_its_priority_to_the_engine(tmp_path: Path):
     model = Model()
     drawn = drawing(model, tmp_path)
     for instance_id, stage in (("a", "repair"), ("b", "repair"), ("a", "reproduce"), ("b", "guide")):
-        await draw(drawn, instance_id, stage, prompts("a"))
+        await sample_answers(drawn, instance_id, stage, prompts("a"))
     assert [request.priority for request in model.requests] == [2, 4, 1, 0]

@@ -16,24 +16,33 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from swerl_eval.core.selection import ranking
 from swerl_eval.core.types import Candidate, Evidence
 
 
-def decided(
-    arrived: Sequence[Candidate],
-    total: int,
-    evidence: Mapping[str, Evidence],
-    *,
-    tests: int = 0,
-    regression: bool = False,
+@dataclass(frozen=True)
+class SelectionBasis:
+    """Which tests have a say in the choice; none in a plain vote."""
+
+    reproduction_tests: int = 0
+    """How many candidates are run against."""
+    regression_tests: bool = False
+
+
+PLAIN_VOTE = SelectionBasis()
+
+
+def is_decided(
+    arrived: Sequence[Candidate], total: int, evidence: Mapping[str, Evidence], basis: SelectionBasis = PLAIN_VOTE
 ) -> bool:
     """Whether `ranking.choose` over all `total` samples is sure to choose what it chooses over those that arrived.
 
     `tests` is how many reproduction tests candidates are run against, `regression` whether regression tests are;
     `evidence` is by normal form, and a form without any is not known yet.
     """
+    tests, regression = basis.reproduction_tests, basis.regression_tests
     left = total - len(arrived)
     valid = sorted((each for each in arrived if each.rejection is None), key=lambda each: each.index)
     if left <= 0:

@@ -21,7 +21,7 @@ from hostile_patches import INSTANCE, Link, Patch
 from hostile_patches.greedy import printing
 from swerl_eval.core.types import Evaluation, Instance, Limits, Oracle, Verdict
 from swerl_eval.demo.setup import PACKAGES, SUITE
-from swerl_eval.evaluation.evaluation_run import EvaluateSettings
+from swerl_eval.evaluation.evaluation_run import EvaluateSettings, EvaluationRun
 from swerl_eval.evaluation.evaluator import Evaluator
 from swerl_eval.ports import SandboxSettings
 from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
@@ -135,7 +135,9 @@ def run_ours(patches: Sequence[Patch], diffs: Sequence[str], folder: Path) -> li
         async def one(number: int, patch: Patch) -> None:
             row = row_of(patch, number, known)
             async with free:
-                done[number] = await evaluator.evaluate(instance(row), oracle(row), diffs[number], folder / str(number))
+                done[number] = await evaluator.evaluate(
+                    EvaluationRun(instance(row), oracle(row), diffs[number], folder / str(number))
+                )
 
         try:
             async with anyio.create_task_group() as group:
@@ -244,7 +246,7 @@ def _flood(megabytes: int, folder: Path) -> dict[str, Any]:
         sandbox = DockerSandbox.open(SandboxSettings(f"{OWNER}-flood", workers=1))
         try:
             evaluator = Evaluator(sandbox, EvaluateSettings(timeout=300, limits=LIMITS))
-            return await evaluator.evaluate(instance(row), oracle(row), diff, folder / "logs")
+            return await evaluator.evaluate(EvaluationRun(instance(row), oracle(row), diff, folder / "logs"))
         finally:
             await sandbox.aclose()
 
