@@ -156,8 +156,13 @@ def given_files(
     if config.localization == "model":
         return {}, "model"
     if config.localization == "oracle":
-        return {name: (files_touched(source.oracle(name).patch),) for name in ids}, "oracle"
+        return {name: (files,) for name, files in gold_files(source, ids).items()}, "oracle"
     return read_file_lists(Path(config.localization), ids), config.localization
+
+
+def gold_files(source: DatasetSource, ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the files that the gold patches edit, by instance id."""
+    return {name: files_touched(source.oracle(name).patch) for name in ids}
 
 
 def gold_predictions(source: DatasetSource) -> Predictions:

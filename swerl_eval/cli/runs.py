@@ -15,9 +15,8 @@ from rich.text import Text
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.redirect_output import redirect_output
 from swerl_eval.cli.render import RECORDED, failed_answers_lines, print_run, usage_line
-from swerl_eval.compose import gold_predictions, open_source, rows_of, settings
+from swerl_eval.compose import gold_files, gold_predictions, open_source, rows_of, settings
 from swerl_eval.config import RunConfig
-from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
 from swerl_eval.core.types import Evaluation
@@ -102,8 +101,7 @@ def _stage_lines(folder: Path, until: str, work: Runner) -> list[str]:
 def _stage_line(run: Run, report: Report, until: str, work: Runner) -> str:
     if until == "localize":
         lists = {record.instance_id: record.file_lists for record in run.localizations.values()}
-        gold = {name: files_touched(work.source.oracle(name).patch) for name in lists}
-        recall = localization_recall(lists, gold)
+        recall = localization_recall(lists, gold_files(work.source, lists))
         found = f"; all gold files found in {recall.all_found} of {recall.instances}" if recall else ""
         return f"Localized {len(lists)} instances{found}."
     sampling = report["sampling"] or {"samples": 0, "valid": 0, "unique": 0}

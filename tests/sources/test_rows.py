@@ -59,7 +59,7 @@ def test_lists_that_stand_as_text_are_lists_for_whatever_comes_after(tmp_path: P
     oracle = opened(tmp_path, [row(FAIL_TO_PASS=text(names), PASS_TO_PASS=text([]))]).oracle("o__n-1")
     assert (oracle.row["FAIL_TO_PASS"], oracle.row["PASS_TO_PASS"]) == (names, [])
     assert count_tests(oracle.row) == 3
-    assert eval_script(oracle).startswith("#!/bin/bash\n")
+    assert eval_script(oracle.row).startswith("#!/bin/bash\n")
 
 
 @settings(deadline=None)
