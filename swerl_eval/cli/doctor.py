@@ -18,7 +18,7 @@ from rich.text import Text
 from swerl_eval.compose import MIN_FREE_BYTES, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SwerlEvalError
-from swerl_eval.evaluation.verdict_cache import MOST_BYTES
+from swerl_eval.evaluation.verdict_cache import MAX_BYTES
 from swerl_eval.sandboxes.docker.engine import connect, is_podman, local_root
 
 FINE, MISSING, NOTE = "fine", "missing", "note"
@@ -119,7 +119,7 @@ def _cache(config: RunConfig) -> Finding:
 def _verdicts(config: RunConfig) -> Finding:
     folder = config.verdicts_folder()
     sizes = [path.stat().st_size for path in folder.glob("*/*.tar.gz")]
-    detail = f"{folder}: {len(sizes)} kept, {sum(sizes) / 2**20:.0f} of at most {MOST_BYTES / 2**20:.0f} MiB"
+    detail = f"{folder}: {len(sizes)} kept, {sum(sizes) / 2**20:.0f} of at most {MAX_BYTES / 2**20:.0f} MiB"
     return Finding("verdicts", FINE, detail, "remove the folder to forget them" if sizes else "")
 
 

@@ -1,4 +1,4 @@
-"""What a verdict depends on, as data, and the key that stands for it: the same conditions have the same verdict."""
+"""The key of a cached verdict: everything that the verdict depends on. Equal keys have equal verdicts."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from typing import Any
 from swerl_eval.core.types import Limits
 
 KEY_VERSION = 1
-"""Raised whenever our own part of an evaluation changes its meaning: the job's script, the rules, the control run."""
+"""Is raised when our own part of an evaluation changes: the job's script, the rules, the control run."""
 
 
 @dataclass(frozen=True)
 class CacheKey:
-    """Everything that the verdict on a patch follows from. Any field that differs is another verdict."""
+    """Everything that the verdict on a patch depends on."""
 
     image_id: str
     """Content digest."""
     engine: str
-    """Its name; not its version, which is recorded with each run."""
+    """Name of the container engine, without its version, which each run records."""
     architecture: str
     base_commit: str
     eval_script: str
     specification: Mapping[str, Any]
-    """How the log is graded: FAIL_TO_PASS, PASS_TO_PASS, log parser, evaluation type, what the parser looks at."""
+    """What decides how the log is graded (`official.specification.grading_inputs`)."""
     test_patch: str
     gold_patch: str
-    """The control run's reference."""
+    """Is the reference of the control run."""
     patch: str
     limits: Limits
     environment: tuple[tuple[str, str], ...]
     timeout: float
     """Seconds."""
     swebench: str
-    """Version."""
+    """Version of the package."""
     control: str
-    """Digest of the program that makes tests fail."""
+    """Digest of the program that makes tests fail in the control run."""
     meaning: int = KEY_VERSION
 
     def digest(self, part: str) -> str:
-        """SHA-256 of all of it, for one part of an evaluation (`official`, `strict`, …)."""
+        """Return the SHA-256 of the key, for one part of an evaluation: `official`, `strict` or `gold`."""
         content = json.dumps([part, asdict(self)], sort_keys=True)
         return hashlib.sha256(content.encode("ascii")).hexdigest()

@@ -1,4 +1,4 @@
-"""Whether an instance can be trusted on this machine: what repeated runs with its gold patch and with none come to."""
+"""Judges from repeated runs, with the gold patch and with none, whether an instance can be trusted on this machine."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from swerl_eval.core.types import Evaluation, Verdict
 
-NAMED = 3
-"""Moving tests that a reason names."""
+MAX_NAMED = 3
+"""Flaky tests that a reason names."""
 
 
 @dataclass(frozen=True)
 class InstanceCheck:
-    """All runs of one instance, in order."""
+    """The runs of one instance, in order."""
 
     instance_id: str
     gold: tuple[Evaluation, ...]
@@ -23,47 +23,47 @@ class InstanceCheck:
 
     @property
     def machine_failures(self) -> list[str]:
-        """Why runs could not be done; they say nothing of the instance."""
-        failed = (each.reason for each in (*self.gold, *self.empty) if each.verdict is Verdict.INFRA_ERROR)
-        return list(dict.fromkeys(failed))
+        """Why the machine could not do some runs. Such runs say nothing about the instance."""
+        runs = (*self.gold, *self.empty)
+        return list(dict.fromkeys(run.reason for run in runs if run.verdict is Verdict.INFRA_ERROR))
 
     @property
     def problems(self) -> list[str]:
-        """Why the instance is not to be trusted: `flaky: …` where runs differ, `invalid: …` where they agree."""
+        """Why the instance cannot be trusted: `flaky: …` when runs differ, `invalid: …` when they agree."""
         gold, empty = _ran(self.gold), _ran(self.empty)
-        found = []
+        problems = []
         if difference := flakiness(gold):
-            found.append(f"flaky: with the gold patch {difference}")
+            problems.append(f"flaky: with the gold patch {difference}")
         elif gold and not gold[0].resolved:
-            found.append(f"invalid: {gold[0].reason or 'the gold patch does not resolve it'}")
+            problems.append(f"invalid: {gold[0].reason or 'the gold patch does not resolve it'}")
         if difference := flakiness(empty):
-            found.append(f"flaky: with no patch {difference}")
+            problems.append(f"flaky: with no patch {difference}")
         elif empty and empty[0].resolved:
-            found.append("invalid: it is resolved without any patch")
-        return found
+            problems.append("invalid: it is resolved without any patch")
+        return problems
 
     @property
     def image_id(self) -> str:
-        """Content digest of its image; empty where nothing ran."""
-        return next((each.image_id for each in (*self.gold, *self.empty) if each.image_id), "")
+        """Content digest of its image; empty when nothing ran."""
+        return next((run.image_id for run in (*self.gold, *self.empty) if run.image_id), "")
 
 
 def flakiness(runs: Sequence[Evaluation]) -> str:
-    """How runs of the same thing differ in their verdicts or in single tests; empty where they do not."""
-    verdicts = Counter(each.verdict.value for each in runs)
-    tests = moving_tests(runs)
-    words = []
+    """Return how runs of the same patch differ in their verdicts or in single tests; empty when they do not."""
+    verdicts = Counter(run.verdict.value for run in runs)
+    tests = flaky_tests(runs)
+    differences = []
     if len(verdicts) > 1:
-        words.append(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
+        differences.append(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
     if tests:
-        more = f" and {len(tests) - NAMED} more" if len(tests) > NAMED else ""
-        words.append(f"passing now and then: {', '.join(tests[:NAMED])}{more}")
-    return "; ".join(words)
+        more = f" and {len(tests) - MAX_NAMED} more" if len(tests) > MAX_NAMED else ""
+        differences.append(f"passing now and then: {', '.join(tests[:MAX_NAMED])}{more}")
+    return "; ".join(differences)
 
 
-def moving_tests(runs: Sequence[Evaluation]) -> list[str]:
-    """Graded tests that pass in one run and not in another, of those runs whose log could be graded test by test."""
-    passing = [_passing(each) for each in runs if each.report and "tests_status" in each.report]
+def flaky_tests(runs: Sequence[Evaluation]) -> list[str]:
+    """Return the graded tests that pass in one run and not in another, of the runs with a report test by test."""
+    passing = [_passing(run) for run in runs if run.report and "tests_status" in run.report]
     return sorted(frozenset().union(*passing) - frozenset.intersection(*passing)) if passing else []
 
 
@@ -73,4 +73,4 @@ def _passing(run: Evaluation) -> frozenset[str]:
 
 
 def _ran(runs: Sequence[Evaluation]) -> list[Evaluation]:
-    return [each for each in runs if each.verdict is not Verdict.INFRA_ERROR]
+    return [run for run in runs if run.verdict is not Verdict.INFRA_ERROR]

@@ -1,8 +1,8 @@
-"""Verdicts kept on this machine by what they follow from, so that nothing unchanged is run twice.
+"""Stores verdicts on this machine by the digest of what they depend on, so that nothing unchanged runs twice.
 
-An entry is one file, named by its key: a gzipped tar of the record and of the logs, written beside its place and
-renamed into it. One that cannot be read as a whole (torn, of another format, of another program) is as good as none.
-Several processes may read and write at once: entries of one key say the same.
+An entry is one file, named by its digest: a gzipped tar of the record and of the logs, written as a whole. An entry
+that cannot be read as a whole (torn, of another format, of another program) is treated as missing. Several processes
+may read and write at once, since entries of one digest are equal.
 """
 
 from __future__ import annotations
@@ -24,25 +24,32 @@ from swerl_eval.records.atomic import write_bytes
 
 FORMAT = 1
 RECORD = "record.json"
-MOST_BYTES = 4 * 2**30
-"""Entries beyond this, the longest unused ones first, are removed when the folder is opened."""
+MAX_BYTES = 4 * 2**30
+"""Entries beyond this are removed when the folder is opened; those that were not used for longest go first."""
 ABANDONED = 24 * 3600.0
-"""Seconds after which an unfinished entry is what a killed process left: writing one takes less than a second."""
+"""Seconds after which an unfinished entry must be that of a killed process: writing takes less than a second."""
 _LEVEL = 6
 
 
 class VerdictCache:
-    """A folder of entries. No error of the disk is an error of a run: what cannot be stored is not stored."""
+    """A folder of entries. An error of its disk does not fail a run: an entry that cannot be written is left out."""
 
-    def __init__(self, folder: Path, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
         self._folder = folder
-        self._make_room(most_bytes)
+        self._make_room(max_bytes)
 
     def get(self, key: str, logs: Path, names: Collection[str]) -> dict[str, Any] | None:
-        """The record of a key, its logs put into `logs`; None where there is no whole entry.
+        """Return the record of an entry, and put its logs into a folder.
 
-        Of the files of an entry only those in `names` are written, in their order, and those in `names` that it lacks
-        are removed. Where one cannot be written, none of them is left: half of the logs never stand for all.
+        When one of the logs cannot be written, none of them is left there.
+
+        Args:
+            key: Digest of the entry.
+            logs: The folder for the logs.
+            names: Names of the logs to write. Those that the entry does not have are removed from the folder.
+
+        Returns:
+            The record, or None when there is no entry that can be read as a whole.
         """
         try:
             entry = self._path(key).read_bytes()
@@ -52,18 +59,18 @@ class VerdictCache:
         try:
             _restore(logs, files, names)
         except OSError:
-            return None  # a full disk, say: the evaluation will tell
+            return None  # such as a full disk: the evaluation that follows fails with the reason
         self._mark_as_used(key)
         return record
 
     def put(self, key: str, record: dict[str, Any], logs: Path, names: Collection[str]) -> None:
-        """Store a record and those of the named logs that there are."""
+        """Store a record, and the named logs that exist in a folder."""
         try:
             files = {name: (logs / name).read_bytes() for name in names if (logs / name).is_file()}
             self._path(key).parent.mkdir(parents=True, exist_ok=True)
             write_bytes(self._path(key), _packed(record, files, key))
         except OSError:
-            return  # a full disk or a folder that cannot be written: the next run does it again
+            return  # such as a full disk or a folder that cannot be written: the next run evaluates again
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.tar.gz"
@@ -72,10 +79,10 @@ class VerdictCache:
         try:
             os.utime(self._path(key))
         except OSError:
-            return  # not ours, or just removed: it is only for the order of removal
+            return  # not ours, or just removed; the time only decides the order of removal
 
-    def _make_room(self, most_bytes: int) -> None:
-        found = []
+    def _make_room(self, max_bytes: int) -> None:
+        entries = []
         for path in (*self._folder.glob("??/*.tar.gz"), *self._folder.glob("??/.*.unfinished")):
             try:
                 facts = path.stat()
@@ -85,18 +92,18 @@ class VerdictCache:
                     continue
             except OSError:
                 continue  # another process makes room too
-            found.append((facts.st_mtime, facts.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= most_bytes:
+            entries.append((facts.st_mtime, facts.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= max_bytes:
                 return
-            with contextlib.suppress(OSError):  # a folder of somebody else: nothing is gained, and nothing lost
+            with contextlib.suppress(OSError):  # the folder of another user
                 path.unlink(missing_ok=True)
             total -= size
 
 
 def _restore(logs: Path, files: Mapping[str, bytes], names: Collection[str]) -> None:
-    """Put the named files into a folder; none is left there where one cannot be written."""
+    """Write the named files into a folder. When one cannot be written, none of them is left there."""
     try:
         for name in names:
             (logs / name).unlink(missing_ok=True)
@@ -123,7 +130,7 @@ def _packed(record: dict[str, Any], files: dict[str, bytes], key: str) -> bytes:
 
 
 def _unpacked(entry: bytes, key: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """Raises for whatever is not an entry of this key, to its last byte (gzip's checksum)."""
+    """Return the record and the files of an entry. Raises when it is not a whole entry of this key."""
     files: dict[str, bytes] = {}
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(entry)), mode="r:") as archive:
         for member in archive:

@@ -28,7 +28,7 @@ Answer = Callable[[Job], Reply]
 
 
 @pytest.fixture
-def trial(demo_config: RunConfig, tmp_path: Path) -> EvaluationRun:
+def run(demo_config: RunConfig, tmp_path: Path) -> EvaluationRun:
     source = open_source(demo_config)
     instance = next(each for each in source.instances() if each.instance_id == NAME)
     return EvaluationRun(instance, source.oracle(NAME), PATCH, tmp_path / "logs")
@@ -66,9 +66,9 @@ def passing(oracle: Oracle) -> Answer:
     return reply
 
 
-def fresh(trial: EvaluationRun, name: str = "again") -> EvaluationRun:
+def fresh(run: EvaluationRun, name: str = "again") -> EvaluationRun:
     """The same with another folder for its logs."""
-    return replace(trial, logs=trial.logs.parent / name)
+    return replace(run, logs=run.logs.parent / name)
 
 
 class Machines:
@@ -80,7 +80,7 @@ class Machines:
 
     async def evaluate(
         self,
-        trial: EvaluationRun,
+        run: EvaluationRun,
         answer: Answer,
         how: EvaluateSettings = SETTINGS,
         sandbox: ScriptedSandbox | None = None,
@@ -88,8 +88,8 @@ class Machines:
         """As the pipeline does; the jobs that it took are in `jobs`."""
         self.sandbox = sandbox or ScriptedSandbox(answer)
         cached = CachedEvaluator(Evaluator(self.sandbox, how), VerdictCache(self.folder))
-        known = await cached.lookup(trial)
-        return known.whole or await cached.evaluate(trial, known)
+        known = await cached.lookup(run)
+        return known.whole or await cached.evaluate(run, known)
 
     @property
     def jobs(self) -> list[Job]:
@@ -106,69 +106,69 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 async def test_an_unchanged_pair_is_never_run_twice_and_leaves_the_same_record_and_files(
-    machines: Machines, trial: EvaluationRun
+    machines: Machines, run: EvaluationRun
 ) -> None:
-    first = await machines.evaluate(trial, passing(trial.oracle))
+    first = await machines.evaluate(run, passing(run.oracle))
     assert (first.verdict, first.strict, len(machines.jobs)) == (Verdict.RESOLVED, Verdict.RESOLVED, 2)
-    again = await machines.evaluate(fresh(trial), passing(trial.oracle))
+    again = await machines.evaluate(fresh(run), passing(run.oracle))
     assert machines.jobs == []
     assert again == first
-    assert files(fresh(trial).logs) == files(trial.logs)
-    assert {"patch.diff", "eval.sh", "test_output.txt", "run_instance.log", "report.json"} < files(trial.logs).keys()
+    assert files(fresh(run).logs) == files(run.logs)
+    assert {"patch.diff", "eval.sh", "test_output.txt", "run_instance.log", "report.json"} < files(run.logs).keys()
 
 
-async def test_without_a_cache_every_patch_is_run(trial: EvaluationRun) -> None:
+async def test_without_a_cache_every_patch_is_run(run: EvaluationRun) -> None:
     for _ in range(2):
-        sandbox = ScriptedSandbox(passing(trial.oracle))
+        sandbox = ScriptedSandbox(passing(run.oracle))
         cached = CachedEvaluator(Evaluator(sandbox, SETTINGS), None)
-        known = await cached.lookup(trial)
+        known = await cached.lookup(run)
         assert known.whole is None
-        assert (await cached.evaluate(trial, known)).resolved
+        assert (await cached.evaluate(run, known)).resolved
         assert len(sandbox.jobs) == 2
 
 
 async def test_a_verdict_known_without_its_strict_part_takes_only_the_control_run(
-    machines: Machines, trial: EvaluationRun
+    machines: Machines, run: EvaluationRun
 ) -> None:
-    official = await machines.evaluate(trial, passing(trial.oracle), replace(SETTINGS, strict=False))
+    official = await machines.evaluate(run, passing(run.oracle), replace(SETTINGS, strict=False))
     assert (official.strict, len(machines.jobs)) == (None, 1)
-    whole = await machines.evaluate(fresh(trial), passing(trial.oracle))
+    whole = await machines.evaluate(fresh(run), passing(run.oracle))
     assert [controlled(job) for job in machines.jobs] == [True]
     assert whole == replace(official, strict=Verdict.RESOLVED)
-    assert (fresh(trial).logs / "report.json").exists()
+    assert (fresh(run).logs / "report.json").exists()
 
 
-async def test_a_strict_verdict_that_was_not_asked_for_is_not_given(machines: Machines, trial: EvaluationRun) -> None:
-    await machines.evaluate(trial, passing(trial.oracle))
-    again = await machines.evaluate(fresh(trial), passing(trial.oracle), replace(SETTINGS, strict=False))
+async def test_a_strict_verdict_that_was_not_asked_for_is_not_given(machines: Machines, run: EvaluationRun) -> None:
+    await machines.evaluate(run, passing(run.oracle))
+    again = await machines.evaluate(fresh(run), passing(run.oracle), replace(SETTINGS, strict=False))
     assert (machines.jobs, again.strict) == ([], None)
 
 
-async def test_the_gold_patchs_control_run_is_done_once_a_machine(machines: Machines, trial: EvaluationRun) -> None:
-    stubborn = specification.grading_inputs(trial.oracle.row)["PASS_TO_PASS"][0]
+async def test_the_gold_patchs_control_run_is_done_once_a_machine(machines: Machines, run: EvaluationRun) -> None:
+    stubborn = specification.grading_inputs(run.oracle.row)["PASS_TO_PASS"][0]
 
     def reply(job: Job) -> Reply:
         if not controlled(job):
-            return evaluation_reply(job, log_of(trial.oracle, "PASSED"))
-        return control_reply(job, log_of(trial.oracle, "FAILED", f"XFAIL {stubborn}"), 1)
+            return evaluation_reply(job, log_of(run.oracle, "PASSED"))
+        return control_reply(job, log_of(run.oracle, "FAILED", f"XFAIL {stubborn}"), 1)
 
-    first = await machines.evaluate(trial, reply)
-    assert [of_gold(job, trial.oracle) for job in machines.jobs] == [False, False, True]
-    other = replace(fresh(trial), patch=PATCH + "@@ another\n")
+    first = await machines.evaluate(run, reply)
+    assert [of_gold(job, run.oracle) for job in machines.jobs] == [False, False, True]
+    other = replace(fresh(run), patch=PATCH + "@@ another\n")
     second = await machines.evaluate(other, reply)
-    assert [of_gold(job, trial.oracle) for job in machines.jobs] == [False, False]
+    assert [of_gold(job, run.oracle) for job in machines.jobs] == [False, False]
     assert first.strict is second.strict is Verdict.RESOLVED
     assert second.strict_reason == "1 graded tests do not fail in the control run of the gold patch either"
-    assert files(other.logs)["gold/control.json"] == files(trial.logs)["gold/control.json"]
+    assert files(other.logs)["gold/control.json"] == files(run.logs)["gold/control.json"]
 
 
-async def test_an_unresolved_and_a_failed_patch_are_known_again(machines: Machines, trial: EvaluationRun) -> None:
+async def test_an_unresolved_and_a_failed_patch_are_known_again(machines: Machines, run: EvaluationRun) -> None:
     for patch, answer, verdict in (
-        ("a\n", lambda job: evaluation_reply(job, log_of(trial.oracle, "FAILED")), Verdict.UNRESOLVED),
+        ("a\n", lambda job: evaluation_reply(job, log_of(run.oracle, "FAILED")), Verdict.UNRESOLVED),
         ("b\n", lambda job: evaluation_reply(job, b"", applied=False), Verdict.PATCH_FAILED),
     ):
-        first = await machines.evaluate(replace(trial, patch=patch), answer)
-        again = await machines.evaluate(replace(fresh(trial), patch=patch), answer)
+        first = await machines.evaluate(replace(run, patch=patch), answer)
+        again = await machines.evaluate(replace(fresh(run), patch=patch), answer)
         assert (again, first.verdict, first.strict, machines.jobs) == (first, verdict, verdict, [])
 
 
@@ -194,15 +194,15 @@ class Cut(ScriptedSandbox):
     ],
 )
 async def test_what_ran_into_a_limit_is_run_again(
-    machines: Machines, trial: EvaluationRun, how: dict[str, object]
+    machines: Machines, run: EvaluationRun, how: dict[str, object]
 ) -> None:
     for status in ("FAILED", "PASSED"):
-        tried = replace(trial, patch=f"{status}\n")
+        tried = replace(run, patch=f"{status}\n")
 
         def answer(job: Job, status: str = status) -> Reply:
             if controlled(job):
-                return control_reply(job, log_of(trial.oracle, "FAILED"), 1)
-            return evaluation_reply(job, log_of(trial.oracle, status))
+                return control_reply(job, log_of(run.oracle, "FAILED"), 1)
+            return evaluation_reply(job, log_of(run.oracle, status))
 
         for _ in range(2):
             await machines.evaluate(tried, answer, sandbox=Cut(answer, **how))
@@ -210,28 +210,28 @@ async def test_what_ran_into_a_limit_is_run_again(
 
 
 async def test_a_control_run_that_ran_into_a_limit_is_run_again_but_its_official_verdict_is_not(
-    machines: Machines, trial: EvaluationRun
+    machines: Machines, run: EvaluationRun
 ) -> None:
     class Slow(ScriptedSandbox):
         async def run(self, job: Job) -> JobResult:
             return replace(await super().run(job), timed_out=controlled(job))
 
     for expected in ([False, True, True], [True, True]):
-        found = await machines.evaluate(trial, passing(trial.oracle), sandbox=Slow(passing(trial.oracle)))
+        found = await machines.evaluate(run, passing(run.oracle), sandbox=Slow(passing(run.oracle)))
         assert (found.strict, found.strict_reason) == (Verdict.UNRESOLVED, "it did not end in time")
         assert [controlled(job) for job in machines.jobs] == expected[: len(machines.jobs)]
-        assert len(machines.jobs) == len(expected) - (1 if not of_gold(machines.jobs[-1], trial.oracle) else 0)
+        assert len(machines.jobs) == len(expected) - (1 if not of_gold(machines.jobs[-1], run.oracle) else 0)
 
 
-async def test_an_environment_that_is_surely_at_fault_is_tried_again(machines: Machines, trial: EvaluationRun) -> None:
-    broken = log_of(trial.oracle, "FAILED", "Could not resolve host: packages.example")
+async def test_an_environment_that_is_surely_at_fault_is_tried_again(machines: Machines, run: EvaluationRun) -> None:
+    broken = log_of(run.oracle, "FAILED", "Could not resolve host: packages.example")
     for _ in range(2):
-        await machines.evaluate(trial, lambda job: evaluation_reply(job, broken))
+        await machines.evaluate(run, lambda job: evaluation_reply(job, broken))
         assert len(machines.jobs) == 1
     # where there is no network by configuration, there will be none
     alone = replace(SETTINGS, limits=replace(SETTINGS.limits, network="none"))
     for jobs in (1, 0):
-        await machines.evaluate(trial, lambda job: evaluation_reply(job, broken), alone)
+        await machines.evaluate(run, lambda job: evaluation_reply(job, broken), alone)
         assert len(machines.jobs) == jobs
 
 
@@ -257,48 +257,48 @@ class Elsewhere(ScriptedSandbox):
     ],
 )
 async def test_another_patch_or_other_limits_are_run(
-    machines: Machines, trial: EvaluationRun, change: dict[str, str], other: dict[str, object]
+    machines: Machines, run: EvaluationRun, change: dict[str, str], other: dict[str, object]
 ) -> None:
-    await machines.evaluate(trial, passing(trial.oracle))
-    await machines.evaluate(replace(trial, **change), passing(trial.oracle), replace(SETTINGS, **other))
+    await machines.evaluate(run, passing(run.oracle))
+    await machines.evaluate(replace(run, **change), passing(run.oracle), replace(SETTINGS, **other))
     assert len(machines.jobs) == 2
 
 
 @pytest.mark.parametrize(
     "column", ["eval_script", "FAIL_TO_PASS", "PASS_TO_PASS", "test_patch", "log_parser", "eval_type", "version"]
 )
-async def test_a_row_that_changed_is_run(machines: Machines, trial: EvaluationRun, column: str) -> None:
-    await machines.evaluate(trial, passing(trial.oracle))
+async def test_a_row_that_changed_is_run(machines: Machines, run: EvaluationRun, column: str) -> None:
+    await machines.evaluate(run, passing(run.oracle))
     changed = {
-        "eval_script": trial.oracle.row["eval_script"] + "\n# another\n",
+        "eval_script": run.oracle.row["eval_script"] + "\n# another\n",
         "FAIL_TO_PASS": '["tests/test_money.py::test_x"]',
         "PASS_TO_PASS": "[]",
-        "test_patch": trial.oracle.test_patch + "\n",
+        "test_patch": run.oracle.test_patch + "\n",
         "log_parser": "parse_log_pytest_v2",
         "eval_type": "fail_only",
         "version": "99",
     }[column]
-    test_patch = changed if column == "test_patch" else trial.oracle.test_patch
-    oracle = replace(trial.oracle, row={**trial.oracle.row, column: changed}, test_patch=test_patch)
-    await machines.evaluate(replace(trial, oracle=oracle), passing(oracle))
+    test_patch = changed if column == "test_patch" else run.oracle.test_patch
+    oracle = replace(run.oracle, row={**run.oracle.row, column: changed}, test_patch=test_patch)
+    await machines.evaluate(replace(run, oracle=oracle), passing(oracle))
     assert not controlled(machines.jobs[0])
 
 
-async def test_another_image_or_architecture_is_run(machines: Machines, trial: EvaluationRun) -> None:
-    await machines.evaluate(trial, passing(trial.oracle))
-    image, machine = Elsewhere(passing(trial.oracle)), Elsewhere(passing(trial.oracle))
+async def test_another_image_or_architecture_is_run(machines: Machines, run: EvaluationRun) -> None:
+    await machines.evaluate(run, passing(run.oracle))
+    image, machine = Elsewhere(passing(run.oracle)), Elsewhere(passing(run.oracle))
     image.digest = "sha256:2"
     machine.place = Machine("scripted", "aarch64", 1.0, 0)
     for sandbox in (image, machine):
-        await machines.evaluate(trial, passing(trial.oracle), sandbox=sandbox)
+        await machines.evaluate(run, passing(run.oracle), sandbox=sandbox)
         assert len(machines.jobs) == 2
-    newer = Elsewhere(passing(trial.oracle))
+    newer = Elsewhere(passing(run.oracle))
     newer.place = Machine("scripted 2.0", "none", 1.0, 2**40, "6.1")  # recorded, but no other condition
-    await machines.evaluate(trial, passing(trial.oracle), sandbox=newer)
+    await machines.evaluate(run, passing(run.oracle), sandbox=newer)
     assert machines.jobs == []
 
 
-async def test_a_missing_image_is_the_verdict_of_the_evaluation(machines: Machines, trial: EvaluationRun) -> None:
+async def test_a_missing_image_is_the_verdict_of_the_evaluation(machines: Machines, run: EvaluationRun) -> None:
     class Missing(Elsewhere):
         async def image_id(self, image: str) -> str:
             message = f"{image} is not here"
@@ -308,15 +308,15 @@ async def test_a_missing_image_is_the_verdict_of_the_evaluation(machines: Machin
             message = f"{job.image} is not here"
             raise ImageMissingError(message)
 
-    found = await machines.evaluate(trial, passing(trial.oracle), sandbox=Missing())
+    found = await machines.evaluate(run, passing(run.oracle), sandbox=Missing())
     assert (found.verdict, found.strict) == (Verdict.INFRA_ERROR, Verdict.INFRA_ERROR)
-    assert found.reason == f"{trial.instance.image} is not here"
+    assert found.reason == f"{run.instance.image} is not here"
 
 
-async def test_what_is_read_off_the_patch_is_read_anew(machines: Machines, trial: EvaluationRun) -> None:
+async def test_what_is_read_off_the_patch_is_read_anew(machines: Machines, run: EvaluationRun) -> None:
     """A rule that is added later speaks on verdicts that are known already."""
-    touching = replace(trial, patch="--- a/conftest.py\n+++ b/conftest.py\n@@ -1 +1 @@\n-x\n+y\n")
-    failing = lambda job: evaluation_reply(job, log_of(trial.oracle, "FAILED"))  # noqa: E731
+    touching = replace(run, patch="--- a/conftest.py\n+++ b/conftest.py\n@@ -1 +1 @@\n-x\n+y\n")
+    failing = lambda job: evaluation_reply(job, log_of(run.oracle, "FAILED"))  # noqa: E731
     first = await machines.evaluate(touching, failing)
     assert first.suspicious == ("conftest.py is loaded by pytest beside the tests",)
     again = await machines.evaluate(touching, failing)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from swerl_eval.core.types import Evaluation, Verdict
-from swerl_eval.evaluation.instance_check import InstanceCheck, flakiness, moving_tests
+from swerl_eval.evaluation.instance_check import InstanceCheck, flakiness, flaky_tests
 
 
 def evaluation(verdict: Verdict, *passing: str, failing: tuple[str, ...] = (), reason: str = "") -> Evaluation:
@@ -29,7 +29,7 @@ def test_tests_that_move_under_one_verdict_are_flaky_too() -> None:
     assert InstanceCheck("a__b-1", (GOOD,) * 2, (BAD, half)).problems == [
         "flaky: with no patch passing now and then: t1"
     ]
-    assert moving_tests([half, BAD]) == ["t1"]
+    assert flaky_tests([half, BAD]) == ["t1"]
 
 
 def test_a_time_limit_that_is_met_now_and_then_is_flaky() -> None:

@@ -146,7 +146,7 @@ def test_beyond_its_size_the_longest_unused_entries_are_removed_when_it_is_opene
         os.utime(tmp_path / "c" / key[:2] / f"{key}.tar.gz", (1000 + age, 1000 + age))
     assert verdicts.get(keys[0], tmp_path / "out", NAMES) is not None  # used a moment ago
     size = (tmp_path / "c/00" / f"{keys[0]}.tar.gz").stat().st_size
-    again = VerdictCache(tmp_path / "c", most_bytes=3 * size + 50)
+    again = VerdictCache(tmp_path / "c", max_bytes=3 * size + 50)
     left = [key for key in (KEY, *keys) if again.get(key, tmp_path / "out", NAMES) is not None]
     assert left == [KEY, keys[0], keys[3]]
 

@@ -10,7 +10,7 @@ import orjson
 
 from swerl_eval.samplers.openai.refusals import printable
 
-MOST_BYTES = 1 << 26
+MAX_BYTES = 1 << 26
 """Of a reply that is not split into events; what is longer is no answer."""
 
 
@@ -77,8 +77,8 @@ class EventReader:
 
     def _bound(self, size: int) -> None:
         self._kept += size
-        if self._kept > MOST_BYTES:
-            message = f"the reply is over {MOST_BYTES >> 20} MB and no stream of events"
+        if self._kept > MAX_BYTES:
+            message = f"the reply is over {MAX_BYTES >> 20} MB and no stream of events"
             raise ReplyError(message)
 
 
