@@ -1,4 +1,4 @@
-"""Stage 5: one patch of the candidates, by the rules of `core.selection.ranking`."""
+"""Selects one patch of the candidates, by the rules of `core.selection.ranking`."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from swerl_eval.core.types import Candidate, Evidence, Selection
 
 
 def select(instance_id: str, candidates: Sequence[Candidate], evidence: Sequence[Evidence]) -> Selection:
-    """The chosen patch and the reason. Without test evidence that is the majority of normal forms."""
-    return ranking.choose(instance_id, candidates, {each.normal_form: each for each in evidence})
+    """Return the selected patch and the reason. Without evidence the most frequent normal form wins."""
+    return ranking.choose(instance_id, candidates, {tested.normal_form: tested for tested in evidence})

@@ -74,7 +74,7 @@ def open_folder(folder: Path) -> Run:
     return open_run(folder, RunManifest("r", {}, {}, {}, "", {}, {}, "m", True, ""))
 
 
-def drawing(run: Run, sampler: Listener | ReplaySampler, seed: int = 0) -> SamplingContext:
+def context(run: Run, sampler: Listener | ReplaySampler, seed: int = 0) -> SamplingContext:
     return SamplingContext(sampler, run.samples, RequestQueue(4), Progress(), 1.0, 1.0, 100, seed)
 
 
@@ -86,13 +86,13 @@ async def answered(folder: Path, answers: Sequence[str | dict[str, str]], max_fi
     recorded.write_bytes(orjson.dumps(line))
     with open_folder(folder / "run") as run:
         settings = LocalizeSettings(len(answers), max_files, thinking=True)
-        return await localize(INSTANCE, SNAPSHOT, drawing(run, ReplaySampler(recorded)), load_prompts(""), settings)
+        return await localize(INSTANCE, SNAPSHOT, context(run, ReplaySampler(recorded)), load_prompts(""), settings)
 
 
 async def asked(folder: Path, settings: LocalizeSettings, snapshot: Files = SNAPSHOT, seed: int = 0) -> Listener:
     listener = Listener()
     with open_folder(folder) as run:
-        await localize(INSTANCE, snapshot, drawing(run, listener, seed), load_prompts(""), settings)
+        await localize(INSTANCE, snapshot, context(run, listener, seed), load_prompts(""), settings)
     return listener
 
 
@@ -169,7 +169,7 @@ async def test_an_issue_that_looks_like_a_template_is_sent_as_it_is(tmp_path: Pa
     listener = Listener()
     odd = Instance("o__n-1", "o/n", "c" * 40, "{{ tree }} {% raw %} {limit} %s", "image")
     with open_folder(tmp_path) as run:
-        await localize(odd, SNAPSHOT, drawing(run, listener), load_prompts(""), GREEDY)
+        await localize(odd, SNAPSHOT, context(run, listener), load_prompts(""), GREEDY)
     assert "<issue>\n{{ tree }} {% raw %} {limit} %s\n</issue>" in listener.questions()[0]
 
 

@@ -404,11 +404,11 @@ async def repaired(
 ) -> tuple[list[Candidate], list[Sample]]:
     localization = Localization("o__n-1", tuple(map(tuple, lists)), "model")
     with open_folder(folder) as run:
-        drawing = SamplingContext(sampler, run.samples, RequestQueue(4), Progress(), 1.0, 1.0, 100, seed)
+        context = SamplingContext(sampler, run.samples, RequestQueue(4), Progress(), 1.0, 1.0, 100, seed)
         how = RepairSettings(samples, budget, thinking=thinking)
         candidates: list[Candidate] = []
         issue = Issue(INSTANCE, Files(TEXTS), localization)
-        await repair(issue, drawing, load_prompts(""), how, candidates.extend)
+        await repair(issue, context, load_prompts(""), how, candidates.extend)
         return sorted(candidates, key=lambda each: each.index), list(run.samples.values())
 
 

@@ -109,10 +109,10 @@ async def guide_of(folder: Path, answer: str, finish: str = "stop", *, thinking:
     line = {"instance_id": "i", "stage": "guide", "completions": [{"text": answer, "finish_reason": finish}]}
     recorded.write_bytes(orjson.dumps(line))
     with open_run(folder / "run", RunManifest("r", {}, {}, {}, "", {}, {}, "m", True, "")) as run:
-        drawing = SamplingContext(ReplaySampler(recorded), run.samples, RequestQueue(4), Progress(), 1.0, 1.0, 100, 0)
-        subject = TestTarget(instance, Files(), TestPlan("i", "o/n", "", (), "pytest", ""))
+        context = SamplingContext(ReplaySampler(recorded), run.samples, RequestQueue(4), Progress(), 1.0, 1.0, 100, 0)
+        target = TestTarget(instance, Files(), TestPlan("i", "o/n", "", (), "pytest", ""))
         settings = ReproduceSettings(1, 1, 100, thinking)
-        return await guide_file(subject, drawing, load_prompts(""), settings)
+        return await guide_file(target, context, load_prompts(""), settings)
 
 
 @pytest.mark.anyio

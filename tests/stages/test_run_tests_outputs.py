@@ -41,14 +41,14 @@ class Flooding(ScriptedSandbox):
 async def test_the_loop_goes_on_while_a_long_output_is_read(demo_config: RunConfig, tmp_path: Path) -> None:
     source = open_source(demo_config)
     instance = next(each for each in source.instances() if each.instance_id == NAME)
-    subject = TestTarget(instance, await source.snapshot(instance), source.test_plan(NAME))
+    target = TestTarget(instance, await source.snapshot(instance), source.test_plan(NAME))
     sandbox, ticks, passing = Flooding(), 0, {}
     how = settings(demo_config)
-    examiner = TestRunner(sandbox, anyio.CapacityLimiter(1), how.evaluate.limits, how.test_limits, tmp_path / "logs")
+    test_runner = TestRunner(sandbox, anyio.CapacityLimiter(1), how.evaluate.limits, how.test_limits, tmp_path / "logs")
     async with anyio.create_task_group() as group:
 
         async def read() -> None:
-            passing.update(await examiner.passing_tests(subject, ["tests/test_money.py"]))
+            passing.update(await test_runner.passing_tests(target, ["tests/test_money.py"]))
             group.cancel_scope.cancel()
 
         group.start_soon(read)
@@ -58,4 +58,4 @@ async def test_the_loop_goes_on_while_a_long_output_is_read(demo_config: RunConf
             ticks += 1
     assert len(passing["tests/test_money.py"]) == 80_000
     assert ticks > 20, ticks
-    assert not list(examiner.logs.rglob("*.tests"))
+    assert not list(test_runner.logs.rglob("*.tests"))

@@ -45,7 +45,7 @@ class Model:
         await anyio.lowlevel.checkpoint()
         self.in_flight -= 1
         on_tokens(request.n)
-        return [Completion(f"drawn with {request.seed + k}") for k in range(request.n)]
+        return [Completion(f"context with {request.seed + k}") for k in range(request.n)]
 
     def count_tokens(self, text: str) -> int:
         return len(text)
@@ -71,7 +71,7 @@ def opened_journal(folder: Path) -> Journal[Sample]:
     return journal
 
 
-def drawing(model: Model, folder: Path, in_flight: int = 8) -> SamplingContext:
+def context(model: Model, folder: Path, in_flight: int = 8) -> SamplingContext:
     return SamplingContext(
         sampler=model,
         journal=opened_journal(folder),
@@ -91,7 +91,7 @@ def prompts(letters: str) -> list[Prompt]:
 
 async def test_identical_prompts_are_one_request(tmp_path: Path):
     model = Model()
-    await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("abaca"))
+    await sample_answers(context(model, tmp_path), "i", "repair", prompts("abaca"))
     assert sorted(request.indices for request in model.requests) == [(0, 2, 4), (1,), (3,)]
     first = next(request for request in model.requests if request.n == 3)
     assert first == SampleRequest(
@@ -109,8 +109,8 @@ async def test_identical_prompts_are_one_request(tmp_path: Path):
 
 async def test_sample_k_is_the_answer_to_prompt_k(tmp_path: Path):
     seed = seed_for(3, "i", "repair")
-    samples = await sample_answers(drawing(Model(), tmp_path), "i", "repair", prompts("abaca"))
-    assert [sample.completion.text for sample in samples] == [f"drawn with {seed + k}" for k in (0, 3, 1, 4, 2)]
+    samples = await sample_answers(context(Model(), tmp_path), "i", "repair", prompts("abaca"))
+    assert [sample.completion.text for sample in samples] == [f"context with {seed + k}" for k in (0, 3, 1, 4, 2)]
     assert [sample.index for sample in samples] == [0, 1, 2, 3, 4]
     assert [sample.files for sample in samples] == [("a.py",), ("b.py",), ("a.py",), ("c.py",), ("a.py",)]
     assert [sample.seed - seed for sample in samples] == [0, 3, 0, 4, 0]
@@ -125,14 +125,14 @@ async def test_prompts_differ_by_role_and_by_text():
 
 async def test_nothing_is_asked_where_nothing_is_wanted(tmp_path: Path):
     model = Model()
-    assert await sample_answers(drawing(model, tmp_path), "i", "repair", []) == []
+    assert await sample_answers(context(model, tmp_path), "i", "repair", []) == []
     assert model.requests == []
 
 
 async def test_answers_that_are_stored_are_not_asked_for_again(tmp_path: Path):
-    before = await sample_answers(drawing(Model(), tmp_path), "i", "repair", prompts("aab"))
+    before = await sample_answers(context(Model(), tmp_path), "i", "repair", prompts("aab"))
     model = Model()
-    assert await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("aab")) == before
+    assert await sample_answers(context(model, tmp_path), "i", "repair", prompts("aab")) == before
     assert model.requests == []
 
 
@@ -145,11 +145,11 @@ async def test_a_resumed_run_asks_for_whole_groups_with_the_same_seed_and_draws_
 ):
     (tmp_path / "whole").mkdir()
     model = Model()
-    whole = await sample_answers(drawing(model, tmp_path / "whole"), "i", "repair", prompts("abaca"))
+    whole = await sample_answers(context(model, tmp_path / "whole"), "i", "repair", prompts("abaca"))
     seeds = {request.indices: request.seed for request in model.requests}
 
     again = Model()
-    resumed = drawing(again, tmp_path)
+    resumed = context(again, tmp_path)
     kept = [dataclasses.replace(whole[index], completion=Completion("kept")) for index in stored]
     resumed.journal.append(*kept)
     samples = await sample_answers(resumed, "i", "repair", prompts("abaca"))
@@ -166,7 +166,7 @@ async def test_a_resumed_run_asks_for_whole_groups_with_the_same_seed_and_draws_
 
 async def test_instances_and_stages_have_answers_of_their_own(tmp_path: Path):
     model = Model()
-    work = drawing(model, tmp_path)
+    work = context(model, tmp_path)
     keys = [("i", "localize"), ("i", "repair"), ("j", "repair")]
     texts = [(await sample_answers(work, instance, stage, prompts("a")))[0].completion.text for instance, stage in keys]
     assert len(set(texts)) == 3
@@ -175,7 +175,7 @@ async def test_instances_and_stages_have_answers_of_their_own(tmp_path: Path):
 
 async def test_lone_surrogates_and_nul_survive_in_a_stored_form(tmp_path: Path):
     model = Says(Completion("a\0b\ud800c\u2028", reasoning="\udfff\0"), Completion("", "error", error="bad \ud83d"))
-    samples = await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("aa"))
+    samples = await sample_answers(context(model, tmp_path), "i", "repair", prompts("aa"))
     assert [sample.completion for sample in samples] == [
         Completion("a\0b?c\u2028", reasoning="?\0"),
         Completion("", "error", error="bad ?"),
@@ -186,25 +186,25 @@ async def test_lone_surrogates_and_nul_survive_in_a_stored_form(tmp_path: Path):
 
 async def test_a_recorded_failure_is_an_answer_too_and_is_not_asked_for_again(tmp_path: Path):
     await sample_answers(
-        drawing(Says(Completion("", "error", error="too long")), tmp_path), "i", "repair", prompts("a")
+        context(Says(Completion("", "error", error="too long")), tmp_path), "i", "repair", prompts("a")
     )
     model = Model()
-    samples = await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("a"))
+    samples = await sample_answers(context(model, tmp_path), "i", "repair", prompts("a"))
     assert samples[0].completion == Completion("", "error", error="too long")
     assert model.requests == []
 
 
 async def test_a_refusal_is_stored_and_asked_for_again_while_answers_stay(tmp_path: Path):
     refused = Completion("", "error", error="refused: no credit is left", refused=True)
-    first = drawing(Says(Completion("kept"), refused), tmp_path)
+    first = context(Says(Completion("kept"), refused), tmp_path)
     samples = await sample_answers(first, "i", "repair", prompts("aa"))
     assert [sample.completion for sample in samples] == [Completion("kept"), refused]
     model = Model()
     heard: list[Sample] = []
-    again = await sample_answers(drawing(model, tmp_path), "i", "repair", prompts("aa"), heard.append)
+    again = await sample_answers(context(model, tmp_path), "i", "repair", prompts("aa"), heard.append)
     seed = seed_for(3, "i", "repair")
     assert [request.indices for request in model.requests] == [(0, 1)]
-    assert [sample.completion for sample in again] == [Completion("kept"), Completion(f"drawn with {seed + 1}")]
+    assert [sample.completion for sample in again] == [Completion("kept"), Completion(f"context with {seed + 1}")]
     assert heard == again
 
 
@@ -218,7 +218,7 @@ class Counts(Model):
 
 
 async def test_an_answer_is_stored_before_anybody_is_told_and_its_counts_when_they_come(tmp_path: Path):
-    work = drawing(Counts(), tmp_path)
+    work = context(Counts(), tmp_path)
     stored_when_told: list[int | None] = []
 
     def told(sample: Sample) -> None:
@@ -233,7 +233,7 @@ async def test_an_answer_is_stored_before_anybody_is_told_and_its_counts_when_th
 
 async def test_no_more_requests_are_in_flight_than_the_limiter_has_places(tmp_path: Path):
     model = Model()
-    work = drawing(model, tmp_path, in_flight=2)
+    work = context(model, tmp_path, in_flight=2)
     await sample_answers(work, "i", "repair", prompts("abcdef"))
     assert (model.most_in_flight, len(model.requests)) == (2, 6)
     assert (work.progress.requests, work.progress.samples, work.progress.tokens) == (0, 6, 6)
@@ -251,7 +251,7 @@ class Gone(Model):
 
 
 async def test_what_was_answered_before_the_model_went_is_kept(tmp_path: Path):
-    work = drawing(Gone(), tmp_path)
+    work = context(Gone(), tmp_path)
     with pytest.raises(BaseException) as caught:
         await sample_answers(work, "i", "repair", prompts("aba"))
     assert isinstance(caught.value, SamplerError) or caught.group_contains(SamplerError, match="the server is gone")
@@ -268,7 +268,7 @@ async def test_recorded_answers_go_to_the_samples_of_their_numbers(tmp_path: Pat
     answers.write_text(
         '{"instance_id": "i", "stage": "repair", "completions": [{"text": "zero"}, {"text": "one"}, {"text": "two"}]}\n'
     )
-    work = dataclasses.replace(drawing(Model(), tmp_path), sampler=ReplaySampler(answers))
+    work = dataclasses.replace(context(Model(), tmp_path), sampler=ReplaySampler(answers))
     samples = await sample_answers(work, "i", "repair", prompts("abaa"))
     assert [sample.completion.text for sample in samples] == ["zero", "one", "two", ""]
     assert samples[3].completion.error == "not recorded: repair answer 3"
@@ -295,7 +295,7 @@ def test_every_seed_of_an_instance_is_one_that_every_server_takes(seed: int, ins
 def test_no_two_samples_of_an_instance_and_stage_share_a_seed(tmp_path_factory: pytest.TempPathFactory, letters: str):
     model = Model()
     folder = tmp_path_factory.mktemp("seeds")
-    anyio.run(sample_answers, drawing(model, folder), "i", "repair", prompts(letters))
+    anyio.run(sample_answers, context(model, folder), "i", "repair", prompts(letters))
     seeds = Counter(request.seed + k for request in model.requests for k in range(request.n))
     assert max(seeds.values()) == 1
     assert sorted(seeds) == [seed_for(3, "i", "repair") + k for k in range(len(letters))]
@@ -304,7 +304,7 @@ def test_no_two_samples_of_an_instance_and_stage_share_a_seed(tmp_path_factory: 
 
 async def test_a_request_carries_its_priority_to_the_engine(tmp_path: Path):
     model = Model()
-    drawn = drawing(model, tmp_path)
+    shared = context(model, tmp_path)
     for instance_id, stage in (("a", "repair"), ("b", "repair"), ("a", "reproduce"), ("b", "guide")):
-        await sample_answers(drawn, instance_id, stage, prompts("a"))
+        await sample_answers(shared, instance_id, stage, prompts("a"))
     assert [request.priority for request in model.requests] == [2, 4, 1, 0]
