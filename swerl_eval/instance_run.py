@@ -5,6 +5,7 @@ Each stage first looks for its records in the run folder, and does only what is 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -179,15 +180,12 @@ class InstanceRun:
             if not resumed:
                 snapshot = await self._source.snapshot(self._instance)
                 issue = Issue(self._instance, snapshot, localization)
+                deliver = functools.partial(self._deliver, candidates)
                 with candidates.sampling:
-
-                    def deliver(new: list[Candidate]) -> None:
-                        self._deliver(new, candidates)
-
                     await repair(issue, self._shared.sampling, self._prompts, self._settings.repair, deliver)
             candidates.end()
 
-    def _deliver(self, delivered: Sequence[Candidate], candidates: CandidateStream) -> None:
+    def _deliver(self, candidates: CandidateStream, delivered: Sequence[Candidate]) -> None:
         """Store candidates, then pass them on to the stages that wait for them."""
         new = [candidate for candidate in delivered if (self._id, candidate.index) not in self._records.candidates]
         self._records.candidates.append(*new)
