@@ -8,8 +8,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 
 import anyio
 
@@ -23,114 +21,36 @@ from swerl_eval.core.types import (
     ReproductionTest,
     Selection,
 )
-from swerl_eval.evaluation.cached_evaluator import CachedEvaluator
-from swerl_eval.evaluation.evaluator import Evaluator
-from swerl_eval.evaluation.stage import EvaluationStage
-from swerl_eval.ports import Sampler, Sandbox
-from swerl_eval.progress import Progress
-from swerl_eval.records.run_folder import Run
-from swerl_eval.scheduling.request_queue import RequestQueue
-from swerl_eval.settings import STAGES, Parts, Settings
+from swerl_eval.run_context import RunContext
+from swerl_eval.settings import STAGES
 from swerl_eval.stages.candidate_stream import CandidateStream
 from swerl_eval.stages.localize import localize
 from swerl_eval.stages.regress import files_to_run, regress
 from swerl_eval.stages.repair import Issue, repair
 from swerl_eval.stages.reproduce import guide_file, reproduce
-from swerl_eval.stages.run_tests import TestRunner, TestTarget
-from swerl_eval.stages.sampling import SamplingContext
+from swerl_eval.stages.run_tests import TestTarget
 from swerl_eval.stages.select import select
 
 REGRESS_AFTER = 20
 """Samples whose edits decide which test files are run for regressions, so that these need not wait for all 500."""
 
 
-@dataclass(frozen=True)
-class SharedParts:
-    """What the runs of all instances share."""
-
-    records: Run
-    parts: Parts
-    settings: Settings
-    progress: Progress
-    queue: RequestQueue
-    containers: anyio.CapacityLimiter
-    """Containers in flight."""
-    until: str
-    """The last stage to run."""
-
-    @cached_property
-    def evaluation(self) -> EvaluationStage:
-        """The only stage that sees the answers."""
-        settings = self.settings.evaluate
-
-        def evaluator() -> CachedEvaluator:
-            return CachedEvaluator(Evaluator(self._sandbox, settings), self.parts.verdicts)
-
-        return EvaluationStage(
-            self.parts.source, evaluator, self.records, self.progress, self.containers, strict=settings.strict
-        )
-
-    @cached_property
-    def test_runner(self) -> TestRunner:
-        """Runs reproduction and regression tests in containers."""
-        return TestRunner(
-            self._sandbox,
-            self.containers,
-            self.settings.evaluate.limits,
-            self.settings.test_limits,
-            self.records.folder / "logs",
-        )
-
-    @cached_property
-    def sampling(self) -> SamplingContext:
-        """How the model that localizes and repairs is asked."""
-        return self._sampling_from(self.parts.sampler)
-
-    @cached_property
-    def test_sampling(self) -> SamplingContext:
-        """How the model that writes tests is asked."""
-        return self._sampling_from(self.parts.test_sampler or self.parts.sampler)
-
-    def _sampling_from(self, sampler: Sampler | None) -> SamplingContext:
-        if sampler is None:
-            message = "a run that samples needs a sampler"
-            raise RuntimeError(message)
-        settings = self.settings
-        return SamplingContext(
-            sampler=sampler,
-            journal=self.records.samples,
-            queue=self.queue,
-            progress=self.progress,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_tokens=settings.max_tokens,
-            seed=settings.seed,
-        )
-
-    @property
-    def _sandbox(self) -> Sandbox:
-        if self.parts.sandbox is None:
-            message = "a run that runs tests needs a sandbox"
-            raise RuntimeError(message)
-        return self.parts.sandbox
-
-
 class InstanceRun:
     """Carries one instance through the stages, up to the last one asked for."""
 
-    def __init__(self, instance: Instance, shared: SharedParts) -> None:
+    def __init__(self, instance: Instance, context: RunContext) -> None:
         self._instance = instance
         self._id = instance.instance_id
-        self._shared = shared
-        self._records = shared.records
-        self._source = shared.parts.source
-        self._prompts = shared.parts.prompts
-        self._settings = shared.settings
+        self._context = context
+        self._records = context.records
+        self._source = context.parts.source
+        self._prompts = context.parts.prompts
+        self._settings = context.settings
         self._target: TestTarget | None = None
 
     async def run(self) -> None:
         """Localize; sample candidates and, beside them, make and run tests; select one; evaluate it."""
-        given_patches = self._shared.parts.given_patches
+        given_patches = self._context.parts.given_patches
         if given_patches is not None:
             await self._evaluate(self._given_selection(given_patches))
             return
@@ -162,12 +82,12 @@ class InstanceRun:
             return localization
 
     async def _chosen_files(self) -> Localization:
-        parts = self._shared.parts
+        parts = self._context.parts
         if parts.files_origin != "model":
             lists = parts.given_files.get(self._id, ())
             return Localization(self._id, tuple(map(tuple, lists)), parts.files_origin)
         snapshot = await self._source.snapshot(self._instance)
-        return await localize(self._instance, snapshot, self._shared.sampling, self._prompts, self._settings.localize)
+        return await localize(self._instance, snapshot, self._context.sampling, self._prompts, self._settings.localize)
 
     # --- candidates
 
@@ -182,7 +102,7 @@ class InstanceRun:
                 issue = Issue(self._instance, snapshot, localization)
                 deliver = functools.partial(self._deliver, candidates)
                 with candidates.sampling:
-                    await repair(issue, self._shared.sampling, self._prompts, self._settings.repair, deliver)
+                    await repair(issue, self._context.sampling, self._prompts, self._settings.repair, deliver)
             candidates.end()
 
     def _deliver(self, candidates: CandidateStream, delivered: Sequence[Candidate]) -> None:
@@ -216,7 +136,7 @@ class InstanceRun:
         if not self._wants_tests(localization):
             return None
         return await guide_file(
-            await self._test_target(), self._shared.test_sampling, self._prompts, self._settings.reproduce
+            await self._test_target(), self._context.test_sampling, self._prompts, self._settings.reproduce
         )
 
     def _wants_tests(self, localization: Localization) -> bool:
@@ -232,10 +152,10 @@ class InstanceRun:
                 tests = await reproduce(
                     await self._test_target(),
                     guide,
-                    self._shared.test_sampling,
+                    self._context.test_sampling,
                     self._prompts,
                     self._settings.reproduce,
-                    self._shared.test_runner,
+                    self._context.test_runner,
                 )
                 self._records.reproductions.append(*tests)
 
@@ -259,10 +179,10 @@ class InstanceRun:
                 tests = await regress(
                     target,
                     files,
-                    self._shared.test_sampling,
+                    self._context.test_sampling,
                     self._prompts,
                     self._settings.regress,
-                    self._shared.test_runner,
+                    self._context.test_runner,
                 )
                 self._records.regressions.append(tests)
 
@@ -289,7 +209,7 @@ class InstanceRun:
         regression: RegressionTests,
         candidates: CandidateStream,
     ) -> None:
-        evidence = await self._shared.test_runner.test_candidate(target, candidate, tests, regression)
+        evidence = await self._context.test_runner.test_candidate(target, candidate, tests, regression)
         self._records.evidence.append(evidence)
         self._stop_when_decided(candidates)
 
@@ -331,18 +251,18 @@ class InstanceRun:
 
     async def _evaluate(self, selection: Selection) -> None:
         """Give the selected patch its verdict."""
-        evaluation = self._shared.evaluation.settled(self._id)
+        evaluation = self._context.evaluation.settled(self._id)
         with self._stage("evaluate", resumed=evaluation is not None):
             if evaluation is None:
-                unusable = self._shared.parts.unusable_patches.get(self._id, "")
-                evaluation = await self._shared.evaluation.evaluate_selected(self._instance, selection, unusable)
-            self._shared.progress.verdicts[evaluation.verdict.value] += 1
+                unusable = self._context.parts.unusable_patches.get(self._id, "")
+                evaluation = await self._context.evaluation.evaluate_selected(self._instance, selection, unusable)
+            self._context.progress.verdicts[evaluation.verdict.value] += 1
 
     async def _evaluate_the_rest(self, candidates: CandidateStream) -> None:
         """Give every unique candidate its verdict, where that is asked for, and every answer its reward."""
         if self._settings.evaluate_all:
-            await self._shared.evaluation.evaluate_candidates(self._instance, candidates.unique.values())
-        await self._shared.evaluation.score_samples(self._instance, candidates.total)
+            await self._context.evaluation.evaluate_candidates(self._instance, candidates.unique.values())
+        await self._context.evaluation.score_samples(self._instance, candidates.total)
 
     @contextmanager
     def _stage(self, name: str, *, resumed: bool) -> Iterator[None]:
@@ -352,7 +272,7 @@ class InstanceRun:
         yield
         if not resumed:
             self._records.event(self._id, name, "end")
-        self._shared.progress.finish(name, resumed=resumed)
+        self._context.progress.finish(name, resumed=resumed)
 
     def _goes_on_to(self, stage: str) -> bool:
-        return STAGES.index(self._shared.until) >= STAGES.index(stage)
+        return STAGES.index(self._context.until) >= STAGES.index(stage)

@@ -12,9 +12,10 @@ import anyio
 
 from swerl_eval.core.errors import GradingError, SandboxError, SourceError, cause_of
 from swerl_eval.core.types import Instance
-from swerl_eval.instance_run import InstanceRun, SharedParts
+from swerl_eval.instance_run import InstanceRun
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
+from swerl_eval.run_context import RunContext
 from swerl_eval.scheduling.request_queue import RequestQueue
 from swerl_eval.scheduling.workers import Workers
 from swerl_eval.settings import STAGES, Parts, Settings
@@ -31,7 +32,7 @@ class Pipeline:
     ) -> None:
         self._progress = progress
         self._queue = RequestQueue(settings.requests)
-        self._shared = SharedParts(run, parts, settings, progress, self._queue, workers.limiter, until)
+        self._context = RunContext(run, parts, settings, progress, self._queue, workers.limiter, until)
         # Enough instances at once to keep both the sampler and the containers busy; more would only hold memory.
         sampling = math.ceil(settings.requests / min(settings.repair.samples, SAMPLES_IN_A_REQUEST))
         self._in_flight = anyio.CapacityLimiter(sampling + 2 * workers.most)
@@ -50,7 +51,7 @@ class Pipeline:
     async def _run_instance(self, instance: Instance) -> None:
         """Run one instance. What fails in it alone is noted, and does not end the others."""
         try:
-            await InstanceRun(instance, self._shared).run()
+            await InstanceRun(instance, self._context).run()
         except Exception as error:
             cause = cause_of(error)
             if not isinstance(cause, SourceError | SandboxError | GradingError):

@@ -75,7 +75,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.prompts",
         "swerl_eval.stages",
     ),
-    "swerl_eval.instance_run": (
+    "swerl_eval.run_context": (
         "swerl_eval.core",
         "swerl_eval.evaluation",
         "swerl_eval.ports",
@@ -85,10 +85,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.settings",
         "swerl_eval.stages",
     ),
+    "swerl_eval.instance_run": (
+        "swerl_eval.core",
+        "swerl_eval.records",
+        "swerl_eval.run_context",
+        "swerl_eval.settings",
+        "swerl_eval.stages",
+    ),
     "swerl_eval.pipeline": (
         "swerl_eval.core",
         "swerl_eval.instance_run",
         "swerl_eval.progress",
+        "swerl_eval.run_context",
         "swerl_eval.records",
         "swerl_eval.scheduling",
         "swerl_eval.settings",
