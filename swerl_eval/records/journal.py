@@ -17,11 +17,13 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from swerl_eval.core.errors import InputError
+from swerl_eval.records.json_files import malformed
 
 SCHEMA_VERSION = 1
 
 Record = TypeVar("Record")
 _REMOVED = "removed"
+_REMEDY = "restore the file or delete the line"
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,7 @@ class Journal(Generic[Record]):
             return self._adapter.validate_python(fields)
         except (orjson.JSONDecodeError, ValidationError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            message = f"{where}: not a record of this kind ({reason}); restore the file or delete the line"
-            raise InputError(message) from error
+            raise malformed(where, f"not a record of this kind ({reason})", _REMEDY) from error
 
     def _index(self, record: Record, length: int) -> None:
         """Note where the next line of the file stands, which is this record's."""

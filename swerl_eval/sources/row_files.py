@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.errors import InputError, SourceError
+from swerl_eval.records.json_files import is_json, read_entries
 from swerl_eval.sources.choice import Row
-from swerl_eval.sources.json_files import is_json, read_entries
 
 KINDS = ".parquet, .jsonl, .json (these two also with .gz) or .csv"
 
@@ -28,7 +28,7 @@ def file_rows(path: Path) -> list[Row]:
         raise SourceError(message)
     if path.suffix == ".parquet":
         return parquet_rows(path)
-    return list(_csv_rows(path)) if path.suffix == ".csv" else list(_json_rows(path))
+    return list(_csv_rows(path)) if path.suffix == ".csv" else [row for _, row in read_entries(path, "rows")]
 
 
 def folder_rows(folder: Path, split: str) -> list[Row]:
@@ -60,14 +60,6 @@ def folder_rows(folder: Path, split: str) -> list[Row]:
 
 def _no_split(folder: Path, split: str, splits: list[str]) -> str:
     return f"{folder} has no split {split!r}; it has: {', '.join(splits) or 'none'}"
-
-
-def _json_rows(path: Path) -> Iterator[Row]:
-    for where, entry in read_entries(path, "rows"):
-        if not isinstance(entry, dict):
-            message = f"{where}: expected a row (an object), found {type(entry).__name__}"
-            raise InputError(message)
-        yield entry
 
 
 def _csv_rows(path: Path) -> Iterator[Row]:

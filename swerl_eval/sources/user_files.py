@@ -13,7 +13,7 @@ from typing import Any
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.names import MODEL_NAME_BYTES, model_name_fault
 from swerl_eval.core.types import HANDED_IN
-from swerl_eval.sources.json_files import Entry, is_json, read_entries
+from swerl_eval.records.json_files import Entry, is_json, read_entries
 
 _ALIASES = {
     "model_patch": ("patch", "prediction", "diff", "git_diff", "generated_patch", "output", "completion", "answer"),
@@ -80,10 +80,7 @@ def read_predictions(path: Path, known: Collection[str]) -> Predictions:
     return Predictions(model, patches, unusable)
 
 
-def _prediction(where: str, entry: Any) -> tuple[str, str, Any]:
-    if not isinstance(entry, dict):
-        message = f"{where}: expected an object, found {type(entry).__name__}"
-        raise InputError(message)
+def _prediction(where: str, entry: Mapping[str, Any]) -> tuple[str, str, Any]:
     for key in ("instance_id", "model_name_or_path"):
         if key not in entry:
             raise InputError(_without(where, entry, key))
@@ -139,7 +136,7 @@ def read_file_lists(path: Path, known: Collection[str]) -> dict[str, tuple[tuple
     """
     lists: dict[str, tuple[tuple[str, ...], ...]] = {}
     for where, entry in _entries(path):
-        if not isinstance(entry, dict) or not isinstance(entry.get("instance_id"), str):
+        if not isinstance(entry.get("instance_id"), str):
             message = f"{where}: no instance_id"
             raise InputError(message)
         if entry["instance_id"] in lists:
