@@ -35,8 +35,9 @@ from swerl_eval.pipeline import STAGES, Parts, Pipeline
 from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
+from swerl_eval.records.manifest import RunManifest
 from swerl_eval.records.refused_answers import take_back_refused
-from swerl_eval.records.run_folder import Run, RunManifest, open_run
+from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.scheduling.durations import Durations, by_repository
 from swerl_eval.scheduling.workers import Workers

@@ -43,7 +43,7 @@ class Journal(Generic[Record]):
         key: Callable[[Record], Hashable],
         mark: Callable[[Record], bool] = lambda _: False,
     ) -> None:
-        self._path = path
+        self.path = path
         self._mark = mark
         self.marked: set[Any] = set()
         """Keys of the records that `mark` is true of, known without reading them again."""
@@ -55,9 +55,9 @@ class Journal(Generic[Record]):
         self._load()
 
     def _load(self) -> None:
-        if not self._path.exists():
+        if not self.path.exists():
             return
-        with self._path.open("rb") as lines:
+        with self.path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
                     return  # torn by a kill; cut off when opened for writing
@@ -69,7 +69,7 @@ class Journal(Generic[Record]):
                     self._index(found, len(line))
 
     def _parse(self, line: bytes, place: str) -> Record | _Removal:
-        where = f"{self._path}, {place}"
+        where = f"{self.path}, {place}"
         try:
             fields = orjson.loads(line)
             version = fields.pop("v", None)
@@ -97,7 +97,7 @@ class Journal(Generic[Record]):
 
     def open_for_writing(self) -> None:
         """Cut off a torn last line and get ready to append."""
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.ftruncate(self._handle, self._end)
 
     def append(self, *records: Record) -> None:
@@ -118,7 +118,7 @@ class Journal(Generic[Record]):
 
     def _write(self, lines: bytes) -> None:
         if self._handle is None:
-            message = f"{self._path} is not open for writing"
+            message = f"{self.path} is not open for writing"
             raise RuntimeError(message)
         try:
             while lines:
@@ -142,14 +142,14 @@ class Journal(Generic[Record]):
         place = self._places.get(key)
         if place is None:
             return None
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             return self._read(file, place)
 
     def values(self) -> Iterator[Record]:
         """All records, one per key, in the order in which the keys first came."""
         if not self._places:
             return
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             for place in list(self._places.values()):
                 yield self._read(file, place)
 
@@ -158,7 +158,7 @@ class Journal(Generic[Record]):
         file.seek(offset)
         found = self._parse(file.read(length), f"byte {offset}")
         if isinstance(found, _Removal):  # the file was exchanged since it was read
-            message = f"{self._path}, byte {offset}: no record; do not change the file of a run that goes on"
+            message = f"{self.path}, byte {offset}: no record; do not change the file of a run that goes on"
             raise InputError(message)
         return found
 

@@ -11,7 +11,7 @@ import filelock
 import orjson
 
 from swerl_eval.core.types import Instance
-from swerl_eval.records.run_folder import write_json
+from swerl_eval.records.atomic import write_json
 
 SECONDS_A_TEST = 0.02
 """For an instance of a repository of which nothing is known: only the order matters."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shutil
 import tarfile
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ import filelock
 from swerl_eval.core.errors import SandboxError, SourceError
 from swerl_eval.core.types import Instance
 from swerl_eval.ports import UNWATCHED, Snapshot, Watcher
+from swerl_eval.records.atomic import replacing_folder
 from swerl_eval.sources.git import git
 from swerl_eval.sources.snapshots import LACKS_COMMIT, GitSnapshot, look_for
 
@@ -120,7 +119,7 @@ class Repositories:
         if url in self._not_cloned:
             raise SourceError(self._not_cloned[url])
         try:
-            with _unfinished(folder) as made:
+            with replacing_folder(folder) as made:
                 async with self._at_a_time:
                     await git("clone", "--quiet", "--bare", "--", url, str(made), timeout=CLONE_TIMEOUT)
         except SourceError as error:
@@ -158,7 +157,7 @@ class Repositories:
         folder = self._image_folder(instance)
         async with self._alone(folder, instance.image):
             if not folder.exists():
-                with _unfinished(folder) as made:
+                with replacing_folder(folder) as made:
                     await self._extract(self._read_image, instance.image, made)
         return await self._whole(folder, instance.base_commit)
 
@@ -217,23 +216,6 @@ class Repositories:
         except OSError as error:
             message = f"{folder.parent} cannot be written ({error.strerror}); choose another folder (-c cache=FOLDER)"
             raise SourceError(message) from error
-
-
-@contextlib.contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
-    """A path to make what is to be the folder; it is moved there at the end, and gone where that is not reached.
-
-    For who has the folder's lock.
-    """
-    prefix = f".new-{folder.name}-"
-    for left in folder.parent.glob(f"{prefix}*"):  # by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=prefix, ignore_cleanup_errors=True) as temporary:
-        made = Path(temporary) / "repository"
-        yield made
-        if folder.exists():
-            folder.rename(Path(temporary) / "replaced")
-        made.rename(folder)
 
 
 def _extract_git_folder(stream: io.BufferedReader, target: Path) -> None:

@@ -76,7 +76,8 @@ def test_a_file_is_read_as_pythons_json_reads_it(tmp_path: Path) -> None:
     [
         (
             '{"output": "x"}\n',
-            "line 1: code_context: expected path -> text, or JSON text of that, and found NoneType; correct it, or pass --oracle",
+            "line 1: code_context: expected path -> text, or JSON text of that, and found NoneType; "
+            "correct it, or pass --oracle FILE",
         ),
         ('{"output": 3}\n', "line 1: output must be a text"),
         ('{"output": "x", "code_context": {}, "oracle_new_content": {}}\n{torn', "line 2: "),
