@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from swerl_eval.core.errors import InputError, SourceError, UsageError
+from swerl_eval.core.errors import InputError, SourceError, UnknownInstanceError, UsageError
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import Instance, Oracle, TestPlan
 from swerl_eval.official.grading import count_tests, test_plan
@@ -29,7 +29,14 @@ HUB_WORDS = 600
 
 
 class DatasetSource:
-    """The chosen rows of one dataset (a `ports.Source`); `all_ids` are those of the whole dataset."""
+    """The chosen rows of one dataset (a `ports.Source`).
+
+    Args:
+        rows: The chosen rows, as `rows.normalized` gives them.
+        repositories: Gives the contents of the rows' repositories.
+        all_ids: The ids of the whole dataset.
+        fingerprint: Hash of the chosen rows.
+    """
 
     def __init__(
         self, rows: Sequence[Row], repositories: Repositories, all_ids: frozenset[str], fingerprint: str
@@ -40,25 +47,31 @@ class DatasetSource:
         self.fingerprint = fingerprint
 
     def instances(self) -> list[Instance]:
-        """The instances, in the dataset's order."""
+        """Return the instances, in the dataset's order."""
         return [_instance(row) for row in self._rows.values()]
 
     def oracle(self, instance_id: str) -> Oracle:
-        """The answer to one of them."""
-        row = self._rows[instance_id]
+        """Return the answer to an instance."""
+        row = self._row(instance_id)
         return Oracle(instance_id, str(row["patch"]), str(row["test_patch"]), dict(row))
 
     def count_tests(self, instance_id: str) -> int:
-        """How many tests decide on it."""
-        return count_tests(self._rows[instance_id])
+        """Return how many tests decide on an instance."""
+        return count_tests(self._row(instance_id))
 
     def test_plan(self, instance_id: str) -> TestPlan:
-        """How its repository runs tests."""
-        return test_plan(self._rows[instance_id])
+        """Return how an instance's repository runs tests."""
+        return test_plan(self._row(instance_id))
 
     async def snapshot(self, instance: Instance) -> Snapshot:
-        """The repository at the base commit."""
+        """Return an instance's repository at the base commit."""
         return await self._repositories.snapshot(instance)
+
+    def _row(self, instance_id: str) -> Row:
+        if instance_id not in self._rows:
+            message = f"no instance {instance_id!r} was chosen from the dataset"
+            raise UnknownInstanceError(message)
+        return self._rows[instance_id]
 
 
 def open_dataset(name: str, split: str, choice: Choice, repositories: Repositories) -> DatasetSource:
