@@ -127,7 +127,7 @@ class Pipeline:
         self._progress.total = len(instances)
         # Enough instances at once to keep both the sampler and the containers busy; more would only hold memory.
         asking = math.ceil(self._settings.requests / min(self._settings.repair.samples, 16))
-        in_flight = anyio.CapacityLimiter(asking + 2 * self._workers.most)
+        in_flight = anyio.CapacityLimiter(asking + 2 * self._workers.maximum)
         async with anyio.create_task_group() as group:
             for instance in instances:
                 self._turns.register(instance.instance_id)  # in this order, whichever asks first

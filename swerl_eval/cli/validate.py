@@ -48,7 +48,7 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
         progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
         with writing(folder), Display(progress, ("evaluate",), "validate"):
             work = functools.partial(
-                interruptible, _validate, config, source, folder, progress, repeat, say=progress.say
+                interruptible, _validate, config, source, folder, progress, repeat, say=progress.notify
             )
             found, machine = anyio.run(work)
         _print(found, folder)

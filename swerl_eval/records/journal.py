@@ -1,8 +1,10 @@
-"""One append-only JSONL file of records, and its index by key.
+"""An append-only JSONL file of records, and its index by key.
 
 A line is self-contained, carries its format version, and is written by one `write` call, so that a kill at any instant
 loses at most the work in flight. A torn last line is cut off when the file is opened for writing. Of several lines with
-the same key the last one counts; a line `{"removed": key}` takes a record back.
+the same key the last one counts. A line `{"removed": key}` removes a record.
+
+Journals are this program's own files, so they are read strictly, unlike the files of users (`json_files.py`).
 """
 
 from __future__ import annotations
@@ -28,13 +30,25 @@ _REMEDY = "restore the file or delete the line"
 
 @dataclass(frozen=True)
 class _Removal:
-    """A line that takes a record back."""
+    """A line that removes a record."""
 
     key: Hashable
 
 
 class Journal(Generic[Record]):
-    """Records of one type. Only the index is held in memory: 500 answers for each of 500 instances are gigabytes."""
+    """Records of one type, in one file.
+
+    Only the index is held in memory: 500 answers for each of 500 instances are gigabytes.
+
+    Args:
+        path: The file; it need not exist.
+        record: The type of the records, a dataclass.
+        key: Returns a record's key.
+        mark: Returns whether a record's key belongs to `marked`.
+
+    Raises:
+        InputError: A line is no record of this type.
+    """
 
     def __init__(
         self,
@@ -46,7 +60,7 @@ class Journal(Generic[Record]):
         self.path = path
         self._mark = mark
         self.marked: set[Any] = set()
-        """Keys of the records that `mark` is true of, known without reading them again."""
+        """Keys of the records that `mark` is true of; the file need not be read to know them."""
         self._adapter: TypeAdapter[Record] = TypeAdapter(record)
         self._key = key
         self._places: dict[Hashable, tuple[int, int]] = {}
@@ -61,12 +75,12 @@ class Journal(Generic[Record]):
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
                     return  # torn by a kill; cut off when opened for writing
-                found = self._parse(line, f"line {number}")
-                if isinstance(found, _Removal):
-                    self._forget(found.key)
+                record = self._parse(line, f"line {number}")
+                if isinstance(record, _Removal):
+                    self._forget(record.key)
                     self._end += len(line)
                 else:
-                    self._index(found, len(line))
+                    self._index(record, len(line))
 
     def _parse(self, line: bytes, place: str) -> Record | _Removal:
         where = f"{self.path}, {place}"
@@ -85,7 +99,7 @@ class Journal(Generic[Record]):
             raise malformed(where, f"not a record of this kind ({reason})", _REMEDY) from error
 
     def _index(self, record: Record, length: int) -> None:
-        """Note where the next line of the file stands, which is this record's."""
+        """Add the record whose line is the next one of the file."""
         key = self._key(record)
         self._places[key] = (self._end, length)
         self._end += length
@@ -101,14 +115,14 @@ class Journal(Generic[Record]):
         os.ftruncate(self._handle, self._end)
 
     def append(self, *records: Record) -> None:
-        """Store records at once; when this returns, a crash of this process no longer loses them."""
+        """Store records; when this returns, a crash of this process no longer loses them."""
         lines = [_line(vars(record)) for record in records]
         self._write(b"".join(lines))
         for record, line in zip(records, lines, strict=True):
             self._index(record, len(line))
 
     def remove_if(self, unwanted: Callable[[Any], bool]) -> None:
-        """Take back the records whose key is unwanted, as durably as `append` stores one."""
+        """Remove the records whose key is unwanted, as durably as `append` stores one."""
         keys = [key for key in self._places if unwanted(key)]
         lines = b"".join(_line({_REMOVED: key}) for key in keys)
         self._write(lines)
@@ -124,11 +138,11 @@ class Journal(Generic[Record]):
             while lines:
                 lines = lines[os.write(self._handle, lines) :]
         except OSError:
-            os.ftruncate(self._handle, self._end)  # half a record, when the disk is full
+            os.ftruncate(self._handle, self._end)  # remove the half of a record that a full disk took
             raise
 
     def keys(self) -> list[Any]:
-        """The keys, in the order in which they first came."""
+        """Return the keys, in the order in which they first came."""
         return list(self._places)
 
     def __contains__(self, key: Hashable) -> bool:
@@ -138,7 +152,7 @@ class Journal(Generic[Record]):
         return len(self._places)
 
     def get(self, key: Hashable) -> Record | None:
-        """The last record stored under a key."""
+        """Return the last record stored under a key, if there is one."""
         place = self._places.get(key)
         if place is None:
             return None
@@ -146,7 +160,7 @@ class Journal(Generic[Record]):
             return self._read(file, place)
 
     def values(self) -> Iterator[Record]:
-        """All records, one per key, in the order in which the keys first came."""
+        """Yield one record per key, in the order in which the keys first came."""
         if not self._places:
             return
         with self.path.open("rb") as file:
@@ -156,14 +170,13 @@ class Journal(Generic[Record]):
     def _read(self, file: BinaryIO, place: tuple[int, int]) -> Record:
         offset, length = place
         file.seek(offset)
-        found = self._parse(file.read(length), f"byte {offset}")
-        if isinstance(found, _Removal):  # the file was exchanged since it was read
-            message = f"{self.path}, byte {offset}: no record; do not change the file of a run that goes on"
-            raise InputError(message)
-        return found
+        record = self._parse(file.read(length), f"byte {offset}")
+        if isinstance(record, _Removal):  # the file was replaced since the index was made
+            raise malformed(f"{self.path}, byte {offset}", "no record", "do not change the file of a run under way")
+        return record
 
     def close(self) -> None:
-        """Make what was written durable and let go of the file."""
+        """Flush what was written to the disk and close the file."""
         if self._handle is not None:
             os.fsync(self._handle)
             os.close(self._handle)
@@ -171,5 +184,5 @@ class Journal(Generic[Record]):
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    # the fields as they are: `asdict` would copy all that is below them, and orjson writes dataclasses itself
+    # not by `asdict`: it would copy all nested values, and orjson writes dataclasses itself
     return orjson.dumps({"v": SCHEMA_VERSION, **fields}, option=orjson.OPT_APPEND_NEWLINE)
