@@ -1,4 +1,4 @@
-"""Makes what the bundled suite needs: repositories, images. Quick when everything is there."""
+"""Makes what the bundled suite needs: repositories and images. Takes no time when everything is there."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ BASE_IMAGE = "swerl-eval/demo-base:latest"
 PARENT_IMAGE = "debian:bookworm-slim"
 DEBIAN_PACKAGES = "git,patch,procps,python3,python3-pytest"
 SAMPLES, LOCALIZATION_SAMPLES, TEST_SAMPLES = 8, 2, 6
-"""How many answers are recorded for each instance."""
+"""Number of recorded answers for each instance."""
 TESTS = 3
-"""Reproduction tests that candidates are run against."""
+"""Number of reproduction tests that candidates are run against."""
 
 
 def demo_settings() -> dict[str, Any]:
-    """The settings of `swerl-eval demo`."""
+    """Return the settings of `swerl-eval demo`."""
     mirrors = RunConfig().cache_folder() / "demo"
     return {
         "dataset": str(SUITE),
@@ -78,7 +78,7 @@ def _build_package(images: Images, name: str, repository: Path) -> None:
 
 
 def _make_base(images: Images, notify: Callable[[str], None]) -> None:
-    """From the registry where one answers, else from Debian's packages on the spot."""
+    """Build the base image from its parent where a registry answers, else from Debian's packages."""
     if images.in_registry(PARENT_IMAGE):
         notify(f"building {BASE_IMAGE} on {PARENT_IMAGE}")
         try:
