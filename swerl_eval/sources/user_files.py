@@ -1,4 +1,4 @@
-"""Other people's files in place of a stage: predictions (any shape in use), and lists of files."""
+"""Reads files of the user that take the place of a stage: predictions, in any shape in use, and lists of files."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _ALIASES = {
     "instance_id": ("id", "instance", "task_id", "problem_id"),
     "model_name_or_path": ("model", "model_name", "name"),
 }
-"""Names that other tools give to the same things."""
+"""Names that other tools use for the same keys."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Patches by instance id, all of one model."""
+    """Patches by instance id, all by one model."""
 
     model_name: str
     patches: Mapping[str, str]
     unusable: Mapping[str, str] = field(default_factory=dict)
-    """Those of the patches that no file can hold, and why: they fail without being run."""
+    """Instances whose patch no file can hold, and why. Such a patch fails without being run."""
     origin: str = HANDED_IN
-    """Or `GOLD`."""
+    """`HANDED_IN` by the user, or `GOLD`."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the patches and whose they are."""
+        """SHA-256 of the patches and the model's name."""
         content = (self.model_name, sorted(self.patches.items()), sorted(self.unusable.items()))
         return hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()
 
     def of(self, chosen: Collection[str]) -> Predictions:
-        """Those for some instances."""
+        """Return the predictions for the chosen instances alone."""
         return Predictions(
             self.model_name,
             {name: patch for name, patch in self.patches.items() if name in chosen},
@@ -51,10 +51,17 @@ class Predictions:
 
 
 def read_predictions(path: Path, known: Collection[str]) -> Predictions:
-    """Predictions from a `.jsonl`, a `.json` list or a `.json` object by id.
+    """Read predictions from a `.jsonl` file, a `.json` list or a `.json` object by id.
 
-    A patch of null or "" is empty. Raises `InputError` naming the line for what is malformed, doubled, of a second
-    model, without one of the three keys, or of an instance that the dataset does not have.
+    A patch of null or "" is empty.
+
+    Args:
+        path: The file.
+        known: Ids of the dataset's instances.
+
+    Raises:
+        InputError: An entry is malformed, a second one for its instance, by a second model, or of an instance that the
+            dataset does not have. The message names its place.
     """
     patches: dict[str, str] = {}
     unusable: dict[str, str] = {}
@@ -104,19 +111,21 @@ def _prediction(where: str, entry: Mapping[str, Any]) -> tuple[str, str, Any]:
 
 
 def _without(where: str, entry: Mapping[str, Any], key: str) -> str:
-    """What to say of an entry that lacks a key: the keys that it has, and which of them may be meant."""
-    found = ", ".join(map(repr, entry)) or "none"
+    """Return the message on an entry that lacks a key: the keys that it has, and which of them may be meant."""
+    present = ", ".join(map(repr, entry)) or "none"
     plain = {name.strip().lower().replace("-", "_"): name for name in entry if name not in _ALIASES}
     looks_right = [name for name in (key, *_ALIASES[key]) if name in plain] or difflib.get_close_matches(key, plain)
     if key == "model_patch":
-        looks_right += [name for name, given in plain.items() if str(entry[given]).startswith(("diff --git ", "--- "))]
+        looks_right += [
+            name for name, written in plain.items() if str(entry[written]).startswith(("diff --git ", "--- "))
+        ]
     hint = f"; did you mean {plain[looks_right[0]]!r}? Rename it" if looks_right else ""
     empty = ' (null or "" is an empty patch, an absent key is none)' if key == "model_patch" else ""
-    return f"{where}: there is no {key}{empty}; its keys are {found}{hint}"
+    return f"{where}: there is no {key}{empty}; its keys are {present}{hint}"
 
 
 def _writable(patch: Any) -> tuple[str, str]:
-    """A patch that a file can hold, and why it is not the one given; the reason is empty where it is."""
+    """Return a patch that a file can hold, and why it differs from the given one; empty where it does not."""
     if isinstance(patch, float):
         return "NaN", "its model_patch is NaN and no text; an empty patch is null"
     try:
@@ -129,10 +138,17 @@ def _writable(patch: Any) -> tuple[str, str]:
 
 
 def read_file_lists(path: Path, known: Collection[str]) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """File lists by instance id from a `loc.jsonl` as swe-rl and Agentless write it (`found_files`).
+    """Read file lists from a `loc.jsonl` as swe-rl and Agentless write it.
 
-    `found_files` is one list of paths, or a list of such lists. Lines for instances outside `known` are passed over,
-    since such files usually cover a whole dataset.
+    Args:
+        path: The file. The key `found_files` of an entry is one list of paths, or a list of such lists.
+        known: Ids of the instances to read. Other entries are ignored, since such files usually cover a dataset.
+
+    Returns:
+        The unique lists of each instance, by its id.
+
+    Raises:
+        InputError: An entry is malformed, or a second one for its instance. The message names its place.
     """
     lists: dict[str, tuple[tuple[str, ...], ...]] = {}
     for where, entry in _entries(path):
@@ -147,13 +163,13 @@ def read_file_lists(path: Path, known: Collection[str]) -> dict[str, tuple[tuple
     return lists
 
 
-def _lists(where: str, found: Any) -> tuple[tuple[str, ...], ...]:
-    if isinstance(found, list) and all(isinstance(item, str) for item in found):
-        found = [found]
-    if not isinstance(found, list) or not all(_is_texts(item) for item in found):
+def _lists(where: str, value: Any) -> tuple[tuple[str, ...], ...]:
+    if _is_texts(value):
+        value = [value]
+    if not isinstance(value, list) or not all(_is_texts(item) for item in value):
         message = f"{where}: found_files must be a list of paths, or a list of such lists"
         raise InputError(message)
-    return tuple(dict.fromkeys(tuple(path.removeprefix("./") for path in item) for item in found if item))
+    return tuple(dict.fromkeys(tuple(path.removeprefix("./") for path in item) for item in value if item))
 
 
 def _is_texts(value: Any) -> bool:

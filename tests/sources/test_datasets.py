@@ -172,7 +172,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str):
         ("d.csv", b"a,b\n1,2,3\n", "d.csv, line 2: another number of fields than in the first line"),
         ("d.csv", b'a,b\n1,"2\n', "d.csv, after line 1: unexpected end of data"),
         ("d.csv", b"a,b\n1,\xff\n", "d.csv, after line "),
-        ("d.xlsx", b"PK", "d.xlsx is no file of rows that is known here; name one that ends in .parquet, .jsonl, "),
+        ("d.xlsx", b"PK", "d.xlsx is not a known kind of file of rows; name one that ends in .parquet, .jsonl, "),
         ("d.json", b'[{"a": "\xff"}]', "d.json, line 1: "),
     ],
 )
