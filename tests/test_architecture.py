@@ -588,7 +588,6 @@ def test_help_answers_without_loading_anything_heavy(command: tuple[str, ...]) -
         "yaml",
         "requests",
         "orjson",
-        "jsonlines",
         "unidiff",
         "filelock",
         "tenacity",
