@@ -18,12 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jsonlines
-
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, SampleRequest
 from swerl_eval.demo.setup import ANSWERS, SUITE, demo_settings, prepare
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.records.atomic import write_lines
+from swerl_eval.records.json_files import read_lines
 from swerl_eval.records.run_folder import Run
 from swerl_eval.runner import Runner
 from swerl_eval.samplers.replay import ReplaySampler
@@ -86,12 +86,10 @@ class Suite:
         """Its rows and recorded answers."""
         suite = cls(folder, folder / "rows.jsonl", folder / "answers.jsonl")
         folder.mkdir()
-        with jsonlines.open(ANSWERS) as reader:
-            answers = list(reader)
+        answers = [line for _, line in read_lines(ANSWERS)]
         for file, lines in ((suite.rows, load_rows(str(SUITE), None)), (suite.answers, answers)):
-            with jsonlines.open(file, "w") as writer:
-                for number in range(times):
-                    writer.write_all({**line, "instance_id": f"{line['instance_id']}-{number}"} for line in lines)
+            copies = ({**line, "instance_id": f"{line['instance_id']}-{n}"} for n in range(times) for line in lines)
+            write_lines(file, copies)
         return suite
 
     def run(self, name: str, tokens_per_second: float) -> float:

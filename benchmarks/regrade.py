@@ -27,7 +27,8 @@ from _machine import machine, versions
 
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.types import Evaluation, Selection, Verdict
-from swerl_eval.records.run_folder import RunManifest, open_run
+from swerl_eval.records.manifest import RunManifest
+from swerl_eval.records.run_folder import open_run
 
 SEED = 7
 RUN, MODEL = "benchmark", "model"

@@ -31,7 +31,7 @@ from swerl_eval.sandboxes.docker.engine import connect
 from swerl_eval.sandboxes.docker.images import Images
 from swerl_eval.sandboxes.docker.leftovers import host_name
 from swerl_eval.sandboxes.retrying import RetryingSandbox
-from swerl_eval.scheduling.workers import AT_MOST
+from swerl_eval.scheduling.workers import MAX_WORKERS
 from swerl_eval.settings import Settings
 from swerl_eval.sources.choice import Choice
 from swerl_eval.sources.datasets import DatasetSource, load_rows, open_dataset
@@ -83,7 +83,7 @@ def open_sampler(
             requests_per_server=config.requests_per_server,
             launch=launch,
             request=config.request,
-            say=say or Progress().say,
+            say=say or Progress().notify,
             answers=Path(config.answers) if config.answers else None,
             engine=config.engine,
             oracle=source.oracle if config.sampler == "gold" else None,
@@ -96,7 +96,7 @@ def open_sandbox(config: RunConfig, run_folder: Path, watcher: Watcher = UNWATCH
     """The configured sandbox, owned by the run folder so that a later process finds what a crash left."""
     settings = SandboxSettings(
         owner=owner_of(run_folder),
-        workers=config.workers or AT_MOST,
+        workers=config.workers or MAX_WORKERS,
         disk=parse_size(config.disk),
         cache=config.cache_folder(),
         watcher=watcher,

@@ -35,7 +35,7 @@ class Pipeline:
         self._context = RunContext(run, parts, settings, progress, self._queue, workers.limiter, until)
         # Enough instances at once to keep both the sampler and the containers busy; more would only hold memory.
         sampling = math.ceil(settings.requests / min(settings.repair.samples, SAMPLES_IN_A_REQUEST))
-        self._in_flight = anyio.CapacityLimiter(sampling + 2 * workers.most)
+        self._in_flight = anyio.CapacityLimiter(sampling + 2 * workers.maximum)
         self.failures: dict[str, str] = {}
         """Instances that could not be worked on, with the reason. A resume tries them again."""
 

@@ -1,4 +1,4 @@
-"""What a run is doing right now, as counters that a display polls."""
+"""Counters of what a run is doing right now, for a display to poll."""
 
 from __future__ import annotations
 
@@ -17,54 +17,54 @@ class Progress:
     done: Counter[str] = field(default_factory=Counter)
     """Instances that each stage has finished, resumed ones included."""
     resumed: Counter[str] = field(default_factory=Counter)
-    """Of these, those found in the run folder."""
+    """Of these, those that were finished in the run folder already."""
     verdicts: Counter[str] = field(default_factory=Counter)
     cache_hits: int = 0
-    """Verdicts that this process took from the cache, on candidates that were not chosen too."""
+    """Verdicts that this process took from the cache, also on candidates that were not selected."""
     samples: int = 0
     """Answers received by this process."""
     tokens: int = 0
     """Output tokens received by this process."""
     prompt_tokens: int = 0
-    """Of these answers' prompts: one that is asked for n answers counts n times."""
+    """Prompt tokens of these answers; a prompt with n answers counts n times."""
     requests: int = 0
-    """In flight."""
+    """Requests in flight."""
     sampling_seconds: float = 0.0
-    """With a request in flight, those under way now left out."""
+    """Seconds with a request in flight, up to the last time when none was."""
     _sampling_since: float = 0.0
     waits: dict[str, str] = field(default_factory=dict)
-    """What is waited for (an image, a repository, the engine), and how that stands."""
+    """What the run waits for (an image, a repository, the engine), and the state of it."""
     running_containers: set[str] = field(default_factory=set)
     notices: list[str] = field(default_factory=list)
-    """What people should know of (a server that is started, one that crashed), the latest last."""
+    """Lines for people (a server that is started, one that crashed), the latest last."""
     listener: Callable[[str], None] | None = None
-    """Told of each notice too."""
+    """Called with each notice."""
     started: float = field(default_factory=time.monotonic)
 
-    def say(self, notice: str) -> None:
+    def notify(self, notice: str) -> None:
         """Add a notice."""
         self.notices.append(notice)
         if self.listener is not None:
             self.listener(notice)
 
     def waiting(self, what: str, how: str) -> None:
-        """Something is waited for; nothing as `how`: no more. From any thread, as all of a `ports.Watcher`."""
+        """Set the state of what is waited for; an empty state ends the wait. Any thread may call it."""
         if how:
             self.waits[what] = how
         else:
             self.waits.pop(what, None)
 
     def running(self, container: str, *, now: bool) -> None:
-        """A container has begun to run, or runs no more."""
+        """Note that a container has begun to run, or runs no more. Any thread may call it."""
         (self.running_containers.add if now else self.running_containers.discard)(container)
 
     @property
     def containers(self) -> int:
-        """That run now; a job that waits for its image has none yet."""
+        """Number of containers that run now; a job that waits for its image has none yet."""
         return len(self.running_containers)
 
     def request(self, step: int) -> None:
-        """A request begins (1) or ends (-1)."""
+        """Note that a request begins (1) or ends (-1)."""
         now = time.monotonic()
         if not self.requests:
             self._sampling_since = now
@@ -79,12 +79,12 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since the start of this process's work."""
+        """Seconds since the start of this process's work."""
         return time.monotonic() - self.started
 
     def remaining_seconds(self, last_stage: str) -> float | None:
-        """Estimate from the instances that this process carried to the end; None while there is none."""
-        worked = self.done[last_stage] - self.resumed[last_stage]
-        if worked <= 0:
+        """Estimate from the instances that this process has finished; None while there is none."""
+        finished = self.done[last_stage] - self.resumed[last_stage]
+        if finished <= 0:
             return None
-        return self.seconds / worked * (self.total - self.done[last_stage])
+        return self.seconds / finished * (self.total - self.done[last_stage])

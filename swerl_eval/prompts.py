@@ -1,4 +1,4 @@
-"""Renders the prompt templates: the bundled ones, a folder of the user's, or those of an installed `swerl` package."""
+"""Renders the prompt templates: the bundled ones, those in a folder of the user, or those of the package `swerl`."""
 
 from __future__ import annotations
 
@@ -19,36 +19,43 @@ GUIDE = "guide"
 REPRODUCE = "reproduce"
 REGRESS = "regress"
 PUBLISHED = (LOCALIZE, REPAIR, THINKING_SYSTEM)
-"""Uses that the method's authors released templates for; a folder of the user's needs these."""
+"""Templates that the method's authors published; a folder of the user needs these."""
 OWN = (GUIDE, REPRODUCE, REGRESS)
-"""Uses of the stages that were never released; a folder that lacks one takes the bundled one."""
+"""Templates of the stages that were never published; where a folder lacks one, the bundled one is used."""
 NAMES = (*PUBLISHED, *OWN)
 SWERL = "swerl"
 
 
 class Prompts(Protocol):
-    """A set of templates."""
+    """A set of templates, one for each name in `NAMES`."""
 
     def render(self, name: str, **values: object) -> str:
-        """The template filled in; a value that it needs and does not get is a `UsageError`."""
+        """Return the template filled in. Raises `UsageError` when a value is missing that it needs."""
         ...
 
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 of each template's text, for the manifest."""
+        """Return the SHA-256 of each template's text, for the manifest."""
         ...
 
 
 def bundled_folder() -> Path:
-    """Where the project's own templates lie: in the wheel, else in the checkout."""
-    inside = Path(__file__).parent / "_prompts"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "prompts"
+    """Return the folder of the bundled templates: in the wheel, else in the checkout."""
+    in_wheel = Path(__file__).parent / "_prompts"
+    return in_wheel if in_wheel.is_dir() else Path(__file__).parent.parent / "prompts"
 
 
-def load_prompts(where: str) -> Prompts:
-    """Templates from `where`: empty for the bundled ones, `swerl`, or a folder with one `<name>.jinja` for each use."""
-    if where == SWERL:
+def load_prompts(location: str) -> Prompts:
+    """Load templates.
+
+    Args:
+        location: Empty for the bundled ones, `swerl`, or a folder with one `<name>.jinja` for each name.
+
+    Raises:
+        UsageError: A template is missing or malformed, or the package `swerl` is not installed.
+    """
+    if location == SWERL:
         return _SwerlPrompts()
-    return _FolderPrompts(Path(where) if where else bundled_folder())
+    return _FolderPrompts(Path(location) if location else bundled_folder())
 
 
 class _FolderPrompts:
@@ -59,8 +66,8 @@ class _FolderPrompts:
             raise UsageError(message)
         self._folder = folder
         self._texts = {name: _template(folder, name).read_text(encoding="utf-8") for name in NAMES}
-        # Values go in as data: an issue's text is never read as a template, and nothing is escaped since the
-        # result is a prompt, not a page.
+        # Values are data: an issue's text is never read as a template. Nothing is escaped, since the result is a
+        # prompt and no page.
         environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
         self._templates: dict[str, jinja2.Template] = {}
         for name, text in self._texts.items():
@@ -82,7 +89,7 @@ class _FolderPrompts:
 
 
 class _SwerlPrompts:
-    """The published templates, read as data from an installed `swerl`: its code asserts environments."""
+    """The published templates, read as data from an installed `swerl`, since importing its code has requirements."""
 
     _CONSTANTS: ClassVar = {
         LOCALIZE: ("agentless_mini/utils/prompts.py", "LOCALIZATION"),
@@ -105,9 +112,9 @@ class _SwerlPrompts:
             return self._own.render(name, **values)
         if name == THINKING_SYSTEM:
             return self._texts[name]
-        given = {self._VALUES.get(key, key): value for key, value in values.items()}
+        renamed = {self._VALUES.get(key, key): value for key, value in values.items()}
         try:
-            return self._texts[name].format(**given).strip()
+            return self._texts[name].format(**renamed).strip()
         except (KeyError, IndexError, ValueError) as error:
             message = f"the installed `swerl`'s text {self._CONSTANTS[name][1]} needs {error}; use --prompts FOLDER"
             raise UsageError(message) from error
@@ -122,7 +129,7 @@ def _template(folder: Path, name: str) -> Path:
 
 
 def _text_constant(file: Path, name: str) -> str:
-    """A module-level `NAME = "..."` or `NAME = "...".strip()`."""
+    """Return the text of a module-level `NAME = "..."` or `NAME = "...".strip()`."""
     tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):

@@ -35,10 +35,11 @@ from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
-from swerl_eval.records.refused_answers import take_back_refused
-from swerl_eval.records.run_folder import Run, RunManifest, open_run
+from swerl_eval.records.manifest import RunManifest
+from swerl_eval.records.refused_answers import remove_refused
+from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.write_reports import write_reports
-from swerl_eval.scheduling.durations import Durations, by_repository
+from swerl_eval.scheduling.instance_order import Durations, by_repository
 from swerl_eval.scheduling.workers import Workers
 from swerl_eval.settings import STAGES, Parts
 from swerl_eval.shutdown import Say, at_once, signals
@@ -78,11 +79,11 @@ class Runner:
         self.prompts = load_prompts(config.prompts)
         self._began = time.time()
         # opened here so that a wrong name or a missing file is said before a run folder is made
-        self._sampler = None if predictions is not None else open_sampler(config, self.source, self.progress.say)
+        self._sampler = None if predictions is not None else open_sampler(config, self.source, self.progress.notify)
         self._test_sampler = None
         if self._sampler is not None and config.test_model:
             other = config.model_copy(update={"model": config.test_model})
-            self._test_sampler = open_sampler(other, self.source, self.progress.say, first_server=config.servers)
+            self._test_sampler = open_sampler(other, self.source, self.progress.notify, first_server=config.servers)
         self._chosen = self.source.instances()
         self.instances = [i for i in self._chosen if predictions is None or i.instance_id in predictions.patches]
         """The instances to work on: the chosen ones, but for those without a prediction where these were handed in."""
@@ -99,7 +100,7 @@ class Runner:
         A run folder whose disk is full ends it the same way, as `StorageError`.
         """
         with writing(run.folder):
-            return anyio.run(functools.partial(interruptible, self._carry_out, run, say=self.progress.say))
+            return anyio.run(functools.partial(interruptible, self._carry_out, run, say=self.progress.notify))
 
     def open_run(self) -> Run:
         """The run folder, locked for this process. Raises what `store.open_run` raises."""
@@ -123,8 +124,8 @@ class Runner:
 
     async def _carry_out(self, run: Run) -> RunResult:
         parts = self._parts()
-        if again := take_back_refused(run):
-            self.progress.say(f"{again} prompts that were refused are asked again")
+        if again := remove_refused(run):
+            self.progress.notify(f"{again} prompts that were refused are asked again")
         workers = Workers(self.config.workers, run.folder / "workers")
         pipeline = Pipeline(run, parts, settings(self.config), self.progress, workers, self.until)
         durations = Durations(self.config.cache_folder() / "durations.json")
@@ -166,9 +167,9 @@ class Runner:
             except Exception as failure:
                 if error is None:
                     raise
-                self.progress.say(f"at the end: {failure}")
+                self.progress.notify(f"at the end: {failure}")
             if bound.cancelled_caught:
-                self.progress.say(f"at the end: not done within {CLOSE_SECONDS:.0f} s, and given up")
+                self.progress.notify(f"at the end: not done within {CLOSE_SECONDS:.0f} s, and given up")
 
         return done
 
@@ -230,7 +231,7 @@ class Runner:
             images = list(dict.fromkeys(each.image for each in order if each.instance_id in pending))
             missing = await parts.sandbox.check(images)
             if missing:
-                self.progress.say(missing_line(missing, len(images)))
+                self.progress.notify(missing_line(missing, len(images)))
             parts.sandbox.prefetch(images)
             if parts.sandbox.machine() not in run.machines:
                 run.machines.append(parts.sandbox.machine())

@@ -37,8 +37,20 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.records": ("swerl_eval.core", "swerl_eval.records"),
     "swerl_eval.scheduling": ("swerl_eval.core", "swerl_eval.records", "swerl_eval.scheduling"),
     # what stands behind the seams
-    "swerl_eval.samplers": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.samplers"),
-    "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.official", "swerl_eval.ports", "swerl_eval.sources"),
+    "swerl_eval.samplers": (
+        "swerl_eval.core",
+        "swerl_eval.ports",
+        "swerl_eval.records.json_files",
+        "swerl_eval.samplers",
+    ),
+    "swerl_eval.sources": (
+        "swerl_eval.core",
+        "swerl_eval.official",
+        "swerl_eval.ports",
+        "swerl_eval.records.atomic",
+        "swerl_eval.records.json_files",
+        "swerl_eval.sources",
+    ),
     "swerl_eval.sandboxes": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sandboxes"),
     "swerl_eval.reports": (
         "swerl_eval.core",
@@ -156,6 +168,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.config",
         "swerl_eval.core.errors",
         "swerl_eval.demo",
+        "swerl_eval.records.atomic",
         "swerl_eval.sandboxes",
     ),
     # the top: may see everything, and nobody else may see it
@@ -618,7 +631,6 @@ def test_help_answers_without_loading_anything_heavy(command: tuple[str, ...]) -
         "yaml",
         "requests",
         "orjson",
-        "jsonlines",
         "unidiff",
         "filelock",
         "tenacity",

@@ -14,7 +14,8 @@ from swerl_eval.cli.options import resolve
 from swerl_eval.cli.runs import print_config
 from swerl_eval.config import BOUND_BY, SPEED_ONLY, RunConfig, load_config, merged, openai_credentials, parse_size
 from swerl_eval.core.errors import InputError, UsageError
-from swerl_eval.records.run_folder import RunManifest, write_json
+from swerl_eval.records.atomic import write_json
+from swerl_eval.records.manifest import RunManifest
 
 
 def written(folder: Path, text: str) -> Path:

@@ -84,8 +84,8 @@ def test_addresses_given_again_and_again_add_up() -> None:
 def test_each_notice_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress()
     with Display(progress, ("localize",), "trial"):
-        progress.say("server 0 is ready after 3 s")
-        progress.say("server 0 ended with exit code 3")
+        progress.notify("server 0 is ready after 3 s")
+        progress.notify("server 0 ended with exit code 3")
     shown = capsys.readouterr().err
     assert shown.count("] server 0 is ready after 3 s\n") == 1
     assert shown.index("is ready") < shown.index("ended with")

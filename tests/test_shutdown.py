@@ -242,7 +242,7 @@ async def work():
 
 progress = Progress(total=3)
 with Display(progress, ("localize",), "trial"):
-    anyio.run(functools.partial(interruptible, work, say=progress.say))
+    anyio.run(functools.partial(interruptible, work, say=progress.notify))
 """
 
 

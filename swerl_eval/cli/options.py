@@ -123,7 +123,7 @@ def resolve(options: dict[str, Any], defaults: dict[str, Any] | None = None) -> 
     A `--run-id` that names an existing run brings that run's settings along, so that a later stage needs no repetition.
     """
     from swerl_eval.config import load_config, merged
-    from swerl_eval.records.run_folder import read_manifest
+    from swerl_eval.records.manifest import read_manifest
 
     options = dict(options)
     file, overrides = options.pop("config", None), options.pop("overrides", ())

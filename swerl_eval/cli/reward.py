@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import jsonlines
 import orjson
 from rich.console import Console
 from rich.progress import track
 
-from swerl_eval.core.errors import InputError, UsageError
+from swerl_eval.core.errors import InputError
 from swerl_eval.integrations.batch import RewardCase, rewards
 from swerl_eval.integrations.columns import files
+from swerl_eval.records.json_files import Entry, malformed, read_lines
 from swerl_eval.reports.reward_figures import BINS, summarize
 
 Line = dict[str, Any]
@@ -23,17 +23,20 @@ _BAR = 40
 
 
 def reward_answers(answers: Path, oracles: Path | None, output: Path | None, workers: int, *, strict: bool) -> None:
-    """Rewards of a file of answers, in order, to `output` or standard output; the summary to standard error."""
-    known = {line["instance_id"]: line for line in _lines(oracles, "instance_id")} if oracles else {}
+    """Write the rewards of a file of answers, in order, to `output` or standard output.
+
+    The summary goes to standard error.
+    """
+    by_instance = {line["instance_id"]: line for _, line in _lines(oracles, "instance_id")} if oracles else {}
     # read twice: once so that a bad line is named before any work, once so that a large file is never held
-    total = sum(1 for _ in _cases(answers, known))
+    total = sum(1 for _ in _cases(answers, by_instance))
     values = []
     with ExitStack() as stack:
         target = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
-        found = rewards((case for _, case in _cases(answers, known)), workers=workers, strict=strict)
+        results = rewards(_cases(answers, by_instance), workers=workers, strict=strict)
         console = Console(stderr=True)
-        pairs = zip(_lines(answers, "output"), found, strict=True)
-        for line, result in track(pairs, "rewards", total, console=console, transient=True):
+        pairs = zip(_lines(answers, "output"), results, strict=True)
+        for (_, line), result in track(pairs, "rewards", total, console=console, transient=True):
             values.append(result.value)
             _write(target, line, result.value, result.error)
     for text in _summary(summarize(values)):
@@ -46,45 +49,33 @@ def _write(target: BinaryIO, line: Line, value: float, error: str | None) -> Non
     target.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _cases(answers: Path, known: dict[str, Line]) -> Iterator[tuple[int, RewardCase]]:
-    for number, line in enumerate(_lines(answers, "output"), start=1):
+def _cases(answers: Path, by_instance: dict[str, Line]) -> Iterator[RewardCase]:
+    for place, line in _lines(answers, "output"):
         source = line
-        if known:
-            if line.get("instance_id") not in known:
-                message = f"{answers}, answer {number}: the oracle file has no instance {line.get('instance_id')!r}"
+        if by_instance:
+            if line.get("instance_id") not in by_instance:
+                message = f"{place}: the oracle file has no instance {line.get('instance_id')!r}"
                 raise InputError(message)
-            source = known[line["instance_id"]]
-        where = f"{answers}, answer {number}"
-        yield (
-            number,
-            RewardCase(
-                _texts(source, "code_context", where), _texts(source, "oracle_new_content", where), line["output"]
-            ),
-        )
+            source = by_instance[line["instance_id"]]
+        context, oracle = (_texts(source, column, place) for column in ("code_context", "oracle_new_content"))
+        yield RewardCase(context, oracle, line["output"])
 
 
-def _texts(line: Line, column: str, where: str) -> dict[str, str]:
+def _texts(line: Line, column: str, place: str) -> dict[str, str]:
     try:
         return files(line.get(column))
     except ValueError as error:
-        message = f"{where}: {column}: {error}; or pass --oracle FILE, which has it by instance_id"
-        raise InputError(message) from error
+        raise malformed(
+            place, f"{column}: {error}", "correct it, or pass --oracle FILE, which has it by instance_id"
+        ) from error
 
 
-def _lines(path: Path, needed: str) -> Iterator[Line]:
-    if not path.is_file():
-        message = f"there is no file {path}"
-        raise UsageError(message)
-    try:
-        with jsonlines.open(path, loads=orjson.loads) as reader:
-            for number, line in enumerate(reader.iter(type=dict, skip_empty=True), start=1):
-                if not isinstance(line.get(needed), str):
-                    message = f"{path}, object {number}: {needed} must be a text"
-                    raise InputError(message)
-                yield line
-    except jsonlines.InvalidLineError as error:
-        message = f"{path}, line {error.lineno}: {str(error).splitlines()[0]}"
-        raise InputError(message) from error
+def _lines(path: Path, column: str) -> Iterator[Entry]:
+    """Yield the lines of a file with their places; `column` has to be a text."""
+    for place, line in read_lines(path):
+        if not isinstance(line.get(column), str):
+            raise malformed(place, f"{column} must be a text")
+        yield place, line
 
 
 def _summary(figures: dict[str, Any]) -> list[str]:

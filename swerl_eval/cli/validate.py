@@ -25,7 +25,7 @@ from swerl_eval.evaluation.evaluator import Evaluator
 from swerl_eval.evaluation.instance_check import InstanceCheck
 from swerl_eval.evaluation.validate import KINDS, Validator
 from swerl_eval.progress import Progress
-from swerl_eval.records.run_folder import locked
+from swerl_eval.records.run_folder import lock_folder
 from swerl_eval.reports.quarantine import write_quarantine
 from swerl_eval.runner import interruptible, writing
 from swerl_eval.scheduling.workers import Workers
@@ -41,14 +41,14 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
     source = open_source(config)
     folder = validation_folder(config)
     with ExitStack() as closing:
-        closing.callback(locked(folder).release)
+        closing.callback(lock_folder(folder).release)
         if (folder / "run.json").exists():
             message = f"{folder} is a run's folder; choose another --run-id, or leave it out"
             raise UsageError(message)
         progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
         with writing(folder), Display(progress, ("evaluate",), "validate"):
             work = functools.partial(
-                interruptible, _validate, config, source, folder, progress, repeat, say=progress.say
+                interruptible, _validate, config, source, folder, progress, repeat, say=progress.notify
             )
             found, machine = anyio.run(work)
         _print(found, folder)

@@ -1,4 +1,4 @@
-"""Make the Git repository of a demo package, the same commit on every machine."""
+"""Makes the Git repository of a demo package, with the same commit on every machine."""
 
 from __future__ import annotations
 

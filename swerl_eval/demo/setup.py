@@ -1,8 +1,7 @@
-"""Makes what the bundled suite needs: repositories, images. Quick when everything is there."""
+"""Makes what the bundled suite needs: repositories and images. Takes no time when everything is there."""
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from swerl_eval.compose import build_task_images
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.demo.repositories import build_repository
+from swerl_eval.records.atomic import replacing_folder
 from swerl_eval.sandboxes.docker.engine import connect
 from swerl_eval.sandboxes.docker.images import Images
 
@@ -25,16 +25,14 @@ PACKAGES = HERE / "packages"
 BASE_IMAGE = "swerl-eval/demo-base:latest"
 PARENT_IMAGE = "debian:bookworm-slim"
 DEBIAN_PACKAGES = "git,patch,procps,python3,python3-pytest"
-UNFINISHED = ".new-"
-"""How folders begin that hold a repository until it is whole."""
 SAMPLES, LOCALIZATION_SAMPLES, TEST_SAMPLES = 8, 2, 6
-"""How many answers are recorded for each instance."""
+"""Number of recorded answers for each instance."""
 TESTS = 3
-"""Reproduction tests that candidates are run against."""
+"""Number of reproduction tests that candidates are run against."""
 
 
 def demo_settings() -> dict[str, Any]:
-    """The settings of `swerl-eval demo`."""
+    """Return the settings of `swerl-eval demo`."""
     mirrors = RunConfig().cache_folder() / "demo"
     return {
         "dataset": str(SUITE),
@@ -53,29 +51,20 @@ def demo_settings() -> dict[str, Any]:
     }
 
 
-def prepare(say: Callable[[str], None]) -> None:
+def prepare(notify: Callable[[str], None]) -> None:
     """Build the suite's repositories and images. Raises `SandboxError` with the remedy."""
     mirrors = RunConfig().cache_folder() / "demo"
     mirrors.mkdir(parents=True, exist_ok=True)
     images = Images(connect())
     with filelock.FileLock(mirrors / ".lock"):
-        for unfinished in mirrors.glob(f"{UNFINISHED}*"):  # of a process that was killed: this one has the lock
-            shutil.rmtree(unfinished)
         if not images.present(BASE_IMAGE):
-            _make_base(images, say)
+            _make_base(images, notify)
         for package in sorted(folder for folder in PACKAGES.iterdir() if folder.is_dir()):
             repository = mirrors / f"demo__{package.name}.git"
-            _make_repository(package, repository)
+            with replacing_folder(repository) as new:
+                build_repository(package, new)
             _build_package(images, package.name, repository)
         build_task_images(SUITE, (), lambda _: None)
-
-
-def _make_repository(package: Path, repository: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=repository.parent, prefix=UNFINISHED) as temporary:
-        made = Path(temporary) / "repository.git"
-        build_repository(package, made)
-        shutil.rmtree(repository, ignore_errors=True)
-        made.rename(repository)
 
 
 def _build_package(images: Images, name: str, repository: Path) -> None:
@@ -88,17 +77,17 @@ def _build_package(images: Images, name: str, repository: Path) -> None:
     images.build(f"swerl-eval/demo-{name}:latest", dockerfile, files)
 
 
-def _make_base(images: Images, say: Callable[[str], None]) -> None:
-    """From the registry where one answers, else from Debian's packages on the spot."""
+def _make_base(images: Images, notify: Callable[[str], None]) -> None:
+    """Build the base image from its parent where a registry answers, else from Debian's packages."""
     if images.in_registry(PARENT_IMAGE):
-        say(f"building {BASE_IMAGE} on {PARENT_IMAGE}")
+        notify(f"building {BASE_IMAGE} on {PARENT_IMAGE}")
         try:
             images.build(BASE_IMAGE, (HERE / "images" / "base.Dockerfile").read_text(encoding="utf-8"), {})
         except SandboxError as error:
-            say(f"that failed ({str(error).splitlines()[-1]})")
+            notify(f"that failed ({str(error).splitlines()[-1]})")
         else:
             return
-    say(f"making {BASE_IMAGE} from Debian's packages (no registry answers); about a minute")
+    notify(f"making {BASE_IMAGE} from Debian's packages (no registry answers); about a minute")
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={DEBIAN_PACKAGES}", "bookworm", "-"]
     try:
         with (

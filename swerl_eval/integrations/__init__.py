@@ -1,4 +1,4 @@
-"""The reward where others call it: TRL, verl, and whoever has many answers and several processors.
+"""The reward for callers outside of this program: TRL, verl, and batches of answers over several processes.
 
-Nothing here imports a trainer; the functions have the shape that the trainers call.
+Nothing here imports a trainer; the functions have the signatures that the trainers call.
 """

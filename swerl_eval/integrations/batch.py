@@ -1,4 +1,4 @@
-"""Rewards of many answers, over a pool of processes."""
+"""Computes the rewards of many answers, over a pool of processes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import NamedTuple
 from swerl_eval.core.reward import calculate_search_replace_reward
 
 CHUNK = 16
-"""Answers sent to a process at once: few enough that a slow one does not hold up many, enough to hide the sending."""
+"""Answers sent to a process at once: few enough that a slow answer delays few others, enough to hide the transfer."""
 
 
 class RewardCase(NamedTuple):
-    """What one reward needs."""
+    """The arguments of one reward, as `calculate_search_replace_reward` takes them."""
 
     code_context: Mapping[str, str]
     oracle_new_content: Mapping[str, str]
@@ -24,7 +24,7 @@ class RewardCase(NamedTuple):
 
 
 class Rewarded(NamedTuple):
-    """A reward without its diffs, which would cost more to send back than to make."""
+    """A reward without its diffs, which cost more to send back than to compute."""
 
     value: float
     error: str | None
@@ -32,10 +32,15 @@ class Rewarded(NamedTuple):
 
 
 def rewards(cases: Iterable[RewardCase], *, workers: int = 1, strict: bool = False) -> Iterator[Rewarded]:
-    """The rewards of the cases, in their order, as they come; the cases are read a few chunks ahead.
+    """Yield the rewards of the cases, in their order. The cases are read a few chunks ahead.
 
-    More than one worker starts that many fresh processes (`spawn`: safe beside threads and CUDA), which import the
-    main script again: as everywhere with `multiprocessing`, it needs its `if __name__ == "__main__":`.
+    More than one worker starts that many new processes (by `spawn`, which is safe beside threads and CUDA). They import
+    the main script again, so it needs its `if __name__ == "__main__":`, as everywhere with `multiprocessing`.
+
+    Args:
+        cases: The answers with what their rewards need.
+        workers: Number of processes; 1 computes in this process.
+        strict: Demand the last closing fence too.
     """
     if workers <= 1:
         yield from (_rewarded(case, strict) for case in cases)
@@ -51,7 +56,7 @@ def rewards(cases: Iterable[RewardCase], *, workers: int = 1, strict: bool = Fal
                     return
                 yield from running.popleft().result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # a caller that stops early waits for no rewards
+            pool.shutdown(wait=False, cancel_futures=True)  # a caller that stops early does not wait
 
 
 def _rewarded_all(cases: list[RewardCase], strict: bool) -> list[Rewarded]:

@@ -1,4 +1,4 @@
-"""What datasets do to the values that they store, undone."""
+"""Undoes what datasets do to the values that they store."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any
 
 
 def files(value: Any) -> dict[str, str]:
-    """Path -> text, from a cell of a dataset: a mapping, or the JSON text of one.
+    """Return path -> text from a cell of a dataset.
 
     Arrow stores a column of mappings as one struct with the keys of all rows, so a row comes back with None for the
-    paths of the others; those are dropped. JSON text is the better column: no keys are added to it. Raises `ValueError`
-    when the cell is neither, since that is a mistake of the data set and not of the model.
+    paths of the other rows; these are dropped. JSON text is the better column: no keys are added to it.
+
+    Args:
+        value: A mapping, or the JSON text of one.
+
+    Raises:
+        ValueError: The cell is neither. That is a mistake in the dataset, not of the model.
     """
     if isinstance(value, str):
         value = json.loads(value)

@@ -2,7 +2,7 @@
 
     GRPOTrainer(..., reward_funcs=swe_rl_reward)
 
-The trainer hands over the completions and every other column of the dataset as lists of one length, by keyword.
+The trainer passes the completions and every other column of the dataset as lists of one length, by keyword.
 """
 
 from __future__ import annotations
@@ -24,12 +24,20 @@ def swe_rl_reward(
     strict: bool = False,
     **_: Any,
 ) -> list[float]:
-    """One reward for each completion: -1.0 for a format error, otherwise in [0, 1].
+    """Return one reward for each completion: -1.0 for a format error, otherwise in [0, 1].
 
-    Columns: `code_context` and `oracle_new_content` hold path -> text before and after the oracle's change, as mappings
-    or as JSON text. Thinking that stands apart from a message's content is put back in its tags. `opening` is put
-    before each other answer, for a chat template that ends the prompt with `<think>`; bind it or `strict` with
-    `functools.partial`. Raises `ValueError` on a column of another shape, never for an answer.
+    Thinking that is apart from a message's content is put back in its tags.
+
+    Args:
+        completions: The answers, as text or as chat messages.
+        code_context: A column of the dataset: path -> text before the change, as mappings or as JSON text.
+        oracle_new_content: A column of the dataset: path -> text after the oracle's change.
+        opening: Text to put before each answer whose thinking is not apart, for a chat template that ends the prompt
+            with `<think>`. Bind it with `functools.partial`.
+        strict: Demand the last closing fence too. Bind it with `functools.partial`.
+
+    Raises:
+        ValueError: A column has another shape. No answer raises.
     """
     return [
         calculate_search_replace_reward(files(context), files(oracle), text_of(completion, opening), strict=strict)[0]

@@ -24,13 +24,21 @@ def compute_score(
     strict: bool = False,
     **_: Any,
 ) -> float:
-    """The reward of one answer: -1.0 for a format error, otherwise in [0, 1].
+    """Return the reward of one answer: -1.0 for a format error, otherwise in [0, 1].
 
-    `ground_truth` (the parquet's `reward_model.ground_truth`) holds `code_context` and `oracle_new_content`, each
-    path -> text, as a mapping or as JSON text. `data_source` and `extra_info` are not looked at. `opening` is put
-    before the answer, for a chat template that ends the prompt with `<think>`; it and `strict` can be set as
-    `reward.custom_reward_function.reward_kwargs`. Raises `ValueError` on a ground truth of another shape, never for
-    an answer.
+    `opening` and `strict` can be set as `reward.custom_reward_function.reward_kwargs`.
+
+    Args:
+        data_source: Named in an error, and not used otherwise.
+        solution_str: The answer.
+        ground_truth: The parquet's `reward_model.ground_truth`: `code_context` and `oracle_new_content`, each
+            path -> text, as a mapping or as JSON text.
+        extra_info: Not used.
+        opening: Text to put before the answer, for a chat template that ends the prompt with `<think>`.
+        strict: Demand the last closing fence too.
+
+    Raises:
+        ValueError: The ground truth has another shape. No answer raises.
     """
     truth = json.loads(ground_truth) if isinstance(ground_truth, str) else ground_truth
     if not isinstance(truth, Mapping) or not {"code_context", "oracle_new_content"} <= truth.keys():

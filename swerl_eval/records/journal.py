@@ -1,8 +1,10 @@
-"""One append-only JSONL file of records, and its index by key.
+"""An append-only JSONL file of records, and its index by key.
 
 A line is self-contained, carries its format version, and is written by one `write` call, so that a kill at any instant
 loses at most the work in flight. A torn last line is cut off when the file is opened for writing. Of several lines with
-the same key the last one counts; a line `{"removed": key}` takes a record back.
+the same key the last one counts. A line `{"removed": key}` removes a record.
+
+Journals are this program's own files, so they are read strictly, unlike the files of users (`json_files.py`).
 """
 
 from __future__ import annotations
@@ -17,22 +19,36 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from swerl_eval.core.errors import InputError
+from swerl_eval.records.json_files import malformed
 
 SCHEMA_VERSION = 1
 
 Record = TypeVar("Record")
 _REMOVED = "removed"
+_REMEDY = "restore the file or delete the line"
 
 
 @dataclass(frozen=True)
 class _Removal:
-    """A line that takes a record back."""
+    """A line that removes a record."""
 
     key: Hashable
 
 
 class Journal(Generic[Record]):
-    """Records of one type. Only the index is held in memory: 500 answers for each of 500 instances are gigabytes."""
+    """Records of one type, in one file.
+
+    Only the index is held in memory: 500 answers for each of 500 instances are gigabytes.
+
+    Args:
+        path: The file; it need not exist.
+        record: The type of the records, a dataclass.
+        key: Returns a record's key.
+        mark: Returns whether a record's key belongs to `marked`.
+
+    Raises:
+        InputError: A line is no record of this type.
+    """
 
     def __init__(
         self,
@@ -41,10 +57,10 @@ class Journal(Generic[Record]):
         key: Callable[[Record], Hashable],
         mark: Callable[[Record], bool] = lambda _: False,
     ) -> None:
-        self._path = path
+        self.path = path
         self._mark = mark
         self.marked: set[Any] = set()
-        """Keys of the records that `mark` is true of, known without reading them again."""
+        """Keys of the records that `mark` is true of; the file need not be read to know them."""
         self._adapter: TypeAdapter[Record] = TypeAdapter(record)
         self._key = key
         self._places: dict[Hashable, tuple[int, int]] = {}
@@ -53,21 +69,21 @@ class Journal(Generic[Record]):
         self._load()
 
     def _load(self) -> None:
-        if not self._path.exists():
+        if not self.path.exists():
             return
-        with self._path.open("rb") as lines:
+        with self.path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
                     return  # torn by a kill; cut off when opened for writing
-                found = self._parse(line, f"line {number}")
-                if isinstance(found, _Removal):
-                    self._forget(found.key)
+                record = self._parse(line, f"line {number}")
+                if isinstance(record, _Removal):
+                    self._forget(record.key)
                     self._end += len(line)
                 else:
-                    self._index(found, len(line))
+                    self._index(record, len(line))
 
     def _parse(self, line: bytes, place: str) -> Record | _Removal:
-        where = f"{self._path}, {place}"
+        where = f"{self.path}, {place}"
         try:
             fields = orjson.loads(line)
             version = fields.pop("v", None)
@@ -80,11 +96,10 @@ class Journal(Generic[Record]):
             return self._adapter.validate_python(fields)
         except (orjson.JSONDecodeError, ValidationError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            message = f"{where}: not a record of this kind ({reason}); restore the file or delete the line"
-            raise InputError(message) from error
+            raise malformed(where, f"not a record of this kind ({reason})", _REMEDY) from error
 
     def _index(self, record: Record, length: int) -> None:
-        """Note where the next line of the file stands, which is this record's."""
+        """Add the record whose line is the next one of the file."""
         key = self._key(record)
         self._places[key] = (self._end, length)
         self._end += length
@@ -96,18 +111,18 @@ class Journal(Generic[Record]):
 
     def open_for_writing(self) -> None:
         """Cut off a torn last line and get ready to append."""
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         os.ftruncate(self._handle, self._end)
 
     def append(self, *records: Record) -> None:
-        """Store records at once; when this returns, a crash of this process no longer loses them."""
+        """Store records; when this returns, a crash of this process no longer loses them."""
         lines = [_line(vars(record)) for record in records]
         self._write(b"".join(lines))
         for record, line in zip(records, lines, strict=True):
             self._index(record, len(line))
 
     def remove_if(self, unwanted: Callable[[Any], bool]) -> None:
-        """Take back the records whose key is unwanted, as durably as `append` stores one."""
+        """Remove the records whose key is unwanted, as durably as `append` stores one."""
         keys = [key for key in self._places if unwanted(key)]
         lines = b"".join(_line({_REMOVED: key}) for key in keys)
         self._write(lines)
@@ -117,17 +132,17 @@ class Journal(Generic[Record]):
 
     def _write(self, lines: bytes) -> None:
         if self._handle is None:
-            message = f"{self._path} is not open for writing"
+            message = f"{self.path} is not open for writing"
             raise RuntimeError(message)
         try:
             while lines:
                 lines = lines[os.write(self._handle, lines) :]
         except OSError:
-            os.ftruncate(self._handle, self._end)  # half a record, when the disk is full
+            os.ftruncate(self._handle, self._end)  # remove the half of a record that a full disk took
             raise
 
     def keys(self) -> list[Any]:
-        """The keys, in the order in which they first came."""
+        """Return the keys, in the order in which they first came."""
         return list(self._places)
 
     def __contains__(self, key: Hashable) -> bool:
@@ -137,32 +152,31 @@ class Journal(Generic[Record]):
         return len(self._places)
 
     def get(self, key: Hashable) -> Record | None:
-        """The last record stored under a key."""
+        """Return the last record stored under a key, if there is one."""
         place = self._places.get(key)
         if place is None:
             return None
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             return self._read(file, place)
 
     def values(self) -> Iterator[Record]:
-        """All records, one per key, in the order in which the keys first came."""
+        """Yield one record per key, in the order in which the keys first came."""
         if not self._places:
             return
-        with self._path.open("rb") as file:
+        with self.path.open("rb") as file:
             for place in list(self._places.values()):
                 yield self._read(file, place)
 
     def _read(self, file: BinaryIO, place: tuple[int, int]) -> Record:
         offset, length = place
         file.seek(offset)
-        found = self._parse(file.read(length), f"byte {offset}")
-        if isinstance(found, _Removal):  # the file was exchanged since it was read
-            message = f"{self._path}, byte {offset}: no record; do not change the file of a run that goes on"
-            raise InputError(message)
-        return found
+        record = self._parse(file.read(length), f"byte {offset}")
+        if isinstance(record, _Removal):  # the file was replaced since the index was made
+            raise malformed(f"{self.path}, byte {offset}", "no record", "do not change the file of a run under way")
+        return record
 
     def close(self) -> None:
-        """Make what was written durable and let go of the file."""
+        """Flush what was written to the disk and close the file."""
         if self._handle is not None:
             os.fsync(self._handle)
             os.close(self._handle)
@@ -170,5 +184,5 @@ class Journal(Generic[Record]):
 
 
 def _line(fields: dict[str, Any]) -> bytes:
-    # the fields as they are: `asdict` would copy all that is below them, and orjson writes dataclasses itself
+    # not by `asdict`: it would copy all nested values, and orjson writes dataclasses itself
     return orjson.dumps({"v": SCHEMA_VERSION, **fields}, option=orjson.OPT_APPEND_NEWLINE)

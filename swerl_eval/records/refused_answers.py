@@ -1,4 +1,4 @@
-"""Takes back what rests on prompts that a server refused, so that a resume asks them again."""
+"""Removes the records that follow from refused prompts, so that a resume asks these prompts again."""
 
 from __future__ import annotations
 
@@ -6,42 +6,49 @@ from collections import defaultdict
 
 from swerl_eval.records.run_folder import Run
 
-_FOLLOWS = {
+_DERIVED = {
     "localize": ("localizations",),
     "repair": (),
     "guide": ("reproductions", "regressions", "evidence"),
     "reproduce": ("reproductions", "evidence"),
     "regress": ("regressions", "evidence"),
 }
-"""By stage: the kinds of records of a whole instance that follow from its answers, beside the selection."""
-_PROMPTS_OF = {"localize": "repair", "guide": "reproduce"}
+"""By stage: the kinds of records of an instance that follow from its answers, beside the selection."""
+_NEXT_PROMPTS = {"localize": "repair", "guide": "reproduce"}
 """By stage: the stage whose prompts are made from its answers."""
 
 
-def take_back_refused(run: Run) -> int:
-    """Remove the records that refused answers led to; returns how many answers are asked for again.
+def remove_refused(run: Run) -> int:
+    """Remove the records that follow from refused prompts.
 
-    The run must be open for writing. Answers that a server gave and verdicts stay, and so do files and guides that
-    other prompts were made from: these were answered. The records are removed before anything is asked, so a kill in
-    between leaves nothing that looks finished.
+    Answers and verdicts stay. So do the answers of a stage where answered prompts were made from them. The records are
+    removed before anything is asked, so a kill in between leaves nothing that looks finished.
+
+    Args:
+        run: The run, open for writing.
+
+    Returns:
+        The number of answers that a resume asks for again.
     """
     refused: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    for name, stage, index in run.samples.marked:
-        refused[name][stage].append(index)
-    answered = {(name, stage) for name, stage, _ in set(run.samples.keys()) - run.samples.marked} if refused else set()
+    for instance_id, stage, index in run.samples.marked:
+        refused[instance_id][stage].append(index)
+    if not refused:
+        return 0
+    answered = {(instance_id, stage) for instance_id, stage, _ in set(run.samples.keys()) - run.samples.marked}
     count = 0
     unwanted: dict[str, set[str]] = defaultdict(set)
     candidates: set[tuple[str, int]] = set()
-    for name, stages in refused.items():
+    for instance_id, stages in refused.items():
         for stage, indices in stages.items():
-            if (name, _PROMPTS_OF.get(stage)) in answered:
+            if (instance_id, _NEXT_PROMPTS.get(stage)) in answered:
                 continue
             count += len(indices)
-            for kind in (*_FOLLOWS[stage], "selections"):
-                unwanted[kind].add(name)
+            for kind in (*_DERIVED[stage], "selections"):
+                unwanted[kind].add(instance_id)
             if stage == "repair":
-                candidates |= {(name, index) for index in indices}
-    for kind, names in unwanted.items():
-        getattr(run, kind).remove_if(lambda key, names=names: (key[0] if isinstance(key, tuple) else key) in names)
+                candidates |= {(instance_id, index) for index in indices}
+    for kind, ids in unwanted.items():
+        getattr(run, kind).remove_if(lambda key, ids=ids: (key[0] if isinstance(key, tuple) else key) in ids)
     run.candidates.remove_if(candidates.__contains__)
     return count

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from swerl_eval.core.errors import InputError
-from swerl_eval.records.run_folder import write_json
+from swerl_eval.records.atomic import write_json
 
 SCHEMA_VERSION = 1
 _REMEDY = "make it anew with `swerl-eval validate --repeat N --quarantine FILE`, or leave the setting out"

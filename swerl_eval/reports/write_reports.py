@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from swerl_eval.records.run_folder import Run, write_json, write_lines
+from swerl_eval.records.atomic import write_json, write_lines
+from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.quarantine import Quarantine
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.reports.swebench_report import predictions, report_name, run_report

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import jsonlines
-import orjson
 from pydantic import TypeAdapter, ValidationError
 
-from swerl_eval.core.errors import InputError, UsageError
+from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import Completion, SampleRequest
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.records.json_files import malformed, read_lines
 from swerl_eval.samplers import estimated_tokens
 
 
@@ -61,32 +60,19 @@ class ReplaySampler:
 def _read(path: Path) -> dict[tuple[str, str], list[Completion]]:
     adapter = TypeAdapter(list[Completion])
     answers: dict[tuple[str, str], list[Completion]] = {}
-    try:
-        with jsonlines.open(path, loads=orjson.loads) as reader:
-            for number, line in enumerate(reader.iter(type=dict), start=1):
-                key = _key(line, f"{path}, line {number}")
-                if key in answers:
-                    message = f"{path}, line {number}: a second line for {key[0]}, stage {key[1]}"
-                    raise InputError(message)
-                answers[key] = adapter.validate_python(line["completions"])
-    except OSError as error:
-        message = f"cannot read the recorded answers {path}: {error.strerror}"
-        raise InputError(message) from error
-    except UnicodeDecodeError as error:
-        message = f"{path}, line {len(answers) + 1} or later: not UTF-8 text"
-        raise InputError(message) from error
-    except jsonlines.InvalidLineError as error:
-        message = f"{path}, line {error.lineno}: {error.args[0]}"
-        raise InputError(message) from error
-    except ValidationError as error:
-        message = f"{path}, line {len(answers) + 1}: completions: {error.errors()[0]['msg']}"
-        raise InputError(message) from error
+    for place, line in read_lines(path):
+        key = _key(line, place)
+        if key in answers:
+            raise malformed(place, f"a second line for {key[0]}, stage {key[1]}")
+        try:
+            answers[key] = adapter.validate_python(line["completions"])
+        except ValidationError as error:
+            raise malformed(place, f"completions: {error.errors()[0]['msg']}") from error
     return answers
 
 
-def _key(line: dict[str, Any], where: str) -> tuple[str, str]:
+def _key(line: dict[str, Any], place: str) -> tuple[str, str]:
     for field in ("instance_id", "stage", "completions"):
         if field not in line:
-            message = f"{where}: no {field!r}; a line is {{instance_id, stage, completions: [{{text}}]}}"
-            raise InputError(message)
+            raise malformed(place, f"no {field!r}", "a line is {instance_id, stage, completions: [{text}]}")
     return str(line["instance_id"]), str(line["stage"])

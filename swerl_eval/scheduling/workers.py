@@ -1,7 +1,7 @@
-"""How many containers run at a time: what was asked for, or what the machine bears, changeable while a run goes on.
+"""How many containers run at a time: the number that was asked for, or what the machine bears.
 
-Contention makes tests run into their time limits, which looks like a wrong patch. So where no number was asked for, one
-worker fewer is used while the machine has more to do than it can, and one more when that has passed.
+On an overloaded machine tests run into their time limits, which looks like a wrong patch. So where no number was asked
+for, the number follows the machine's load while the run goes on.
 """
 
 from __future__ import annotations
@@ -14,68 +14,77 @@ import anyio
 
 from swerl_eval.core.types import Machine
 
-MEMORY_EACH = 2 * 2**30
-"""Bytes of memory for each worker; few test suites need more."""
+MEMORY_PER_WORKER = 2 * 2**30
+"""Bytes; few test suites need more."""
 SCALE_DOWN_ABOVE, SCALE_UP_BELOW = 2.0, 1.5
-"""Pressure above which there is one worker fewer, and below which there is one more. On two cores, two workers and what
-serves them were seen to make 1.5 of it by themselves."""
-LOOK_SECONDS = 10.0
-AT_MOST = 64
-"""Workers, where the machine decides."""
+"""Load above which there is one worker fewer, and below which there is one more. On two cores, two workers and the
+processes that serve them were seen to cause a load of 1.5 by themselves."""
+RESCALE_SECONDS = 10.0
+MAX_WORKERS = 64
+"""Where the machine decides."""
 
 
 class Workers:
-    """A limiter, and what sets its size. `asked` 0 lets the machine decide."""
+    """A limiter of containers whose size can change while a run goes on.
 
-    def __init__(self, asked: int, file: Path | None = None) -> None:
-        self._asked = asked
+    Args:
+        requested: The number that was asked for; 0 lets the machine decide.
+        file: File into which a user may write another number during the run.
+    """
+
+    def __init__(self, requested: int, file: Path | None = None) -> None:
+        self._requested = requested
         self._file = file
-        self._most = asked or 1
-        self.limiter = anyio.CapacityLimiter(self._most)
+        self._maximum = requested or 1
+        self.limiter = anyio.CapacityLimiter(self._maximum)
 
     @property
-    def most(self) -> int:
+    def maximum(self) -> int:
         """The number that is not exceeded."""
-        return self._most
+        return self._maximum
 
     def size_to_machine(self, machine: Machine) -> None:
-        """Take the size of the machine, where no number was asked for."""
-        if not self._asked:
-            self._most = suggested(machine)
-            self.limiter.total_tokens = self._most
+        """Set the number by the machine's size, where no number was asked for."""
+        if not self._requested:
+            self._maximum = suggested_workers(machine)
+            self.limiter.total_tokens = self._maximum
 
-    async def autoscale(self, pressure: Callable[[], float | None], every: float = LOOK_SECONDS) -> None:
-        """Adjust the limiter for as long as this runs: to the number in the file, and to the pressure.
+    async def autoscale(self, pressure: Callable[[], float | None], interval: float = RESCALE_SECONDS) -> None:
+        """Rescale at every interval until cancelled.
 
-        Jobs under way go on; fewer workers means that the next ones wait.
+        Jobs under way go on; with fewer workers, the next jobs wait.
+
+        Args:
+            pressure: Returns the machine's load, as `ports.Sandbox.pressure` does.
+            interval: Seconds.
         """
         while True:
-            await anyio.sleep(every)
-            self.rescale(None if self._asked else pressure())
+            await anyio.sleep(interval)
+            self.rescale(None if self._requested else pressure())
 
     def rescale(self, pressure: float | None) -> None:
-        """One look at the file and the machine."""
+        """Set the number by the file, else by the load; None leaves it at its maximum."""
         written = self._written()
         if written:
-            self._most = written
-        now = int(self.limiter.total_tokens)
+            self._maximum = written
+        number = int(self.limiter.total_tokens)
         if pressure is None or written:
-            now = self._most
+            number = self._maximum
         elif pressure > SCALE_DOWN_ABOVE:
-            now -= 1
+            number -= 1
         elif pressure < SCALE_UP_BELOW:
-            now += 1
-        self.limiter.total_tokens = max(1, min(now, self._most))
+            number += 1
+        self.limiter.total_tokens = max(1, min(number, self._maximum))
 
     def _written(self) -> int:
-        """The number that somebody wrote into the file; 0 where there is none."""
+        """Return the number in the file; 0 where there is none."""
         try:
             return max(0, int(self._file.read_text(encoding="ascii"))) if self._file else 0
         except (OSError, ValueError):
             return 0
 
 
-def suggested(machine: Machine) -> int:
-    """Three of four cores, as far as memory goes."""
-    by_memory = machine.memory // MEMORY_EACH if machine.memory else AT_MOST
-    return max(1, min(math.ceil(0.75 * machine.cpus), by_memory, AT_MOST))
+def suggested_workers(machine: Machine) -> int:
+    """Return three workers for four cores, as far as the memory goes."""
+    by_memory = machine.memory // MEMORY_PER_WORKER if machine.memory else MAX_WORKERS
+    return max(1, min(math.ceil(0.75 * machine.cpus), by_memory, MAX_WORKERS))

@@ -1,4 +1,5 @@
 """Where issues, answers and repository contents come from.
 
-`datasets` reads rows, `selection` chooses among them, `repositories` gives a repository's contents at a commit.
+`datasets` reads rows, `choice` chooses among them, `rows` checks the chosen ones, `repositories` gives a repository's
+contents at a commit, and `user_files` reads predictions and file lists.
 """

@@ -1,4 +1,4 @@
-"""Which of a dataset's rows a run is about."""
+"""Chooses the rows of a dataset that a run is about."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Choice:
-    """What to keep, each empty for all. Applied in this order; `limit` is last but for the shard."""
+    """Filters, each empty for all rows. `among` is applied first, then the others in this order."""
 
     instances: Sequence[str] = ()
-    """Ids, globs, `@file`."""
+    """Ids, globs, or `@file`."""
     repos: Sequence[str] = ()
     difficulties: Sequence[str] = ()
     limit: int | None = None
     shard: str = ""
-    """`i/n`."""
+    """`i/n`: part i of n, by a stable hash of the id."""
     among: Collection[str] = ()
-    """Ids too, but those that the dataset lacks are passed over."""
+    """Ids; those that the dataset lacks are ignored."""
 
 
 def choose(rows: Sequence[Row], choice: Choice) -> list[Row]:
-    """The chosen rows, in the dataset's order.
+    """Return the chosen rows, in the dataset's order.
 
-    Raises `UnknownInstanceError` for an id or glob that matches nothing, with the nearest ids, and `UsageError` when
-    nothing is left.
+    Raises:
+        UnknownInstanceError: An id or a glob matches nothing; the message has the nearest ids.
+        UsageError: No row is left.
     """
     chosen = [row for row in rows if id_of(row) in choice.among] if choice.among else list(rows)
     if choice.instances:
         wanted = _wanted_ids(choice.instances, [id_of(row) for row in rows])
         chosen = [row for row in chosen if id_of(row) in wanted]
-    chosen = _keep(chosen, "repo", choice.repos)
-    chosen = _keep(chosen, "difficulty", choice.difficulties)
+    chosen = _filtered(chosen, "repo", choice.repos)
+    chosen = _filtered(chosen, "difficulty", choice.difficulties)
     if choice.limit is not None:
         chosen = chosen[: choice.limit]
     if not chosen:
@@ -54,17 +55,17 @@ def choose(rows: Sequence[Row], choice: Choice) -> list[Row]:
 
 
 def id_of(row: Row) -> str:
-    """A row's id as a text, whatever stands there: only a chosen row has to have a proper one."""
+    """Return a row's id as a text, whatever its type: only a chosen row needs a valid one."""
     return str(row.get("instance_id", ""))
 
 
 def shard_of(instance_id: str, parts: int) -> int:
-    """Number from 1 to `parts`, from the id alone: adding or reordering instances moves no other."""
+    """Return a number from 1 to `parts`. It follows from the id alone, so other instances do not change it."""
     digest = hashlib.sha256(instance_id.encode("utf-8", "replace")).digest()
     return int.from_bytes(digest[:8], "big") % parts + 1
 
 
-def _keep(rows: list[Row], column: str, wanted: Sequence[str]) -> list[Row]:
+def _filtered(rows: list[Row], column: str, wanted: Sequence[str]) -> list[Row]:
     if not wanted:
         return rows
     present = {str(row.get(column) or "") for row in rows}
@@ -95,7 +96,7 @@ def _expanded(patterns: Iterable[str]) -> Iterable[tuple[str, str]]:
             continue
         file = Path(pattern[1:])
         try:
-            # what some editors put before the first line is no part of an id
+            # some editors put a byte order mark before the first line
             lines = file.read_text(encoding="utf-8-sig").splitlines()
         except OSError as error:
             message = f"cannot read the list of instances {file}: {error.strerror}"

@@ -1,4 +1,4 @@
-"""Dataset rows from a hub, a file or a task repository, as Instances and Oracles."""
+"""Reads the rows of a dataset, from the hub, a file or a task repository, as instances and oracles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from swerl_eval.core.errors import InputError, SourceError, UsageError
+from swerl_eval.core.errors import InputError, SourceError, UnknownInstanceError, UsageError
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import Instance, Oracle, TestPlan
 from swerl_eval.official.harness import quiet_swebench
@@ -23,13 +23,20 @@ from swerl_eval.sources.row_files import KINDS, file_rows, folder_rows, is_row_f
 from swerl_eval.sources.rows import normalized
 
 LITE = "SWE-bench/SWE-bench_Lite"
-"""swebench's own table of aliases leaves `lite` out."""
-HUB_WORDS = 600
-"""Characters of what the hub says in an error, at most."""
+"""swebench's own table of aliases lacks `lite`."""
+HUB_MESSAGE_CHARACTERS = 600
+"""Longest part of the hub's own message in an error."""
 
 
 class DatasetSource:
-    """The chosen rows of one dataset (a `ports.Source`); `all_ids` are those of the whole dataset."""
+    """The chosen rows of one dataset (a `ports.Source`).
+
+    Args:
+        rows: The chosen rows, as `rows.normalized` gives them.
+        repositories: Gives the contents of the rows' repositories.
+        all_ids: The ids of the whole dataset.
+        fingerprint: Hash of the chosen rows.
+    """
 
     def __init__(
         self, rows: Sequence[Row], repositories: Repositories, all_ids: frozenset[str], fingerprint: str
@@ -40,32 +47,46 @@ class DatasetSource:
         self.fingerprint = fingerprint
 
     def instances(self) -> list[Instance]:
-        """The instances, in the dataset's order."""
+        """Return the instances, in the dataset's order."""
         return [_instance(row) for row in self._rows.values()]
 
     def oracle(self, instance_id: str) -> Oracle:
-        """The answer to one of them."""
-        row = self._rows[instance_id]
+        """Return the answer to an instance."""
+        row = self._row(instance_id)
         return Oracle(instance_id, str(row["patch"]), str(row["test_patch"]), dict(row))
 
     def count_tests(self, instance_id: str) -> int:
-        """How many tests decide on it."""
-        return count_tests(self._rows[instance_id])
+        """Return how many tests decide on an instance."""
+        return count_tests(self._row(instance_id))
 
     def test_plan(self, instance_id: str) -> TestPlan:
-        """How its repository runs tests."""
-        return test_plan(self._rows[instance_id])
+        """Return how an instance's repository runs tests."""
+        return test_plan(self._row(instance_id))
 
     async def snapshot(self, instance: Instance) -> Snapshot:
-        """The repository at the base commit."""
+        """Return an instance's repository at the base commit."""
         return await self._repositories.snapshot(instance)
+
+    def _row(self, instance_id: str) -> Row:
+        if instance_id not in self._rows:
+            message = f"no instance {instance_id!r} was chosen from the dataset"
+            raise UnknownInstanceError(message)
+        return self._rows[instance_id]
 
 
 def open_dataset(name: str, split: str, choice: Choice, repositories: Repositories) -> DatasetSource:
-    """Read a dataset and choose from it.
+    """Read a dataset and choose from it. Rows that are not chosen may hold anything.
 
-    Raises `SourceError` when it cannot be read, `InputError` when a chosen row lacks what swebench 5 needs,
-    `UsageError` for a choice that leaves nothing. Rows that are not chosen may hold anything.
+    Args:
+        name: A file, a folder, or a dataset of the hub, as `load_rows` takes it.
+        split: The split of the dataset.
+        choice: Which rows to choose.
+        repositories: Gives the contents of the rows' repositories.
+
+    Raises:
+        SourceError: The dataset cannot be read.
+        InputError: A file is malformed, or a chosen row lacks what swebench 5 needs.
+        UsageError: No row is left, or there is no such dataset.
     """
     rows = load_rows(name, split)
     if not rows:
@@ -75,14 +96,22 @@ def open_dataset(name: str, split: str, choice: Choice, repositories: Repositori
     places = {id(row): number for number, row in enumerate(rows, start=1)}
     checked = normalized(chosen, name, [places[id(row)] for row in chosen])
     all_ids = frozenset(row["instance_id"] for row in rows if isinstance(row.get("instance_id"), str))
-    # of the rows as they were read, so that a run made before lists were normalized can be resumed
+    # the fingerprint is of the rows as they were read, so that runs of before rows were normalized can be resumed
     return DatasetSource(checked, repositories, all_ids, fingerprint(chosen))
 
 
 def load_rows(name: str, split: str | None) -> list[Row]:
-    """All rows of a local file or folder, a task repository (split None: of every split) or a dataset of the hub.
+    """Return all rows of a dataset.
 
-    A name with a revision (`owner/name@revision`) is the hub's, unless a file or folder has it.
+    Args:
+        name: A file of rows, a folder of such files, a task repository, or a dataset of the hub. A name with a revision
+            (`owner/name@revision`) is one of the hub, unless a file or folder has this name.
+        split: The split; None for `test`, and for all splits of a task repository.
+
+    Raises:
+        SourceError: The dataset cannot be read, or has no such split.
+        InputError: A file is malformed.
+        UsageError: There is no such dataset.
     """
     path = Path(name)
     if path.is_dir():
@@ -90,7 +119,7 @@ def load_rows(name: str, split: str | None) -> list[Row]:
     if is_row_file(path):
         return file_rows(path)
     if path.is_file():
-        message = f"{path} is no file of rows that is known here; name one that ends in {KINDS}"
+        message = f"{path} is not a known kind of file of rows; name one that ends in {KINDS}"
         raise InputError(message)
     return _hub_rows(name, split or "test")
 
@@ -125,7 +154,7 @@ def _hub_rows(name: str, split: str) -> list[Row]:
             f"{', '.join(sorted({*DATASET_ALIASES, 'lite'}))}, nor a hub id (owner/name)"
         )
         raise UsageError(message)
-    # as git has it; `..` in an address would be the newest revision
+    # as in git: no part is empty or begins with a dot; `..` in an address would give the newest revision
     if revision is not None and any(part[:1] in {"", "."} for part in revision.split("/")):
         message = f"{name!r} names no revision after the @; give a commit, a branch or a tag, or leave the @ out"
         raise UsageError(message)
@@ -133,7 +162,7 @@ def _hub_rows(name: str, split: str) -> list[Row]:
         return _newest_rows(resolved, split) if revision is None else _pinned_rows(resolved, split, revision)
     except Exception as error:
         asked, checks = (resolved, "") if revision is None else (f"{resolved}@{revision}", "the revision, ")
-        words = textwrap.shorten(str(error), HUB_WORDS, placeholder=" …")  # the hub says things on several lines
+        words = textwrap.shorten(str(error), HUB_MESSAGE_CHARACTERS, placeholder=" …")  # it may have several lines
         message = (
             f"cannot read {asked} ({type(error).__name__}: {words}); check the name, {checks}the network and HF_TOKEN, "
             "or pass a local parquet file to --dataset"
@@ -148,10 +177,11 @@ def _newest_rows(name: str, split: str) -> list[Row]:
 
 
 def _pinned_rows(name: str, split: str, revision: str) -> list[Row]:
-    """Rows of a revision and no other.
+    """Return the rows of one revision.
 
-    `load_dataset(name, revision=…)` was seen to give other rows (datasets 5.2.0): with a warning alone, those of any
-    revision in its cache, where the hub cannot be reached or refuses; and those of a folder of that name.
+    Not by `load_dataset(name, revision=…)`, which was seen to give other rows (datasets 5.2.0): where the hub cannot be
+    reached or refuses, those of any revision in its cache, with no more than a warning; and those of a folder of that
+    name.
     """
     from datasets import load_dataset
     from huggingface_hub import snapshot_download
@@ -178,11 +208,11 @@ def _instance(row: Row) -> Instance:
 
 
 def fingerprint(rows: Sequence[Row]) -> str:
-    """SHA-256 over the rows' content; the order of rows and columns does not count."""
+    """Return the SHA-256 of the rows' content; the order of rows and columns does not count."""
     digest = hashlib.sha256()
     for row in sorted(rows, key=lambda row: str(row["instance_id"])):
         try:
             digest.update(orjson.dumps(row, option=orjson.OPT_SORT_KEYS, default=str))
-        except TypeError:  # what it does not write: lone surrogates, numbers of more than 64 bits
+        except TypeError:  # orjson writes no lone surrogates and no numbers of more than 64 bits
             digest.update(json.dumps(row, sort_keys=True, default=str).encode())
     return digest.hexdigest()

@@ -1,8 +1,8 @@
-"""Runs git as a child that leaves no process behind, however the wait for it ends.
+"""Runs git so that it leaves no process behind, however the call ends.
 
-git starts helpers (git-remote-https, index-pack) that do not end with it, so all of them are one process group, which
-is killed as a whole: by this process when the call is cancelled or its time is up, and by a shell that reads until its
-pipe is closed when this process is killed outright. A Ctrl-C of the terminal reaches this process alone.
+git starts further programs (git-remote-https, index-pack) that do not end with it. All of them are one process group,
+which is killed as a whole: by this process when the call is cancelled or times out, and by a shell when this process is
+killed, which the shell notices by its pipe. A Ctrl-C in the terminal reaches this process alone.
 """
 
 from __future__ import annotations
@@ -22,23 +22,31 @@ _GUARDED = (
     "{ read -r _ <&3; kill -KILL 0; } >/dev/null 2>&1 & "
     '"$@" 3<&-; code=$?; { kill -KILL $!; wait $!; } 2>/dev/null; exit $code'
 )
-# a line that carries nothing for a minute, or asks for a password, is no way to a repository; no collection of garbage
-# that goes on in the background
+# give up on a connection that transfers nothing for a minute or asks for a password; no garbage collection in the
+# background
 _SETTINGS = (
     "http.lowSpeedLimit=1000", "http.lowSpeedTime=60", "core.askPass=true", "gc.auto=0", "maintenance.auto=false",
 )  # fmt: skip
 _NOT_FOUND = 127
-"""What a shell ends with where there is no such program."""
-GROUP_END = 2.0
-"""Seconds for the killed processes to be gone: milliseconds, but where nobody reaps orphans they stay."""
-KEPT_BYTES = 2**16
-"""Of what git says, at its end."""
-MOST_SHOWN = 600
-"""Characters of git's reasons in a message."""
+"""Exit code of a shell that does not find a program."""
+GROUP_END_SECONDS = 2.0
+"""Longest wait for killed processes to end. They take milliseconds, but stay where nothing reaps orphans."""
+STDERR_BYTES = 2**16
+"""Of git's standard error, the part at its end that is kept."""
+REASON_CHARACTERS = 600
+"""Longest part of git's reasons in a message."""
 
 
 async def git(*arguments: str, timeout: float) -> None:
-    """Run git. Raises `SourceError` with git's own reason; cancelling kills all of its processes first."""
+    """Run git. Cancelling the call kills all of git's processes first.
+
+    Args:
+        arguments: The command's arguments.
+        timeout: Seconds.
+
+    Raises:
+        SourceError: git failed, with its own reason, or timed out, or is not installed.
+    """
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     process = await anyio.open_process(
         ["/bin/sh", "-c", _GUARDED, "sh", "git", *settings, *arguments],
@@ -46,7 +54,7 @@ async def git(*arguments: str, timeout: float) -> None:
     )  # fmt: skip
     try:
         with anyio.fail_after(timeout):
-            said = await _last_words(process)
+            output = await _end_of_stderr(process)
             code = await process.wait()
     except TimeoutError as error:
         message = f"git did not end within {timeout:,.0f} s"
@@ -60,28 +68,28 @@ async def git(*arguments: str, timeout: float) -> None:
         message = "git is not installed (apt-get install git)"
         raise SourceError(message)
     if code != 0:
-        raise SourceError(reasons(said) or f"git ended with exit code {code} and gave no reason")
+        raise SourceError(reasons(output) or f"git ended with exit code {code} and gave no reason")
 
 
-async def _last_words(process: Process) -> str:
-    said = b""
+async def _end_of_stderr(process: Process) -> str:
+    output = b""
     if process.stderr is not None:
         async for chunk in process.stderr:
-            said = (said + chunk)[-KEPT_BYTES:]
-    return said.decode(errors="replace")
+            output = (output + chunk)[-STDERR_BYTES:]
+    return output.decode(errors="replace")
 
 
-def reasons(said: str) -> str:
-    """What git calls `fatal:` or `error:`, in one line; where there is no such line, its last one."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def reasons(output: str) -> str:
+    """Return git's lines of `fatal:` or `error:` as one line; where there are none, its last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     chosen = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
     text = "; ".join(dict.fromkeys(chosen))
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} …"
+    return text if len(text) <= REASON_CHARACTERS else f"{text[:REASON_CHARACTERS]} …"
 
 
 async def _kill_group(group: int) -> None:
-    """Kill a process group, and wait until none of it is left that could still write."""
-    with contextlib.suppress(ProcessLookupError), anyio.move_on_after(GROUP_END):
+    """Kill a process group, and wait until no process of it is left that could still write."""
+    with contextlib.suppress(ProcessLookupError), anyio.move_on_after(GROUP_END_SECONDS):
         while True:
             os.killpg(group, signal.SIGKILL)
             await anyio.sleep(0.01)

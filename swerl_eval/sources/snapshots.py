@@ -1,4 +1,4 @@
-"""A commit of a repository on this disk, read by libgit2: sympy's tree in milliseconds, a file in a fraction of one."""
+"""Reads a commit of a repository on this disk by libgit2: sympy's tree takes milliseconds, a file a fraction of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ LACKS_FILES = "lacks files of the commit (a partial clone)"
 
 
 class GitSnapshot:
-    """A commit of a bare repository (a `ports.Snapshot`). Raises `KeyError` for one that is not there as a whole."""
+    """A commit of a bare repository (a `ports.Snapshot`).
+
+    Raises:
+        KeyError: The repository lacks the commit, or files of it.
+    """
 
     def __init__(self, repository: pygit2.Repository, commit: str) -> None:
         self._repository = repository
@@ -20,7 +24,7 @@ class GitSnapshot:
         self._paths = sorted(self._walk(self._tree, ""))
 
     def paths(self) -> Sequence[str]:
-        """All files, sorted."""
+        """Return all files, sorted."""
         return self._paths
 
     def _walk(self, tree: pygit2.Tree, prefix: str) -> Iterator[str]:
@@ -29,12 +33,12 @@ class GitSnapshot:
             if entry.filemode == pygit2.enums.FileMode.TREE:
                 yield from self._walk(self._repository[entry.id], f"{prefix}{entry.name}/")
             elif entry.filemode in {pygit2.enums.FileMode.BLOB, pygit2.enums.FileMode.BLOB_EXECUTABLE}:
-                if entry.id not in self._repository:  # a partial clone: the file would look absent when it is read
+                if entry.id not in self._repository:  # a partial clone: reading the file would say it is absent
                     raise KeyError(entry.id)
                 yield prefix + entry.name
 
     def read(self, path: str) -> str | None:
-        """A file's text, or None."""
+        """Return a file's text, or None."""
         try:
             entry = self._tree[path]
         except KeyError:
@@ -46,7 +50,7 @@ class GitSnapshot:
 
 
 def look_for(folder: Path, commit: str) -> GitSnapshot | str:
-    """A commit as a whole, or why the folder does not have it; empty where there is no folder."""
+    """Return a commit of a repository, or why the folder does not have it; empty where there is no folder."""
     if not folder.exists():
         return ""
     try:

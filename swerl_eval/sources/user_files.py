@@ -1,4 +1,4 @@
-"""Other people's files in place of a stage: predictions (any shape in use), and lists of files."""
+"""Reads files of the user that take the place of a stage: predictions, in any shape in use, and lists of files."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from typing import Any
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.names import MODEL_NAME_BYTES, model_name_fault
 from swerl_eval.core.types import HANDED_IN
-from swerl_eval.sources.json_files import Entry, is_json, read_entries
+from swerl_eval.records.json_files import Entry, is_json, read_entries
 
 _ALIASES = {
     "model_patch": ("patch", "prediction", "diff", "git_diff", "generated_patch", "output", "completion", "answer"),
     "instance_id": ("id", "instance", "task_id", "problem_id"),
     "model_name_or_path": ("model", "model_name", "name"),
 }
-"""Names that other tools give to the same things."""
+"""Names that other tools use for the same keys."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Patches by instance id, all of one model."""
+    """Patches by instance id, all by one model."""
 
     model_name: str
     patches: Mapping[str, str]
     unusable: Mapping[str, str] = field(default_factory=dict)
-    """Those of the patches that no file can hold, and why: they fail without being run."""
+    """Instances whose patch no file can hold, and why. Such a patch fails without being run."""
     origin: str = HANDED_IN
-    """Or `GOLD`."""
+    """`HANDED_IN` by the user, or `GOLD`."""
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the patches and whose they are."""
+        """SHA-256 of the patches and the model's name."""
         content = (self.model_name, sorted(self.patches.items()), sorted(self.unusable.items()))
         return hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()
 
     def of(self, chosen: Collection[str]) -> Predictions:
-        """Those for some instances."""
+        """Return the predictions for the chosen instances alone."""
         return Predictions(
             self.model_name,
             {name: patch for name, patch in self.patches.items() if name in chosen},
@@ -51,10 +51,17 @@ class Predictions:
 
 
 def read_predictions(path: Path, known: Collection[str]) -> Predictions:
-    """Predictions from a `.jsonl`, a `.json` list or a `.json` object by id.
+    """Read predictions from a `.jsonl` file, a `.json` list or a `.json` object by id.
 
-    A patch of null or "" is empty. Raises `InputError` naming the line for what is malformed, doubled, of a second
-    model, without one of the three keys, or of an instance that the dataset does not have.
+    A patch of null or "" is empty.
+
+    Args:
+        path: The file.
+        known: Ids of the dataset's instances.
+
+    Raises:
+        InputError: An entry is malformed, a second one for its instance, by a second model, or of an instance that the
+            dataset does not have. The message names its place.
     """
     patches: dict[str, str] = {}
     unusable: dict[str, str] = {}
@@ -80,10 +87,7 @@ def read_predictions(path: Path, known: Collection[str]) -> Predictions:
     return Predictions(model, patches, unusable)
 
 
-def _prediction(where: str, entry: Any) -> tuple[str, str, Any]:
-    if not isinstance(entry, dict):
-        message = f"{where}: expected an object, found {type(entry).__name__}"
-        raise InputError(message)
+def _prediction(where: str, entry: Mapping[str, Any]) -> tuple[str, str, Any]:
     for key in ("instance_id", "model_name_or_path"):
         if key not in entry:
             raise InputError(_without(where, entry, key))
@@ -107,19 +111,21 @@ def _prediction(where: str, entry: Any) -> tuple[str, str, Any]:
 
 
 def _without(where: str, entry: Mapping[str, Any], key: str) -> str:
-    """What to say of an entry that lacks a key: the keys that it has, and which of them may be meant."""
-    found = ", ".join(map(repr, entry)) or "none"
+    """Return the message on an entry that lacks a key: the keys that it has, and which of them may be meant."""
+    present = ", ".join(map(repr, entry)) or "none"
     plain = {name.strip().lower().replace("-", "_"): name for name in entry if name not in _ALIASES}
     looks_right = [name for name in (key, *_ALIASES[key]) if name in plain] or difflib.get_close_matches(key, plain)
     if key == "model_patch":
-        looks_right += [name for name, given in plain.items() if str(entry[given]).startswith(("diff --git ", "--- "))]
+        looks_right += [
+            name for name, written in plain.items() if str(entry[written]).startswith(("diff --git ", "--- "))
+        ]
     hint = f"; did you mean {plain[looks_right[0]]!r}? Rename it" if looks_right else ""
     empty = ' (null or "" is an empty patch, an absent key is none)' if key == "model_patch" else ""
-    return f"{where}: there is no {key}{empty}; its keys are {found}{hint}"
+    return f"{where}: there is no {key}{empty}; its keys are {present}{hint}"
 
 
 def _writable(patch: Any) -> tuple[str, str]:
-    """A patch that a file can hold, and why it is not the one given; the reason is empty where it is."""
+    """Return a patch that a file can hold, and why it differs from the given one; empty where it does not."""
     if isinstance(patch, float):
         return "NaN", "its model_patch is NaN and no text; an empty patch is null"
     try:
@@ -132,14 +138,21 @@ def _writable(patch: Any) -> tuple[str, str]:
 
 
 def read_file_lists(path: Path, known: Collection[str]) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """File lists by instance id from a `loc.jsonl` as swe-rl and Agentless write it (`found_files`).
+    """Read file lists from a `loc.jsonl` as swe-rl and Agentless write it.
 
-    `found_files` is one list of paths, or a list of such lists. Lines for instances outside `known` are passed over,
-    since such files usually cover a whole dataset.
+    Args:
+        path: The file. The key `found_files` of an entry is one list of paths, or a list of such lists.
+        known: Ids of the instances to read. Other entries are ignored, since such files usually cover a dataset.
+
+    Returns:
+        The unique lists of each instance, by its id.
+
+    Raises:
+        InputError: An entry is malformed, or a second one for its instance. The message names its place.
     """
     lists: dict[str, tuple[tuple[str, ...], ...]] = {}
     for where, entry in _entries(path):
-        if not isinstance(entry, dict) or not isinstance(entry.get("instance_id"), str):
+        if not isinstance(entry.get("instance_id"), str):
             message = f"{where}: no instance_id"
             raise InputError(message)
         if entry["instance_id"] in lists:
@@ -150,13 +163,13 @@ def read_file_lists(path: Path, known: Collection[str]) -> dict[str, tuple[tuple
     return lists
 
 
-def _lists(where: str, found: Any) -> tuple[tuple[str, ...], ...]:
-    if isinstance(found, list) and all(isinstance(item, str) for item in found):
-        found = [found]
-    if not isinstance(found, list) or not all(_is_texts(item) for item in found):
+def _lists(where: str, value: Any) -> tuple[tuple[str, ...], ...]:
+    if _is_texts(value):
+        value = [value]
+    if not isinstance(value, list) or not all(_is_texts(item) for item in value):
         message = f"{where}: found_files must be a list of paths, or a list of such lists"
         raise InputError(message)
-    return tuple(dict.fromkeys(tuple(path.removeprefix("./") for path in item) for item in found if item))
+    return tuple(dict.fromkeys(tuple(path.removeprefix("./") for path in item) for item in value if item))
 
 
 def _is_texts(value: Any) -> bool:

@@ -64,14 +64,22 @@ def test_a_missing_last_fence_counts_only_when_strict(tmp_path: Path) -> None:
     assert json.loads(reward(answers, "--strict").stdout)["reward"] == -1.0
 
 
+def test_a_file_is_read_as_pythons_json_reads_it(tmp_path: Path) -> None:
+    """As predictions are: a byte order mark, blank lines and NaN are no faults."""
+    line = json.dumps({"instance_id": "i", "output": RIGHT, "score": float("nan"), **CONTEXT})
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + line.encode() + b"\r\n\n")
+    assert reward(tmp_path / "a.jsonl").stdout == '{"instance_id":"i","reward":1.0}\n'
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (
             '{"output": "x"}\n',
-            "answer 1: code_context: expected path -> text, or JSON text of that, and found NoneType; or pass --oracle",
+            "line 1: code_context: expected path -> text, or JSON text of that, and found NoneType; "
+            "correct it, or pass --oracle FILE",
         ),
-        ('{"output": 3}\n', "object 1: output must be a text"),
+        ('{"output": 3}\n', "line 1: output must be a text"),
         ('{"output": "x", "code_context": {}, "oracle_new_content": {}}\n{torn', "line 2: "),
     ],
 )

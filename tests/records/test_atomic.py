@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from swerl_eval.records.atomic import remove_unfinished, write_bytes
+from swerl_eval.records.atomic import remove_unfinished, replacing_folder, write_bytes
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -64,3 +64,31 @@ def test_what_a_kill_leaves_is_removed_and_the_old_version_stands(tmp_path: Path
     remove_unfinished(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        with replacing_folder(tmp_path / "folder") as new:
+            assert not new.exists()
+            new.mkdir()
+            (new / content).touch()
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["second"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_could_not_be_made_leaves_the_old_one_and_nothing_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").touch()
+    with pytest.raises(ValueError, match="no"), replacing_folder(tmp_path / "folder") as new:
+        new.mkdir()
+        raise ValueError("no")
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_what_a_kill_leaves_of_a_folder_is_removed_when_that_folder_is_made(tmp_path: Path) -> None:
+    for left in (".new-folder-x1", ".new-other-x2"):
+        (tmp_path / left / "new").mkdir(parents=True)
+    with replacing_folder(tmp_path / "folder") as new:
+        new.mkdir()
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", ".new-other-x2"}

@@ -24,7 +24,7 @@ from swerl_eval.core.types import (
     Selection,
 )
 from swerl_eval.ports import OnAnswer, OnTokens, Sampler
-from swerl_eval.records.refused_answers import take_back_refused
+from swerl_eval.records.refused_answers import remove_refused
 from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.runner import Runner
@@ -78,7 +78,7 @@ def test_what_rests_on_a_refusal_is_taken_back_and_nothing_else(
     run: Run, stage: str, indices: tuple[int, ...], expected: dict[str, int]
 ) -> None:
     refuse(run, stage, *indices)
-    assert take_back_refused(run) == (len(indices) if expected else 0)
+    assert remove_refused(run) == (len(indices) if expected else 0)
     assert left(run, "a") == expected
     assert left(run, "b") == {}
     assert left(Run(run.folder), "a") == expected  # it is stored
@@ -88,20 +88,20 @@ def test_what_rests_on_a_refusal_is_taken_back_and_nothing_else(
 def test_files_from_which_no_patch_was_drawn_are_asked_for_again(run: Run) -> None:
     refuse(run, "localize", 0, 1)
     refuse(run, "repair", 0, 1)
-    assert take_back_refused(run) == 4
+    assert remove_refused(run) == 4
     assert left(run, "a") == {"localizations": 0, "candidates": 0, "selections": 0}
 
 
 def test_a_guide_from_which_no_script_was_written_is_asked_for_again(run: Run) -> None:
     refuse(run, "guide", 0)
     refuse(run, "reproduce", 0, 1)
-    assert take_back_refused(run) == 3
+    assert remove_refused(run) == 3
     assert left(run, "a") == {"reproductions": 0, "regressions": 0, "evidence": 0, "selections": 0}
 
 
 def test_nothing_is_taken_back_where_nothing_was_refused(run: Run) -> None:
     before = {path.name: path.read_bytes() for path in run.folder.glob("*.jsonl")}
-    assert take_back_refused(run) == 0
+    assert remove_refused(run) == 0
     assert {path.name: path.read_bytes() for path in run.folder.glob("*.jsonl")} == before
 
 
@@ -143,13 +143,13 @@ async def test_a_good_server_draws_later_what_another_one_refused(
         assert found == ({Rejection.SAMPLE_FAILED: candidates} if candidates else {})
         assert len(run.rewards) == 0  # what was never answered has no reward
     with work.open_run() as run:
-        assert take_back_refused(run) == sum(refusing.asked.values()) - (18 if stage == "repair" else 0)
+        assert remove_refused(run) == sum(refusing.asked.values()) - (18 if stage == "repair" else 0)
         good = Refusing(open_sampler(demo_config, work.source), "")
         await execute(demo_config, ScriptedSandbox(reply=passing), run, good)
         assert sum(good.asked.values()) == asked_again
         assert {each.instance_id: each.index for each in run.selections.values()} == EXPECTED_CHOICE
         resumed = write_reports(run)
-        assert take_back_refused(run) == 0
+        assert remove_refused(run) == 0
     fresh = demo_config.model_copy(update={"run_id": "fresh"})
     with Runner(fresh).open_run() as run:
         await execute(fresh, ScriptedSandbox(reply=passing), run)

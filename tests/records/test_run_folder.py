@@ -8,7 +8,9 @@ import orjson
 import pytest
 
 from swerl_eval.core.errors import RunConflictError, RunLockedError, UsageError
-from swerl_eval.records.run_folder import Run, RunManifest, open_run, read_manifest, write_json
+from swerl_eval.records.atomic import write_json
+from swerl_eval.records.manifest import RunManifest, read_manifest
+from swerl_eval.records.run_folder import Run, open_run
 
 MANIFEST = RunManifest(
     run_id="r",

@@ -14,7 +14,8 @@ from swerl_eval.cli.render import print_run, summary_lines
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.types import Completion, Evaluation, Machine, Regrade, Sample, Selection, Verdict
-from swerl_eval.records.run_folder import Run, RunManifest, open_run
+from swerl_eval.records.manifest import RunManifest
+from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine, write_quarantine
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.reports.swebench_report import run_report

@@ -1,4 +1,4 @@
-"""Requests take turns: bounded, earlier instances first, no turn lost."""
+"""Slots for requests: bounded, earlier instances first, no slot lost."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_instance_that_asked_first_goes_first_and_its_requests_in_their_order() -> None:
-    turns, served = RequestQueue(1), []
+    queue, served = RequestQueue(1), []
 
     async def ask(instance_id: str, name: str) -> None:
-        async with turns.slot(turns.priority(instance_id, "reproduce")):
+        async with queue.slot(queue.priority(instance_id, "reproduce")):
             served.append(name)
             await anyio.wait_all_tasks_blocked()
 
@@ -28,10 +28,10 @@ async def test_the_instance_that_asked_first_goes_first_and_its_requests_in_thei
 
 
 def test_what_others_wait_for_comes_before_all_tests_and_patches() -> None:
-    turns = RequestQueue(1)
-    turns.register("a")
+    queue = RequestQueue(1)
+    queue.register("a")
     asked = [(name, stage) for name in "ba" for stage in ("repair", "reproduce", *sorted(BLOCKING_STAGES))]
-    asked.sort(key=lambda each: turns.priority(*each))
+    asked.sort(key=lambda request: queue.priority(*request))
     assert asked[:6] == [(name, stage) for name in "ba" for stage in sorted(BLOCKING_STAGES)]
     assert asked[6:] == [("a", "reproduce"), ("a", "repair"), ("b", "reproduce"), ("b", "repair")]
 
@@ -41,15 +41,15 @@ def test_the_names_are_those_of_the_stages() -> None:
     assert repair.STAGE == PATCHES
 
 
-async def test_no_more_than_the_limit_hold_a_turn_and_cancelled_or_failed_ones_take_none_along() -> None:
-    turns, chance = RequestQueue(3), random.Random(0)
+async def test_no_more_than_the_limit_hold_a_slot_and_cancelled_or_failed_ones_take_none_along() -> None:
+    queue, chance = RequestQueue(3), random.Random(0)
     held, most, done, failed = 0, 0, 0, 0
 
     async def ask(number: int) -> None:
         nonlocal held, most, done, failed
         with anyio.move_on_after(chance.choice([0.0005, 0.002, 60])):
             try:
-                async with turns.slot(number % 7):
+                async with queue.slot(number % 7):
                     held += 1
                     most = max(most, held)
                     try:
@@ -68,6 +68,6 @@ async def test_no_more_than_the_limit_hold_a_turn_and_cancelled_or_failed_ones_t
     assert (held, most) == (0, 3)
     assert done > 100
     assert 0 < done + failed < 600  # some were cancelled
-    with anyio.fail_after(5):  # all three turns are there again
-        async with turns.slot(0), turns.slot(1), turns.slot(2):
+    with anyio.fail_after(5):  # all three queue are there again
+        async with queue.slot(0), queue.slot(1), queue.slot(2):
             pass

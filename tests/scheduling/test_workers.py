@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from swerl_eval.core.types import Machine
-from swerl_eval.scheduling.workers import AT_MOST, Workers, suggested
+from swerl_eval.scheduling.workers import MAX_WORKERS, Workers, suggested_workers
 
 GIB = 2**30
 
@@ -17,10 +17,10 @@ def machine(cpus: float, gib: int) -> Machine:
 
 @pytest.mark.parametrize(
     ("cpus", "gib", "workers"),
-    [(2, 24, 2), (4, 24, 3), (16, 64, 12), (32, 24, 12), (1, 1, 1), (8, 0, 6), (1000, 10**6, AT_MOST)],
+    [(2, 24, 2), (4, 24, 3), (16, 64, 12), (32, 24, 12), (1, 1, 1), (8, 0, 6), (1000, 10**6, MAX_WORKERS)],
 )
 def test_the_machine_s_cores_and_memory_decide(cpus: float, gib: int, workers: int) -> None:
-    assert suggested(machine(cpus, gib)) == workers
+    assert suggested_workers(machine(cpus, gib)) == workers
 
 
 def test_a_number_that_was_asked_for_stays_whatever_the_machine_does() -> None:
@@ -28,7 +28,7 @@ def test_a_number_that_was_asked_for_stays_whatever_the_machine_does() -> None:
     workers.size_to_machine(machine(2, 24))
     for pressure in (None, 99.0, 0.0):
         workers.rescale(pressure)
-        assert workers.most == 5
+        assert workers.maximum == 5
     assert Workers(5).limiter.total_tokens == 5
 
 

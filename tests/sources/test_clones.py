@@ -24,7 +24,7 @@ from swerl_eval.core.errors import SourceError
 from swerl_eval.core.types import Instance
 from swerl_eval.demo.setup import ANSWERS, SUITE
 from swerl_eval.progress import Progress
-from swerl_eval.sources.git import KEPT_BYTES, MOST_SHOWN, git, reasons
+from swerl_eval.sources.git import REASON_CHARACTERS, STDERR_BYTES, git, reasons
 from swerl_eval.sources.repositories import Repositories
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -244,9 +244,9 @@ def test_all_lines_that_git_marks_as_reasons_are_told_and_no_other() -> None:
     assert reasons("") == ""
 
 
-@given(st.text(max_size=2 * KEPT_BYTES))
+@given(st.text(max_size=2 * STDERR_BYTES))
 def test_a_reason_is_one_line_of_bounded_length(said: str) -> None:
-    assert len(reasons(said)) <= MOST_SHOWN + 2
+    assert len(reasons(said)) <= REASON_CHARACTERS + 2
     assert len(reasons(said).splitlines()) <= 1
 
 

@@ -75,7 +75,7 @@ def test_whatever_stands_for_a_list_is_a_list_of_names_or_refused_by_the_row_s_n
         assert found["PASS_TO_PASS"] == (ast.literal_eval(each) if isinstance(each, str) else each)
 
 
-LEAVE_OUT = "; mend the row, or leave it out with --instances"
+REMEDY = "; correct the row, or leave it out with --instances"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_row_that_nothing_can_grade_is_refused_by_its_name_with_reason_and_rem
     tmp_path: Path, changed: dict[str, Any], reason: str
 ):
     rows = [row("o__n-0"), row(**changed), row("o__n-2")]
-    assert complaint(tmp_path, rows) == f"d.jsonl, row 2 (o__n-1): {reason}{LEAVE_OUT}"
+    assert complaint(tmp_path, rows) == f"d.jsonl, row 2 (o__n-1): {reason}{REMEDY}"
     assert len(opened(tmp_path, rows, "o__n-0", "o__n-2").instances()) == 2
 
 

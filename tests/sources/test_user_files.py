@@ -98,10 +98,10 @@ def test_other_line_separators_within_a_patch_are_kept(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (lines(entry(), entry("o__n-2"))[:-2], "preds.jsonl, line 2: line contains invalid json: "),
-        (lines(entry()) + b"\n{bad}\n", "preds.jsonl, line 3: line contains invalid json: "),
-        (lines(entry()) + b"\xff\xfe\n", "preds.jsonl, line 2: line is not valid utf-8: "),
-        (lines(entry("o__n-2")) + lines(entry()).replace(b'"m"', b'"\xe9"'), "preds.jsonl, line 2: line is not valid"),
+        (lines(entry(), entry("o__n-2"))[:-2], "preds.jsonl, line 2: not valid JSON: "),
+        (lines(entry()) + b"\n{bad}\n", "preds.jsonl, line 3: not valid JSON: "),
+        (lines(entry()) + b"\xff\xfe\n", "preds.jsonl, line 2: not valid UTF-8: "),
+        (lines(entry("o__n-2")) + lines(entry()).replace(b'"m"', b'"\xe9"'), "preds.jsonl, line 2: not valid UTF-8: "),
         (lines(None), "preds.jsonl, line 1: expected an object, found NoneType"),
         (lines(entry(), [entry("o__n-2")]), "preds.jsonl, line 2: expected an object, found list"),
         (
@@ -115,7 +115,7 @@ def test_other_line_separators_within_a_patch_are_kept(tmp_path: Path, name: str
         (lines(entry(patch=["x"])), "preds.jsonl, line 1: model_patch must be a text or null, found list"),
         (lines(entry(patch=0)), "preds.jsonl, line 1: model_patch must be a text or null, found int"),
         (lines(entry(patch=float("inf"))), "preds.jsonl, line 1: model_patch must be a text or null, found float"),
-        (b"[" * 100_000 + b"\n", "preds.jsonl, line 1: line contains invalid json: nested too deeply"),
+        (b"[" * 100_000 + b"\n", "preds.jsonl, line 1: not valid JSON: nested too deeply"),
         (b"\n" + lines(entry(), entry()), "preds.jsonl, line 3: a second prediction for o__n-1"),
         (lines(entry(), entry("x__y-1")), "preds.jsonl, line 2: the dataset has no instance 'x__y-1'"),
         (
@@ -148,7 +148,7 @@ def test_a_malformed_line_is_named(tmp_path: Path, content: bytes, message: str)
         ),
         (json.dumps([entry(), entry()]).encode(), "preds.json, entry 2: a second prediction for o__n-1"),
         (json.dumps([entry("x__y-1")]).encode(), "preds.json, entry 1: the dataset has no instance 'x__y-1'"),
-        (lines(entry(), entry("o__n-2"))[:-2], "preds.json, line 2: line contains invalid json: "),
+        (lines(entry(), entry("o__n-2"))[:-2], "preds.json, line 2: not valid JSON: "),
     ],
 )
 def test_a_malformed_entry_of_a_document_is_named(tmp_path: Path, content: bytes, message: str):
@@ -409,7 +409,7 @@ def test_lists_for_other_instances_are_passed_over_whatever_they_hold(tmp_path: 
     [
         ({"found_files": ["a.py"]}, "line 2: no instance_id"),
         ({"instance_id": 3, "found_files": ["a.py"]}, "line 2: no instance_id"),
-        (["a.py"], "line 2: no instance_id"),
+        (["a.py"], "line 2: expected an object, found list"),
         ({"instance_id": "o__n-1", "found_files": ["a.py"]}, "line 2: a second line for o__n-1"),
         ({"instance_id": "o__n-2"}, "line 2: found_files must be a list of paths, or a list of such lists"),
         ({"instance_id": "o__n-2", "found_files": "a.py"}, "line 2: found_files must be a list of paths"),

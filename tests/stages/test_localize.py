@@ -13,7 +13,8 @@ from swerl_eval.core.types import Completion, Instance, Localization, SampleRequ
 from swerl_eval.ports import OnTokens, SamplerSettings
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
-from swerl_eval.records.run_folder import Run, RunManifest, open_run
+from swerl_eval.records.manifest import RunManifest
+from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.scheduling.request_queue import RequestQueue
 from swerl_eval.stages.localize import LocalizeSettings, localize

@@ -9,7 +9,8 @@ import pytest
 from swerl_eval.core.types import Completion, Instance, Outcome, ReproductionTest, Sample, TestPlan
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
-from swerl_eval.records.run_folder import RunManifest, open_run
+from swerl_eval.records.manifest import RunManifest
+from swerl_eval.records.run_folder import open_run
 from swerl_eval.samplers.replay import ReplaySampler
 from swerl_eval.scheduling.request_queue import RequestQueue
 from swerl_eval.stages.reproduce import ReproduceSettings, guide_file, normal_form, rank, read_script

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from swerl_eval.core.types import GOLD, HANDED_IN
-from swerl_eval.records.run_folder import RunManifest
+from swerl_eval.records.manifest import RunManifest
 
 
 def grading_alone(manifest: RunManifest) -> str:

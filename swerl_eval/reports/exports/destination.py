@@ -8,7 +8,8 @@ from pathlib import Path
 import orjson
 
 from swerl_eval.core.errors import UsageError
-from swerl_eval.records.run_folder import Run, write_json
+from swerl_eval.records.atomic import write_json
+from swerl_eval.records.run_folder import Run
 
 MARKER = ".swerl-eval-export.json"
 """In an exported folder: the run that it is of."""

@@ -10,8 +10,8 @@ import yaml
 
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import Candidate, Sample
-from swerl_eval.records.atomic import write_bytes
-from swerl_eval.records.run_folder import Run, write_json, write_lines
+from swerl_eval.records.atomic import write_bytes, write_json, write_lines
+from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.claims import grading_alone
 from swerl_eval.reports.exports.destination import take
 from swerl_eval.reports.exports.leaderboard import attempts, flag, submission_folder, texts

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.errors import UsageError
-from swerl_eval.records.run_folder import Run, write_json
+from swerl_eval.records.atomic import write_json
+from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.claims import grading_alone
 from swerl_eval.reports.exports.destination import take
 from swerl_eval.reports.summary import Report, build_report

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.hub_names import split_revision
-from swerl_eval.records.run_folder import Run, write_json, write_lines
+from swerl_eval.records.atomic import write_json, write_lines
+from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.destination import take
 from swerl_eval.reports.swebench_report import log_folder, predictions, report_name, run_report
 

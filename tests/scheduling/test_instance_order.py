@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swerl_eval.core.types import Instance
-from swerl_eval.scheduling.durations import Durations, by_repository
+from swerl_eval.scheduling.instance_order import Durations, by_repository
 
 
 def instance(name: str, repo: str = "a/b") -> Instance:
@@ -11,7 +11,7 @@ def instance(name: str, repo: str = "a/b") -> Instance:
 
 
 def order(durations: Durations, instances: list[Instance], tests: dict[str, int]) -> list[str]:
-    return [each.instance_id for each in durations.longest_first(instances, tests)]
+    return [instance.instance_id for instance in durations.longest_first(instances, tests)]
 
 
 def test_the_longest_known_one_comes_first_and_unknown_ones_stand_where_their_repository_does(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_two_processes_lose_nothing_of_each_other(tmp_path: Path) -> None:
     assert order(Durations(tmp_path / "d.json"), [instance("a"), instance("b")], {}) == ["b", "a"]
 
 
-def test_a_file_that_is_no_record_or_cannot_be_written_is_as_good_as_none(tmp_path: Path) -> None:
+def test_a_file_that_is_no_record_or_cannot_be_written_is_treated_as_missing(tmp_path: Path) -> None:
     for content in (b"{torn", b"[1]", b'{"a": "x"}'):
         (tmp_path / "d.json").write_bytes(content)
         assert order(Durations(tmp_path / "d.json"), [instance("a"), instance("b")], {"b": 1}) == ["b", "a"]
@@ -54,6 +54,6 @@ def test_with_a_budget_the_instances_of_a_repository_follow_each_other_by_versio
         of("a-2", "a/a", "1", "2020"),
         of("b-3", "b/b", "3.2", "2018"),
     ]
-    found = [each.instance_id for each in by_repository(instances)]
-    assert found == ["b-3", "b-9", "b-10", "b-2", "a-2", "a-1"]
+    ordered = [instance.instance_id for instance in by_repository(instances)]
+    assert ordered == ["b-3", "b-9", "b-10", "b-2", "a-2", "a-1"]
     assert by_repository([]) == []
