@@ -11,8 +11,16 @@ from typing import Any
 import pytest
 
 from swerl_eval.cli.options import resolve
-from swerl_eval.cli.runs import print_config
-from swerl_eval.config import BOUND_BY, SPEED_ONLY, RunConfig, load_config, merged, openai_credentials, parse_size
+from swerl_eval.cli.show_config import print_config
+from swerl_eval.config import (
+    BOUND_BY,
+    SPEED_ONLY,
+    RunConfig,
+    load_config,
+    merge_settings,
+    openai_credentials,
+    parse_size,
+)
 from swerl_eval.core.errors import InputError, UsageError
 from swerl_eval.records.run_folder import RunManifest, write_json
 
@@ -110,8 +118,8 @@ def test_an_unknown_key_of_the_file_is_named_with_the_file_and_what_was_meant(tm
         ({"timeout": float("inf")}, "timeout: Input should be a finite number"),
         ({"temperature": float("nan")}, "temperature: Input should be a finite number"),
         ({"workers": -1}, "workers: Input should be greater than or equal to 0"),
-        ({"network": "host"}, "network: String should match pattern '^(bridge|none)$'"),
-        ({"memory": "lots"}, "memory: Value error, 'lots' is not a size; write it as 512m or 8g"),
+        ({"network": "host"}, "network: Input should be 'bridge' or 'none'"),
+        ({"memory": "lots"}, "memory: 'lots' is not a size; write it as 512m or 8g"),
         ({"seed": "x"}, "seed: Input should be a valid integer, unable to parse string as an integer"),
     ],
 )
@@ -134,7 +142,7 @@ def test_a_shard_is_a_number_of_a_count(shard: str) -> None:
 
 @pytest.mark.parametrize("shard", ["0/4", "5/4", "1/0", "1", "1/", "/4", "a/b", "1/4/2", "-1/4", " 1/4"])
 def test_anything_else_is_no_shard(shard: str) -> None:
-    assert complaint(options={"shard": shard}) == "shard: Value error, a shard is i/n with 1 <= i <= n, such as 1/4"
+    assert complaint(options={"shard": shard}) == "shard: a shard is i/n with 1 <= i <= n, such as 1/4"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +203,7 @@ def test_the_identity_leaves_out_what_only_decides_speed_and_place_or_only_adds_
 
 def test_a_setting_of_a_table_leaves_the_rest_of_the_table_as_it_was() -> None:
     stored = {"model": "m", "engine": {"max_model_len": 8192, "gpu_memory_utilization": 0.95}, "samples": 4}
-    assert merged(stored, {"engine": {"gpu_memory_utilization": 0.8}, "samples": 8}) == {
+    assert merge_settings(stored, {"engine": {"gpu_memory_utilization": 0.8}, "samples": 8}) == {
         "model": "m",
         "engine": {"max_model_len": 8192, "gpu_memory_utilization": 0.8},
         "samples": 8,
@@ -225,8 +233,8 @@ OTHER_VALUES: dict[str, Any] = {
     "engine": {"dtype": "x"}, "request": {"stop": "x"}, "sandbox": "scripted", "timeout": 9.0, "memory": "9g",
     "cpus": 9.0, "pids": 9,
     "network": "none", "workers": 999, "requests": 9, "results": "r", "run_id": "r", "submission": {"name": "x"},
-    "disk": "9g", "reuse": False, "quarantine": "q", "written": "9g", "strict": "off", "stop_when_decided": True,
-    "cache": "c", "tests": 9, "test_samples": 9, "test_model": "t", "regression": "on", "evaluate": "all",
+    "disk": "9g", "reuse": False, "quarantine": "q", "written": "9g", "strict": False, "stop_when_decided": True,
+    "cache": "c", "tests": 9, "test_samples": 9, "test_model": "t", "regression": True, "evaluate": "all",
     "script_timeout": 9.0, "regression_files": 9, "regression_seconds": 9.0,
 }  # fmt: skip
 
@@ -332,7 +340,7 @@ def test_no_address_takes_a_stored_one_back() -> None:
 
 @pytest.mark.parametrize("address", ["localhost:8000", "http://", "ftp://x/v1"])
 def test_what_is_no_address_of_a_server_is_named(address: str) -> None:
-    assert f"{address!r} is no address of a server; write it as http://localhost:8000/v1" in complaint(
+    assert f"{address!r} is not the address of a server; write it as http://localhost:8000/v1" in complaint(
         options={"base_url": [address]}
     )
 
@@ -340,15 +348,15 @@ def test_what_is_no_address_of_a_server_is_named(address: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("request.n=4", "Value error, request.n: the run sets this itself; use --samples"),
-        ("request.max_tokens=4", "Value error, request.max_tokens: the run sets this itself; use --max-tokens"),
-        ("request.seed=4", "Value error, request.seed: the run sets this itself; use --seed"),
-        ("request.model=x", "Value error, request.model: the run sets this itself; use --model"),
-        ("request=4", "Input should be a valid dictionary"),
+        ("request.n=4", "request.n: the run sets this itself; use --samples"),
+        ("request.max_tokens=4", "request.max_tokens: the run sets this itself; use --max-tokens"),
+        ("request.seed=4", "request.seed: the run sets this itself; use --seed"),
+        ("request.model=x", "request.model: the run sets this itself; use --model"),
+        ("request=4", "request: Input should be a valid dictionary"),
     ],
 )
 def test_what_the_run_sets_itself_cannot_be_sent_along(override: str, message: str) -> None:
-    assert complaint(overrides=[override]).partition(": ")[2] == message
+    assert complaint(overrides=[override]) == message
 
 
 def test_what_is_sent_along_is_part_of_the_runs_identity_and_only_for_servers() -> None:

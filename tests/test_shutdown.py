@@ -98,8 +98,8 @@ def test_every_part_is_closed_and_the_report_written_though_closing_fails(demo_c
     report = json.loads((run.folder / "report.json").read_bytes())
     assert report["total"] == 2
     assert work.progress.notices == [
-        "at the end: the sampler cannot be closed",
-        "at the end: the sandbox cannot be closed",
+        "while closing: the sampler cannot be closed",
+        "while closing: the sandbox cannot be closed",
     ]
 
 
@@ -118,7 +118,7 @@ import anyio, anyio.to_thread
 from swerl_eval import shutdown
 from swerl_eval.shutdown import at_once, exit_soon
 from swerl_eval.core.errors import InterruptedRunError
-from swerl_eval.runner import interruptible
+from swerl_eval.shutdown import interruptible
 
 def note(text):
     os.write(1, (text + "\\n").encode())
@@ -221,7 +221,7 @@ def test_a_thread_that_was_given_up_does_not_hold_up_the_end() -> None:
 
 def test_signals_mean_what_they_meant_before_once_the_work_has_ended() -> None:
     program = (
-        "import anyio, signal\nfrom swerl_eval.runner import interruptible\n"
+        "import anyio, signal\nfrom swerl_eval.shutdown import interruptible\n"
         "before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
         "anyio.run(interruptible, anyio.sleep, 0)\n"
         "assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
@@ -233,7 +233,7 @@ SHOWING = """
 import sys, anyio
 from swerl_eval.cli.display import Display
 from swerl_eval.progress import Progress
-from swerl_eval.runner import interruptible
+from swerl_eval.shutdown import interruptible
 import functools
 
 async def work():
@@ -242,7 +242,7 @@ async def work():
 
 progress = Progress(total=3)
 with Display(progress, ("localize",), "trial"):
-    anyio.run(functools.partial(interruptible, work, say=progress.say))
+    anyio.run(functools.partial(interruptible, work, notify=progress.say))
 """
 
 

@@ -1,4 +1,4 @@
-"""`swerl-eval reward`: rewards of recorded answers."""
+"""`swerl-eval reward`: computes the SWE-RL rewards of recorded answers."""
 
 from __future__ import annotations
 
@@ -19,20 +19,31 @@ from swerl_eval.integrations.columns import files
 from swerl_eval.reports.reward_figures import BINS, summarize
 
 Line = dict[str, Any]
-_BAR = 40
+_BAR_WIDTH = 40
 
 
 def reward_answers(answers: Path, oracles: Path | None, output: Path | None, workers: int, *, strict: bool) -> None:
-    """Rewards of a file of answers, in order, to `output` or standard output; the summary to standard error."""
-    known = {line["instance_id"]: line for line in _lines(oracles, "instance_id")} if oracles else {}
-    # read twice: once so that a bad line is named before any work, once so that a large file is never held
-    total = sum(1 for _ in _cases(answers, known))
+    """Write the reward of each answer, in the order of the file, and a summary to standard error.
+
+    Args:
+        answers: JSONL with `output`, and with the oracle's columns unless `oracles` is given.
+        oracles: JSONL with `code_context` and `oracle_new_content` by `instance_id`.
+        output: File for the rewards. None: standard output.
+        workers: Processes.
+        strict: Also demand the last closing fence.
+
+    Raises:
+        InputError: A line is malformed; it is named before any work.
+    """
+    oracle_lines = {line["instance_id"]: line for line in _lines(oracles, "instance_id")} if oracles else {}
+    # the answers are read twice: to name a bad line before any work, and without holding a large file in memory
+    total = sum(1 for _ in _cases(answers, oracle_lines))
     values = []
     with ExitStack() as stack:
         target = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
-        found = rewards((case for _, case in _cases(answers, known)), workers=workers, strict=strict)
+        results = rewards(_cases(answers, oracle_lines), workers=workers, strict=strict)
         console = Console(stderr=True)
-        pairs = zip(_lines(answers, "output"), found, strict=True)
+        pairs = zip(_lines(answers, "output"), results, strict=True)
         for line, result in track(pairs, "rewards", total, console=console, transient=True):
             values.append(result.value)
             _write(target, line, result.value, result.error)
@@ -46,40 +57,37 @@ def _write(target: BinaryIO, line: Line, value: float, error: str | None) -> Non
     target.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _cases(answers: Path, known: dict[str, Line]) -> Iterator[tuple[int, RewardCase]]:
+def _cases(answers: Path, oracle_lines: dict[str, Line]) -> Iterator[RewardCase]:
     for number, line in enumerate(_lines(answers, "output"), start=1):
-        source = line
-        if known:
-            if line.get("instance_id") not in known:
-                message = f"{answers}, answer {number}: the oracle file has no instance {line.get('instance_id')!r}"
-                raise InputError(message)
-            source = known[line["instance_id"]]
         where = f"{answers}, answer {number}"
-        yield (
-            number,
-            RewardCase(
-                _texts(source, "code_context", where), _texts(source, "oracle_new_content", where), line["output"]
-            ),
-        )
+        oracle = line
+        if oracle_lines:
+            if line.get("instance_id") not in oracle_lines:
+                message = f"{where}: the oracle file has no instance {line.get('instance_id')!r}"
+                raise InputError(message)
+            oracle = oracle_lines[line["instance_id"]]
+        context, new_content = (_files(oracle, column, where) for column in ("code_context", "oracle_new_content"))
+        yield RewardCase(context, new_content, line["output"])
 
 
-def _texts(line: Line, column: str, where: str) -> dict[str, str]:
+def _files(line: Line, column: str, where: str) -> dict[str, str]:
     try:
         return files(line.get(column))
     except ValueError as error:
-        message = f"{where}: {column}: {error}; or pass --oracle FILE, which has it by instance_id"
+        message = f"{where}: {column}: {error}; or pass --oracle FILE with it by instance_id"
         raise InputError(message) from error
 
 
-def _lines(path: Path, needed: str) -> Iterator[Line]:
+def _lines(path: Path, required: str) -> Iterator[Line]:
+    """The objects of a JSONL file, each with a text in the required column."""
     if not path.is_file():
         message = f"there is no file {path}"
         raise UsageError(message)
     try:
         with jsonlines.open(path, loads=orjson.loads) as reader:
             for number, line in enumerate(reader.iter(type=dict, skip_empty=True), start=1):
-                if not isinstance(line.get(needed), str):
-                    message = f"{path}, object {number}: {needed} must be a text"
+                if not isinstance(line.get(required), str):
+                    message = f"{path}, object {number}: {required} must be a text"
                     raise InputError(message)
                 yield line
     except jsonlines.InvalidLineError as error:
@@ -95,8 +103,8 @@ def _summary(figures: dict[str, Any]) -> list[str]:
         f"{figures['format_errors']} format errors ({100 * figures['format_error_rate']:.1f} %)"
     ]
     bins = figures["histogram"]["bins"]
-    most = max(bins) or 1
+    highest = max(bins) or 1
     for number, count in enumerate(bins):
-        bar = "█" * round(_BAR * count / most)
+        bar = "█" * round(_BAR_WIDTH * count / highest)
         lines.append(f"{number / BINS:.1f} to {(number + 1) / BINS:.1f}  {count:>8}  {bar}")
     return lines

@@ -21,10 +21,11 @@ from swerl_eval.core.diffs import files_touched, sha256
 from swerl_eval.core.errors import GradingError
 from swerl_eval.core.types import Evaluation, Instance, Oracle, Regrade, Verdict
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
-from swerl_eval.evaluation.evaluator import PATCH, TEST_OUTPUT, touches, unresolved_remark, write_report
+from swerl_eval.evaluation.evaluator import touches, unresolved_remark, write_report
 from swerl_eval.evaluation.strict import CONTROL_OUTPUT, strict_verdict_from_logs
 from swerl_eval.official import grading
 from swerl_eval.ports import Source
+from swerl_eval.records.log_files import PATCH, TEST_OUTPUT
 from swerl_eval.records.run_folder import Run
 
 BYTES_EACH = 4 * 2**20

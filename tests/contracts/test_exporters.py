@@ -75,7 +75,7 @@ def configuration(mirrors: Path, results: Path) -> RunConfig:
         "results": str(results),
         "sandbox": "swerl_eval.sandboxes.scripted:ScriptedSandbox",
     }
-    vote = {"tests": 0, "test_samples": 0, "regression": "off", "evaluate": "selected"}
+    vote = {"tests": 0, "test_samples": 0, "regression": False, "evaluate": "selected"}
     return RunConfig(**{**demo_settings(), **vote, **own})
 
 
@@ -214,7 +214,7 @@ def test_of_patches_that_the_run_did_not_make_the_grading_alone_is_claimed(
     assert (given["agent"], given["os_system"]) == ("Theirs", True)
     (submission,) = export("experiments", folder, tmp_path / "e", DETAILS)
     readme = (submission / "README.md").read_text("utf-8")
-    assert f"**Only the grading is vouched for here: {UNKNOWN[patches]}.**" in readme
+    assert f"**Only the grading is claimed here: {UNKNOWN[patches]}.**" in readme
     assert "1 of them have no prediction." in readme
     assert (readme.count("- [ ] "), readme.count("- [x] "), readme.count("Agentless")) == (4, 0, 0)
     assert yaml.safe_load((submission / "metadata.yaml").read_text("utf-8"))["tags"]["system"] == {"attempts": None}
@@ -262,7 +262,7 @@ def says_recorded(name: str, destination: Path) -> list[bool]:
         return [RECORDED in str(read(destination / "leaderboard.json")["warning"])]
     (readme,) = destination.rglob("README.md")
     return [
-        f"**Only the grading is vouched for here: {RECORDED}.**" in readme.read_text("utf-8"),
+        f"**Only the grading is claimed here: {RECORDED}.**" in readme.read_text("utf-8"),
         *(read(file)["recorded"] for file in destination.rglob("trajs/*.json")),
     ]
 
@@ -292,7 +292,7 @@ def test_a_run_without_instances_such_as_an_empty_shard_can_be_exported(
 def test_a_yes_or_no_of_the_submitters_that_is_none_is_refused(
     name: str, value: object, run_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"submission\.os_model must be true or false, found "):
+    with pytest.raises(UsageError, match=r"submission\.os_model must be true or false, not "):
         export(name, run_folder, tmp_path / "out", {"os_model": value})
 
 

@@ -213,7 +213,7 @@ def test_a_quarantine_file_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("{", "the quarantine file .*q.json, line 1: "),
         ("[]", 'q.json has no table "instances"'),
         ('{"schema_version": 1}', 'q.json has no table "instances"'),
-        ('{"schema_version": 7, "instances": {}}', "q.json: format version 7, this program reads version 1"),
+        ('{"schema_version": 7, "instances": {}}', "q.json: format version 7, but this program reads version 1"),
         ('{"schema_version": 1, "instances": {"a__b-1": "flaky"}}', 'q.json: a__b-1 has no "reason"'),
     ],
 )
