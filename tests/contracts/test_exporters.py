@@ -234,7 +234,9 @@ def test_a_folder_that_holds_another_run_s_export_is_refused_and_left_as_it_is(
     export(name, run_folder, tmp_path / "out")
     before = tree(tmp_path / "out")
     other = variant(run_id="another", created_at=f"{Run(run_folder).manifest.created_at[:10]}T23:59:59+00:00")
-    with pytest.raises(UsageError, match=f"holds the export of the run {RUN_ID} of .*; choose another folder with --o"):
+    with pytest.raises(
+        UsageError, match=f"holds the export of another run, {RUN_ID} of .*; choose another folder with --o"
+    ):
         export(name, other, tmp_path / "out")
     assert tree(tmp_path / "out") == before
 
@@ -242,7 +244,7 @@ def test_a_folder_that_holds_another_run_s_export_is_refused_and_left_as_it_is(
 @pytest.mark.parametrize("content", ["", "[]", "{}"])
 def test_a_damaged_mark_of_an_export_is_another_run_s(content: str, run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / ".swerl-eval-export.json").write_text(content)
-    with pytest.raises(UsageError, match="holds the export of the run that is unknown; "):
+    with pytest.raises(UsageError, match="holds the export of another run, unknown; "):
         export("swebench", run_folder, tmp_path)
 
 
