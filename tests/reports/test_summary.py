@@ -23,7 +23,7 @@ NAMES = [f"a__b-{number}" for number in range(1, 7)]
 R, U, E, I = Verdict.RESOLVED, Verdict.UNRESOLVED, Verdict.EMPTY_PATCH, Verdict.INFRA_ERROR  # noqa: E741
 MACHINE = Machine("Docker 1", "x86_64", 2.0, 2**33, "6.1")
 CONFIG = {
-    "dataset": "verified", "samples": 1, "strict": "on", "memory": "8g", "cpus": 2.0, "pids": 4096, "written": "16g",
+    "dataset": "verified", "samples": 1, "strict": True, "memory": "8g", "cpus": 2.0, "pids": 4096, "written": "16g",
     "network": "bridge", "timeout": 1800.0, "workers": 3,
 }  # fmt: skip
 MANIFEST = RunManifest(
@@ -76,8 +76,11 @@ def rows(report: Report) -> dict[str, Report]:
     return {row["instance_id"]: row for row in report["instances"]}
 
 
-def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_its_reason(tmp_path: Path) -> None:
-    report = build_report(made(tmp_path, EVALUATIONS))
+@pytest.mark.parametrize("setting", [True, "on"])
+def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_its_reason(
+    tmp_path: Path, setting: object
+) -> None:
+    report = build_report(made(tmp_path, EVALUATIONS, strict=setting))
     assert (report["resolved"], report["total"], report["solve_rate"]) == (3, 6, 0.5)
     assert report["strict"] == {"resolved": 2, "solve_rate": 2 / 6}
     assert report["suspicious"] == 1
@@ -86,6 +89,7 @@ def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_
     assert (row["verdict"], row["strict"]) == ("resolved", "unresolved")
     assert row["strict_reason"] == "the test command says success"
     assert len(row["suspicious"]) == 2
+    assert summary_lines(report)[-2] == "Verdicts: 3 resolved, 2 unresolved, 1 empty_patch"
     assert summary_lines(report)[-1] == "Solve rate: 3/6 = 50.0 % (95 % interval 18.8 to 81.2); strict: 2/6"
     console = Console(width=120, record=True, file=io.StringIO())
     print_run(console, report)
@@ -130,8 +134,10 @@ def test_a_remark_on_an_unresolved_patch_stands_in_its_row_and_below_the_table(t
     assert f"\n{NAMES[5]}: {remark}\n" in console.export_text()
 
 
-def test_a_strict_verdict_that_was_not_asked_for_is_null_and_not_shown(tmp_path: Path) -> None:
-    report = build_report(made(tmp_path, [replace(each, strict=None) for each in EVALUATIONS], strict="off"))
+@pytest.mark.parametrize("setting", [False, "off"])
+def test_a_strict_verdict_that_was_not_asked_for_is_null_and_not_shown(tmp_path: Path, setting: object) -> None:
+    evaluations = [replace(evaluation, strict=None) for evaluation in EVALUATIONS]
+    report = build_report(made(tmp_path, evaluations, strict=setting))
     assert report["strict"] is None
     assert report["complete"] is True
     assert {row["strict"] for row in report["instances"]} == {None}
