@@ -179,7 +179,7 @@ class Runner:
             return
         samplers = [sampler for sampler in (parts.sampler, parts.test_sampler) if sampler is not None]
         figures: list[dict[str, int]] = [getattr(sampler, "figures", dict)() for sampler in samplers]
-        computed = [each["prompt_tokens_computed"] for each in figures if "prompt_tokens_computed" in each]
+        computed = [counts["prompt_tokens_computed"] for counts in figures if "prompt_tokens_computed" in counts]
         run.usage.append(
             ModelUsage(
                 began=self._began,

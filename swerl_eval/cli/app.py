@@ -122,7 +122,7 @@ def validate(
         typer.Option("--quarantine", help="File for the unsound instances. Default: quarantine.json in the results."),
     ] = None,
 ) -> None:
-    """Check instances: the gold patch must resolve each one, and no patch must not, in every run.
+    """Check instances: each must be resolved by its gold patch, and not without a patch, in every run.
 
     Unsound instances are written to a quarantine file, which reports can read (setting `quarantine`).
     """

@@ -43,18 +43,18 @@ def test_the_default_run_id_changes_with_a_setting_that_a_result_depends_on_and_
 def test_the_default_run_id_is_the_same_in_every_process() -> None:
     settings = {"model": "org/My Model!", "dataset": "data/demo.parquet", "engine": {"b": 1, "a": 2}, "repo": ("x/y",)}
     program = f"from swerl_eval.config import RunConfig; print(RunConfig(**{settings!r}).default_run_id())"
-    found = {
+    run_ids = {
         subprocess.run(
             [sys.executable, "-c", program],
             env={"PYTHONHASHSEED": seed},
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parent.parent.parent,
             capture_output=True,
             text=True,
             check=True,
         ).stdout.strip()
         for seed in ("0", "1")
     }
-    assert found == {RunConfig(**settings).default_run_id()}
+    assert run_ids == {RunConfig(**settings).default_run_id()}
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def configuration(mirrors: Path, results: Path) -> RunConfig:
     return RunConfig(**{**demo_settings(), **vote, **own})
 
 
-def outcome(job: Job, work: Runner) -> Reply:
+def reply_to(job: Job, runner: Runner) -> Reply:
     """The container of an instance ends as `VERDICTS` says."""
     verdict = VERDICTS[job.name]
     if verdict == "infra_error":
@@ -87,7 +87,7 @@ def outcome(job: Job, work: Runner) -> Reply:
         raise SandboxError(message)
     if verdict == "patch_failed":
         return evaluation_reply(job, b"", applied=False)
-    row = work.source.oracle(job.name).row
+    row = runner.source.oracle(job.name).row
     tests = [name for kind in ("FAIL_TO_PASS", "PASS_TO_PASS") for name in _names(row[kind])]
     states = ["PASSED"] * len(tests) if verdict == "resolved" else ["FAILED", *["PASSED"] * (len(tests) - 1)]
     lines = ["+ : '>>>>> Start Test Output'", *map(" ".join, zip(states, tests, strict=True))]
@@ -102,12 +102,12 @@ def _names(value: Any) -> list[str]:
 
 
 def make_run(config: RunConfig, until: str = "evaluate") -> Path:
-    work = Runner(config, until)
-    sandbox = ScriptedSandbox(reply=lambda job: outcome(job, work))
-    parts = Parts(work.source, work.prompts, sampler=open_sampler(config, work.source), sandbox=sandbox)
-    begun = [instance for instance in work.instances if VERDICTS[instance.instance_id] != "missing"]
-    with work.open_run() as run:
-        pipeline = Pipeline(run, parts, settings(config), work.progress, Workers(1), until)
+    runner = Runner(config, until)
+    sandbox = ScriptedSandbox(reply=lambda job: reply_to(job, runner))
+    parts = Parts(runner.source, runner.prompts, sampler=open_sampler(config, runner.source), sandbox=sandbox)
+    begun = [instance for instance in runner.instances if VERDICTS[instance.instance_id] != "missing"]
+    with runner.open_run() as run:
+        pipeline = Pipeline(run, parts, settings(config), runner.progress, Workers(1), until)
         anyio.run(pipeline.run, begun)
         assert pipeline.failures == {}
         write_reports(run)
@@ -208,7 +208,7 @@ def test_of_patches_that_the_run_did_not_make_the_grading_alone_is_claimed(
     assert (row["agent"], row["os_system"]) == ("", False)
     assert row["warning"] == f"graded by swerl-eval alone: {UNKNOWN[patches]}"
     assert row["tags"] == ["Model: Model 7B", "Org: Org"]
-    assert {each["api_calls"] for each in row["per_instance_details"].values()} == {None}
+    assert {details["api_calls"] for details in row["per_instance_details"].values()} == {None}
     assert (row["resolved"], row["pins"]["denominator"]) == (22.22, 9)
     given = leaderboard_row(folder, tmp_path / "l", {"agent": "Theirs", "os_system": True})
     assert (given["agent"], given["os_system"]) == ("Theirs", True)
@@ -313,8 +313,8 @@ def swebench(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_the_swebench_layout_is_that_of_the_harness(swebench: Path, run_folder: Path) -> None:
     logs = f"logs/run_evaluation/{RUN_ID}"
-    found = tree(swebench)
-    assert set(found) == {
+    exported = tree(swebench)
+    assert set(exported) == {
         ".swerl-eval-export.json",
         "all_preds.jsonl",
         f"{SAFE_MODEL}.{RUN_ID}.json",
@@ -323,8 +323,8 @@ def test_the_swebench_layout_is_that_of_the_harness(swebench: Path, run_folder: 
     }
     for name, files in LOGS.items():
         for file in files:
-            assert found[f"{logs}/{SAFE_MODEL}/{name}/{file}"] == (run_folder / "logs" / name / file).read_bytes()
-    assert json.loads(found[f"{logs}/run.json"]) == {
+            assert exported[f"{logs}/{SAFE_MODEL}/{name}/{file}"] == (run_folder / "logs" / name / file).read_bytes()
+    assert json.loads(exported[f"{logs}/run.json"]) == {
         "dataset": str(SUITE),
         "split": "test",
         "task_repo": str(SUITE.resolve()),
@@ -338,8 +338,8 @@ def test_swebench_is_not_told_to_load_a_pinned_dataset_since_it_knows_no_revisio
     variant: Any, tmp_path: Path
 ) -> None:
     export("swebench", variant(config={"dataset": "verified@v1"}), tmp_path)
-    told = read(tmp_path / "logs" / "run_evaluation" / RUN_ID / "run.json")
-    assert (told["dataset"], told["pinned_dataset"], told["task_repo"]) == (None, "verified@v1", None)
+    run_json = read(tmp_path / "logs" / "run_evaluation" / RUN_ID / "run.json")
+    assert (run_json["dataset"], run_json["pinned_dataset"], run_json["task_repo"]) == (None, "verified@v1", None)
 
 
 def test_a_report_of_an_instance_has_the_official_fields(swebench: Path) -> None:
@@ -379,8 +379,8 @@ def harness_report(exported: Path, reports: Path) -> tuple[dict[str, Any], list[
         text=True,
         check=True,
     )
-    said = json.loads(done.stdout.splitlines()[-1])
-    return read(reports / said["written"]), said["predictions"], said["written"]
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return read(reports / answer["written"]), answer["predictions"], answer["written"]
 
 
 def test_swebench_reads_the_predictions_and_makes_the_same_run_report(
@@ -448,8 +448,8 @@ ROW_KEYS = [
 def leaderboard_row(run: Path, destination: Path, details: dict[str, Any]) -> dict[str, Any]:
     (file,) = export("leaderboard", run, destination, details)
     assert file == destination / "leaderboard.json"
-    found: dict[str, Any] = read(file)
-    return found
+    content: dict[str, Any] = read(file)
+    return content
 
 
 def test_the_leaderboard_row_has_the_fields_of_leaderboards_json(variant: Any, tmp_path: Path, date: str) -> None:

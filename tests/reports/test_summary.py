@@ -64,9 +64,9 @@ EVALUATIONS = [
 def made(folder: Path, evaluations: list[Evaluation], **config: object) -> Run:
     manifest = replace(MANIFEST, config={**CONFIG, **config})
     with open_run(folder / "r", manifest) as run:
-        for each in evaluations:
-            patch = "" if each.verdict is E else f"patch of {each.instance_id}"
-            run.selections.append(Selection(each.instance_id, 0, patch, "majority"))
+        for record in evaluations:
+            patch = "" if record.verdict is E else f"patch of {record.instance_id}"
+            run.selections.append(Selection(record.instance_id, 0, patch, "majority"))
         run.evaluations.append(*evaluations)
         run.machines.append(MACHINE)
     return Run(folder / "r")
@@ -103,9 +103,9 @@ def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_
 def test_instances_without_a_prediction_are_counted_and_named_in_one_line(tmp_path: Path) -> None:
     ids = {name: {} for name in [*NAMES, *(f"z__z-{number:02}" for number in range(12))]}
     with open_run(tmp_path / "r", replace(MANIFEST, instances=ids, submitted=tuple(NAMES), patches="handed in")) as run:
-        for each in EVALUATIONS:
-            patch = "" if each.verdict is E else f"patch of {each.instance_id}"
-            run.selections.append(Selection(each.instance_id, None, patch, "handed in"))
+        for record in EVALUATIONS:
+            patch = "" if record.verdict is E else f"patch of {record.instance_id}"
+            run.selections.append(Selection(record.instance_id, None, patch, "handed in"))
         run.evaluations.append(*EVALUATIONS)
     report = build_report(Run(tmp_path / "r"))
     assert (report["total"], report["resolved"], report["solve_rate"]) == (18, 3, 3 / 18)
@@ -113,12 +113,12 @@ def test_instances_without_a_prediction_are_counted_and_named_in_one_line(tmp_pa
     assert report["without_prediction"] == sorted(set(ids) - set(NAMES))
     console = Console(width=300, record=True, file=io.StringIO())
     print_run(console, report)
-    said = console.export_text()
+    output = console.export_text()
     named = ", ".join(f"z__z-{number:02}" for number in range(10))
     assert (
         f"\nMissing: 12 of 18 instances have no prediction and count as not solved: {named} and 2 more (report.json)\n"
-    ) in said
-    assert said.count("z__z-00") == 1
+    ) in output
+    assert output.count("z__z-00") == 1
     swebench = run_report(Run(tmp_path / "r"))
     assert (swebench["total_instances"], swebench["submitted_instances"]) == (18, 6)
     assert swebench["incomplete_ids"] == report["without_prediction"]
@@ -213,7 +213,7 @@ def test_a_quarantine_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "problem"),
     [
         (None, "cannot read the quarantine file .*q.json: No such file"),
         ("{", "the quarantine file .*q.json, line 1: "),
@@ -224,11 +224,11 @@ def test_a_quarantine_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     ],
 )
 def test_a_quarantine_file_that_cannot_be_used_is_named_with_the_remedy(
-    content: str | None, said: str, tmp_path: Path
+    content: str | None, problem: str, tmp_path: Path
 ) -> None:
     if content is not None:
         (tmp_path / "q.json").write_text(content)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=problem) as caught:
         read_quarantine(tmp_path / "q.json")
     assert "swerl-eval validate --repeat N --quarantine FILE" in str(caught.value)
 
@@ -237,7 +237,9 @@ def test_answers_that_never_came_are_counted_with_their_reasons_and_said_in_one_
     refused = Completion("", "error", error="refused: the prompt is too long", refused=True)
     answers = [refused, refused, Completion("", "error", error="filtered"), Completion("x", "length", 10, 7)]
     with open_run(tmp_path / "r", MANIFEST) as run:
-        run.samples.append(*(Sample(NAMES[0], "localize", k, each, (), "0", 1) for k, each in enumerate(answers)))
+        run.samples.append(*(Sample(NAMES[0], "localize", k, answer, (), "0", 1) for k, answer in enumerate(answers)))
+            *(Sample(NAMES[0], "localize", k, completion, (), "0", 1) for k, completion in enumerate(answers))
+        )
     report = build_report(Run(tmp_path / "r"))
     assert report["failed_answers"] == {
         "count": 3,
