@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from swerl_eval.cli.exit_codes import FAILED, INTERRUPTED, USAGE, exit_with
+from swerl_eval.cli.exit_codes import FAILED, USAGE, exit_with
 from swerl_eval.cli.image_commands import images_app
 from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
@@ -238,6 +238,7 @@ def main() -> None:
 def _run_command() -> int:
     """Carry out the command of the command line; returns the exit code."""
     from swerl_eval.core.errors import InterruptedRunError, SwerlEvalError, UsageError
+    from swerl_eval.shutdown import INTERRUPTED
 
     _enter_utf8_mode()
     try:

@@ -1,11 +1,10 @@
-"""The exit codes of the commands."""
+"""The exit codes of the commands: 0, and those below. 3 is reserved for gates that are not met."""
 
 from __future__ import annotations
 
 import typer
 
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
-"""Exit codes beside 0; 3 is kept for gates that are not met."""
+FAILED, USAGE = 1, 2
 
 
 def exit_with(code: int) -> None:

@@ -238,8 +238,6 @@ def test_answers_that_never_came_are_counted_with_their_reasons_and_said_in_one_
     answers = [refused, refused, Completion("", "error", error="filtered"), Completion("x", "length", 10, 7)]
     with open_run(tmp_path / "r", MANIFEST) as run:
         run.samples.append(*(Sample(NAMES[0], "localize", k, answer, (), "0", 1) for k, answer in enumerate(answers)))
-            *(Sample(NAMES[0], "localize", k, completion, (), "0", 1) for k, completion in enumerate(answers))
-        )
     report = build_report(Run(tmp_path / "r"))
     assert report["failed_answers"] == {
         "count": 3,
