@@ -1,4 +1,4 @@
-"""`swerl-eval config`: the resolved settings."""
+"""`swerl-eval config`: prints the resolved settings."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import tomli_w
 from swerl_eval.config import RunConfig
 
 _WIDTH = 100
-"""Of the comments."""
+"""Characters of a comment's line, at most."""
 
 
 def print_config(config: RunConfig) -> None:
     """Print each setting with its description, as TOML that `--config` reads back."""
     values = config.model_dump(mode="json")
-    # a table goes on to the next table's head, so that these stand last
+    # tables come last, because keys below a table's heading belong to the table
     for name in sorted(values, key=lambda name: isinstance(values[name], dict)):
         for line in textwrap.wrap(RunConfig.model_fields[name].description or "", _WIDTH, break_on_hyphens=False):
             sys.stdout.write(f"# {line}\n")

@@ -1,6 +1,6 @@
 """Reads the old spelling of boolean options: `--strict on`, `--strict=off`.
 
-Today it is `--strict` and `--no-strict`. Command lines of before keep working.
+Today's spelling is `--strict` and `--no-strict`. This module keeps older command lines working.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def replace_words(arguments: Sequence[str], negations: Mapping[str, str]) -> lis
         negations: Each boolean option with its negation, such as `--strict` with `--no-strict`.
     """
     replaced: list[str] = []
-    waiting = list(arguments)
-    while waiting and waiting[0] != "--":
-        argument = waiting.pop(0)
+    remaining = list(arguments)
+    while remaining and remaining[0] != "--":
+        argument = remaining.pop(0)
         option, equals, word = argument.partition("=")
         if option not in negations or (equals and word not in {ON, OFF}):
             replaced.append(argument)
             continue
-        if not equals and waiting and waiting[0] in {ON, OFF}:
-            word = waiting.pop(0)
+        if not equals and remaining and remaining[0] in {ON, OFF}:
+            word = remaining.pop(0)
         replaced.append(negations[option] if word == OFF else option)
-    return replaced + waiting
+    return replaced + remaining
