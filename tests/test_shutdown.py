@@ -91,25 +91,25 @@ def failing(config: RunConfig, model: str) -> Runner:
 
 
 def test_every_part_is_closed_and_the_report_written_though_closing_fails(demo_config: RunConfig) -> None:
-    work = failing(demo_config, "answering")
-    with work.open_run() as run, pytest.raises(RuntimeError, match=r"^the sampler cannot be closed$"):
-        work.execute(run)
+    runner = failing(demo_config, "answering")
+    with runner.open_run() as run, pytest.raises(RuntimeError, match=r"^the sampler cannot be closed$"):
+        runner.execute(run)
     assert closed() == ["sampler", "sampler", "sandbox"]
     report = json.loads((run.folder / "report.json").read_bytes())
     assert report["total"] == 2
-    assert work.progress.notices == [
-        "at the end: the sampler cannot be closed",
-        "at the end: the sandbox cannot be closed",
+    assert runner.progress.notices == [
+        "while closing: the sampler cannot be closed",
+        "while closing: the sandbox cannot be closed",
     ]
 
 
 def test_what_ended_a_run_is_told_and_not_what_went_wrong_after_it(demo_config: RunConfig) -> None:
-    work = failing(demo_config, "mute")
-    with work.open_run() as run, pytest.raises(SamplerError, match=r"^the model is gone$"):
-        work.execute(run)
+    runner = failing(demo_config, "mute")
+    with runner.open_run() as run, pytest.raises(SamplerError, match=r"^the model is gone$"):
+        runner.execute(run)
     assert closed() == ["sampler", "sampler", "sandbox"]
     assert (run.folder / "report.json").exists()
-    assert len(work.progress.notices) == 3
+    assert len(runner.progress.notices) == 3
 
 
 PROGRAM = """
@@ -118,7 +118,7 @@ import anyio, anyio.to_thread
 from swerl_eval import shutdown
 from swerl_eval.shutdown import at_once, exit_soon
 from swerl_eval.core.errors import InterruptedRunError
-from swerl_eval.runner import interruptible
+from swerl_eval.shutdown import interruptible
 
 def note(text):
     os.write(1, (text + "\\n").encode())
@@ -168,7 +168,7 @@ def started(body: str, ending: str = "pass") -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def said(process: subprocess.Popen[str], seconds: float = 20) -> tuple[int, list[str], list[str]]:
+def ended(process: subprocess.Popen[str], seconds: float = 20) -> tuple[int, list[str], list[str]]:
     output, errors = process.communicate(timeout=seconds)
     return process.returncode, output.splitlines(), errors.splitlines()
 
@@ -177,7 +177,7 @@ def said(process: subprocess.Popen[str], seconds: float = 20) -> tuple[int, list
 def test_a_first_signal_ends_the_work_in_good_order_and_says_so(number: signal.Signals) -> None:
     with started("anyio.sleep(600)") as process:
         process.send_signal(number)
-        code, output, errors = said(process)
+        code, output, errors = ended(process)
     assert code == 130
     assert output == ["LEAVING", "interrupted; the same command finishes the run"]
     assert errors == [f"swerl-eval: {IN_GOOD_ORDER}"]
@@ -195,7 +195,7 @@ def test_a_second_signal_ends_the_process_at_once_whatever_it_does(body: str) ->
         assert process.poll() is None
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        code, output, errors = said(process)
+        code, output, errors = ended(process)
     assert code == 130
     assert sorted(set(output) - {"LEAVING"}) == ["CONTAINERS", "HANGING"]
     assert errors == [f"swerl-eval: {IN_GOOD_ORDER}", f"swerl-eval: {FORCED}"]
@@ -206,7 +206,7 @@ def test_a_signal_that_a_launcher_hands_on_once_more_is_one() -> None:
     with started("shielded(2)") as process:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
-        code, output, errors = said(process)
+        code, output, errors = ended(process)
     assert (code, output) == (0, ["LEAVING"]), "the work came to its end"
     assert errors == [f"swerl-eval: {IN_GOOD_ORDER}"]
 
@@ -215,13 +215,13 @@ def test_a_thread_that_was_given_up_does_not_hold_up_the_end() -> None:
     body = "anyio.to_thread.run_sync(time.sleep, 600, abandon_on_cancel=True)"
     with started(body, "shutdown.EXIT_SECONDS = 0.5; exit_soon(130)") as process:
         process.send_signal(signal.SIGINT)
-        code, output, _ = said(process)
+        code, output, _ = ended(process)
     assert (code, output[-1]) == (130, "interrupted; the same command finishes the run")
 
 
 def test_signals_mean_what_they_meant_before_once_the_work_has_ended() -> None:
     program = (
-        "import anyio, signal\nfrom swerl_eval.runner import interruptible\n"
+        "import anyio, signal\nfrom swerl_eval.shutdown import interruptible\n"
         "before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
         "anyio.run(interruptible, anyio.sleep, 0)\n"
         "assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]\n"
@@ -233,7 +233,7 @@ SHOWING = """
 import sys, anyio
 from swerl_eval.cli.display import Display
 from swerl_eval.progress import Progress
-from swerl_eval.runner import interruptible
+from swerl_eval.shutdown import interruptible
 import functools
 
 async def work():
@@ -241,8 +241,8 @@ async def work():
         await anyio.sleep(600)
 
 progress = Progress(total=3)
-with Display(progress, ("localize",), "trial"):
-    anyio.run(functools.partial(interruptible, work, say=progress.notify))
+with Display(progress, ("localize",), "my-run"):
+    anyio.run(functools.partial(interruptible, work, notify=progress.notify))
 """
 
 

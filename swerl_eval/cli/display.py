@@ -1,4 +1,4 @@
-"""What a run shows while it works: a live panel on a terminal, plain lines at a sane rate elsewhere."""
+"""Shows what a run is doing: a live panel on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -20,52 +20,56 @@ from swerl_eval.progress import Progress
 from swerl_eval.shutdown import at_once
 
 PLAIN_SECONDS = 30.0
-"""Between plain lines: a CI log of a night stays readable."""
+"""Seconds between plain lines, so that a CI log of a night stays readable."""
 JOIN_SECONDS = 5.0
-"""For the thread of plain lines to end, which a terminal may hold up."""
+"""Longest wait for the thread of plain lines to end, which a blocked terminal may delay."""
 SHOW_CURSOR = "\x1b[?25h"
 NOTICE_SECONDS = 1.0
-"""Until a notice is shown."""
+"""Seconds between two looks for new notices."""
 WAITS_SHOWN = 4
-"""Of what is waited for; the rest is counted."""
+"""Waits that are shown; the rest is counted."""
 _STAGE_WORDS = {
     "localize": "localized",
     "repair": "repaired",
-    "reproduce": "reproduced",
-    "regress": "regressed",
-    "run_tests": "examined",
+    "reproduce": "reproduction tests",
+    "regress": "regression tests",
+    "run_tests": "tested",
     "select": "selected",
     "evaluate": "evaluated",
 }
 
 
 class Display:
-    """Shows a `Progress` from a thread of its own, so that the work never waits for a terminal.
+    """Context manager that shows a `Progress`, from a thread of its own: the run never waits for a terminal.
 
-    On standard error, or on `shown` where that is not what it was.
+    Args:
+        progress: What is shown.
+        stages: The stages that the run goes through, in order.
+        title: Heading of the panel.
+        output: Where it is shown. Default: standard error.
     """
 
-    def __init__(self, progress: Progress, stages: tuple[str, ...], title: str, shown: TextIO | None = None) -> None:
+    def __init__(self, progress: Progress, stages: tuple[str, ...], title: str, output: TextIO | None = None) -> None:
         self._progress = progress
         self._stages = stages
         self._title = title
         self._done = threading.Event()
-        self._noticed = 0
-        self._around = ExitStack()
-        self._shown = shown or sys.stderr
-        self._console = Console(file=self._shown)
+        self._notices_written = 0
+        self._stack = ExitStack()
+        self._output = output or sys.stderr
+        self._console = Console(file=self._output)
         self._live = Live(
             console=self._console,
             get_renderable=self._panel,
             refresh_per_second=4,
             transient=True,
-            redirect_stdout=shown is None,
-            redirect_stderr=shown is None,
+            redirect_stdout=output is None,
+            redirect_stderr=output is None,
         )
         self._thread = threading.Thread(target=self._plain_lines, name="display", daemon=True)
 
     def __enter__(self) -> Display:
-        self._around.enter_context(at_once(self._leave))
+        self._stack.enter_context(at_once(self._abort))
         if self._console.is_terminal:
             self._live.start()
         else:
@@ -75,48 +79,49 @@ class Display:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._around.close()
+        self._stack.close()
         self._done.set()
         if self._console.is_terminal:
             self._live.stop()
-            self._say_notices()
+            self._write_notices()
         else:
             self._thread.join(JOIN_SECONDS)
-            self._say()
+            self._write_state()
 
-    def _leave(self) -> None:
-        """Give the terminal back, and say what was not said yet: this process ends at once."""
+    def _abort(self) -> None:
+        """Restore the terminal and write the last notices, because the process ends at once."""
         if self._console.is_terminal:
-            self._write(SHOW_CURSOR)  # first: the panel may be locked by whatever was interrupted
+            self._write(SHOW_CURSOR)  # first, because the interrupted code may hold the panel's lock
             self._live.stop()
-        self._say_notices()
+        self._write_notices()
 
     def _plain_lines(self) -> None:
-        last = ""
-        spoken = time.monotonic()
+        """Until the end, write new notices, and a line on the state where it has changed."""
+        last_state = ""
+        last_time = time.monotonic()
         while not self._done.wait(NOTICE_SECONDS):
-            self._say_notices()
-            now = f"{self._counts()} {waits_of(self._progress)}"
-            if now != last and time.monotonic() - spoken >= PLAIN_SECONDS:
-                self._say()
-                last, spoken = now, time.monotonic()
+            self._write_notices()
+            state = f"{self._counts()} {waits_of(self._progress)}"
+            if state != last_state and time.monotonic() - last_time >= PLAIN_SECONDS:
+                self._write_state()
+                last_state, last_time = state, time.monotonic()
 
-    def _say_notices(self) -> None:
-        """Each once."""
-        new = self._progress.notices[self._noticed :]
-        self._noticed += len(new)
+    def _write_notices(self) -> None:
+        """Write the notices that were not written yet."""
+        new = self._progress.notices[self._notices_written :]
+        self._notices_written += len(new)
         for notice in new:
             self._write(f"[{_clock(self._progress.seconds)}] {notice}\n")
 
-    def _say(self) -> None:
-        self._say_notices()
+    def _write_state(self) -> None:
+        self._write_notices()
         waits = "".join(f"; waiting for {wait}" for wait in waits_of(self._progress))
         self._write(f"[{_clock(self._progress.seconds)}] {self._counts()}{waits}\n")
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more: no reason to end a run
-            self._shown.write(text)
-            self._shown.flush()
+        with contextlib.suppress(OSError, ValueError):  # a closed terminal is no reason to end a run
+            self._output.write(text)
+            self._output.flush()
 
     def _counts(self) -> str:
         progress = self._progress
@@ -127,12 +132,15 @@ class Display:
     def _flow(self) -> str:
         progress = self._progress
         rate = progress.tokens / max(progress.seconds, 1e-9)
-        words = [f"{progress.samples} samples", f"{progress.tokens:,} tokens ({rate:,.0f}/s)"]
-        words += [f"{progress.requests} requests and {progress.containers} containers in flight"]
-        left = progress.remaining_seconds(self._stages[-1])
-        if left:
-            words.append(f"about {_clock(left)} left")
-        return ", ".join(words)
+        figures = [
+            f"{progress.samples} samples",
+            f"{progress.tokens:,} tokens ({rate:,.0f}/s)",
+            f"{progress.requests} requests and {progress.containers} containers in flight",
+        ]
+        remaining = progress.remaining_seconds(self._stages[-1])
+        if remaining:
+            figures.append(f"about {_clock(remaining)} left")
+        return ", ".join(figures)
 
     def _panel(self) -> RenderableType:
         progress = self._progress
@@ -149,10 +157,10 @@ class Display:
 
 
 def waits_of(progress: Progress) -> list[str]:
-    """What is waited for, as the first few lines and the number of the others."""
-    found = [" ".join(f"{what}: {how}".split()) for what, how in sorted(progress.waits.copy().items())]
-    more = len(found) - WAITS_SHOWN
-    return found[:WAITS_SHOWN] + ([f"{more} more"] if more > 0 else [])
+    """What a run waits for: a line for each of the first few, and the number of the others."""
+    lines = [" ".join(f"{name}: {state}".split()) for name, state in sorted(progress.waits.copy().items())]
+    more = len(lines) - WAITS_SHOWN
+    return lines[:WAITS_SHOWN] + ([f"{more} more"] if more > 0 else [])
 
 
 def _clock(seconds: float) -> str:

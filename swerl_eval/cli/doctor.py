@@ -1,4 +1,4 @@
-"""`swerl-eval doctor`: what is here, what is missing, and the line that fixes it."""
+"""`swerl-eval doctor`: checks what a run needs on this machine, with the command that fixes what is missing."""
 
 from __future__ import annotations
 
@@ -23,27 +23,26 @@ from swerl_eval.sandboxes.docker.engine import connect, is_podman, local_root
 
 FINE, MISSING, NOTE = "fine", "missing", "note"
 VERIFIED_IMAGES_BYTES = 120 * 2**30
-"""What the images of all of Verified were seen to take, one way or another."""
-
-
+"""Disk that the images of all of Verified were seen to take."""
 PODMAN = (
-    "in Docker's place; it cannot say before a run whether images can be had, and --disk counts layers that images "
-    "share for each of them, so fewer images stay than would fit"
+    "in place of Docker; whether images can be pulled is not known before a run, and --disk counts shared layers "
+    "once for every image, so fewer images stay than would fit"
 )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the examination."""
+    """One line of the table."""
 
-    what: str
+    subject: str
     state: str
+    """`FINE`, `MISSING` (the run needs it) or `NOTE`."""
     detail: str
     remedy: str = ""
 
 
-def examine(config: RunConfig) -> int:
-    """Print the findings; exit code 1 when something is missing that this configuration needs."""
+def check_machine(config: RunConfig) -> int:
+    """Print the findings. Returns exit code 1 when something is missing that this configuration needs."""
     checks: list[Callable[[RunConfig], Finding]] = [
         _python, _docker, _disk, _dataset, _results, _cache, _verdicts, _git, _gpu, _vllm,
     ]  # fmt: skip
@@ -52,7 +51,7 @@ def examine(config: RunConfig) -> int:
     styles = {FINE: "green", MISSING: "red", NOTE: "yellow"}
     for finding in findings:
         state = Text(finding.state, style=styles[finding.state])
-        table.add_row(finding.what, state, Text(finding.detail), Text(finding.remedy))
+        table.add_row(finding.subject, state, Text(finding.detail), Text(finding.remedy))
     Console().print(table)
     return 1 if any(finding.state == MISSING for finding in findings) else 0
 
@@ -95,7 +94,7 @@ def _disk(config: RunConfig) -> Finding:
             "disk",
             NOTE,
             detail,
-            f"all of Verified may want {VERIFIED_IMAGES_BYTES / 2**30:.0f} GiB; use --shard or --limit",
+            f"all of Verified may take {VERIFIED_IMAGES_BYTES / 2**30:.0f} GiB; use --disk, --shard or --limit",
         )
     return Finding("disk", FINE, detail)
 
@@ -119,39 +118,35 @@ def _cache(config: RunConfig) -> Finding:
 def _verdicts(config: RunConfig) -> Finding:
     folder = config.verdicts_folder()
     sizes = [path.stat().st_size for path in folder.glob("*/*.tar.gz")]
-    detail = f"{folder}: {len(sizes)} kept, {sum(sizes) / 2**20:.0f} of at most {MAX_BYTES / 2**20:.0f} MiB"
-    return Finding("verdicts", FINE, detail, "remove the folder to forget them" if sizes else "")
+    detail = f"{folder}: {len(sizes)} cached, {sum(sizes) / 2**20:.0f} of at most {MAX_BYTES / 2**20:.0f} MiB"
+    return Finding("verdicts", FINE, detail, "remove the folder to empty the cache" if sizes else "")
 
 
-def _writable(what: str, folder: Path, remedy: str) -> Finding:
+def _writable(subject: str, folder: Path, remedy: str) -> Finding:
     nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     if os.access(nearest, os.W_OK):
-        return Finding(what, FINE, str(folder))
-    return Finding(what, MISSING, f"{folder} cannot be written", remedy)
+        return Finding(subject, FINE, str(folder))
+    return Finding(subject, MISSING, f"{folder} cannot be written", remedy)
 
 
 def _git(config: RunConfig) -> Finding:
-    found = shutil.which("git")
-    return (
-        Finding("git", FINE, found)
-        if found
-        else Finding("git", NOTE, "not found", "apt-get install git (only for cloning)")
-    )
+    program = shutil.which("git")
+    if program is None:
+        return Finding("git", NOTE, "not found", "apt-get install git (only for cloning)")
+    return Finding("git", FINE, program)
 
 
 def _gpu(config: RunConfig) -> Finding:
     state = MISSING if config.sampler == "vllm" else NOTE
     program = shutil.which("nvidia-smi")
     if program is None:
-        return Finding("GPU", state, "no nvidia-smi", "only for --sampler vllm; else --base-url of a server")
+        return Finding("GPU", state, "no nvidia-smi", "only for --sampler vllm; else use a server: --base-url")
     query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
     done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
     names = "; ".join(done.stdout.strip().splitlines())
-    return (
-        Finding("GPU", FINE, names)
-        if done.returncode == 0 and names
-        else Finding("GPU", state, "nvidia-smi finds none")
-    )
+    if done.returncode != 0 or not names:
+        return Finding("GPU", state, "nvidia-smi finds none")
+    return Finding("GPU", FINE, names)
 
 
 def _vllm(config: RunConfig) -> Finding:

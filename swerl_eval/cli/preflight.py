@@ -22,9 +22,9 @@ from swerl_eval.preflight.footprint import OVERHEAD, Footprint, Parallelism, foo
 from swerl_eval.preflight.prompt_lengths import Asking, Length, measure, spread
 from swerl_eval.prompts import load_prompts
 from swerl_eval.records.run_folder import Run
-from swerl_eval.runner import interruptible
 from swerl_eval.samplers.vllm.cpu_platform import CACHE, CHUNKED, cache_size, for_platform, on_cpu, share_of
 from swerl_eval.samplers.vllm.engine_settings import INSTALL, EngineSettings, installed, refusal
+from swerl_eval.shutdown import interruptible
 from swerl_eval.sources.datasets import DatasetSource
 
 FINE, TOO_LITTLE, REFUSED, ESTIMATE, NOTE = "fine", "too little", "refused", "estimate", "note"

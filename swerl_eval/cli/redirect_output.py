@@ -1,4 +1,4 @@
-"""Keeps what others print away from the display: an engine's processes write wherever this one does."""
+"""Sends what libraries and child processes print to a file, so that it does not garble the display."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ from swerl_eval.core.errors import SamplerError
 
 @contextmanager
 def redirect_output(file: Path) -> Iterator[TextIO]:
-    """Meanwhile all that is printed goes to the end of a file, by libraries and by processes started here too.
+    """Within the block, append standard output and error to a file, also those of processes started there.
 
-    Gives the standard error that there was. A `SamplerError` that ends this names the file.
+    Yields:
+        The standard error of before.
+
+    Raises:
+        SamplerError: The block's own, with the file's name added.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     _flush()
-    kept = {number: os.dup(number) for number in (1, 2)}
-    with file.open("ab") as log, os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding) as shown:
-        for number in kept:
+    originals = {number: os.dup(number) for number in (1, 2)}
+    with file.open("ab") as log, os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding) as terminal:
+        for number in originals:
             os.dup2(log.fileno(), number)
         try:
-            yield shown
+            yield terminal
         except SamplerError as error:
-            message = f"{error}; what was printed meanwhile is in {file}"
+            message = f"{error}; for the full output see {file}"
             raise SamplerError(message) from error
         finally:
             _flush()
-            for number, copy in kept.items():
+            for number, copy in originals.items():
                 os.dup2(copy, number)
                 os.close(copy)
 

@@ -10,26 +10,28 @@ from rich.table import Table
 from rich.text import Text
 
 from swerl_eval.core.types import ModelUsage
+from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.test_figures import seconds_per_candidate
 
 MOST_ROWS = 100
-"""Of the table; a run over a whole dataset has its rows in report.json."""
+"""Rows of the table, at most; report.json has all of them."""
 MOST_NAMES = 10
-"""Of instances in one line."""
+"""Instances named in one line, at most."""
 _STYLES = {"resolved": "green", "infra_error": "red", "missing": "red"}
 RECORDED = "The answers were RECORDED, not sampled from a model: this shows the pipeline, not a model's skill."
 
 
 def print_run(console: Console, report: dict[str, Any]) -> None:
-    """The result table: instances, funnel, solve rate."""
-    # without an outer edge it fits into 80 columns
+    """Print a report: the table of instances, remarks on them, and the figures."""
+    # without an outer edge the table fits into 80 columns
     table = Table(title=Text(report["run_id"]), title_justify="left", show_edge=False)
     by_tests = any("plain_vote" in row for row in report["instances"])
     strict = report["strict"] is not None
     optional = [*(["strict"] if strict else []), *(["plain vote"] if by_tests else [])]
     for column in ("instance", "verdict", *optional, "votes", "fixed", "kept"):
         table.add_column(column, no_wrap=True)
-    unsubmitted = set(report["without_prediction"])  # a line of their own below says which
-    rows = [row for row in report["instances"] if row["instance_id"] not in unsubmitted]
+    without_prediction = set(report["without_prediction"])  # the figures below name them
+    rows = [row for row in report["instances"] if row["instance_id"] not in without_prediction]
     for row in rows[:MOST_ROWS]:
         table.add_row(*_cells(row, strict=strict, by_tests=by_tests))
     console.print(table)
@@ -43,7 +45,7 @@ def print_run(console: Console, report: dict[str, Any]) -> None:
 
 
 def _remarks(row: dict[str, Any]) -> list[str]:
-    """What stands below the table on one instance."""
+    """The remarks on one instance, for below the table."""
     remarks = [row["reason"]] if row.get("reason") else []
     strict = row.get("strict")
     if strict is not None and strict != row["verdict"]:
@@ -55,7 +57,7 @@ def _remarks(row: dict[str, Any]) -> list[str]:
 
 
 def _strict_cell(row: dict[str, Any]) -> Text:
-    """Whether the strict verdict bears out a resolved one; empty where there is nothing to bear out."""
+    """Whether the strict verdict confirms a resolved one; empty for other verdicts."""
     if row["verdict"] != "resolved":
         return Text("")
     word, style = {"resolved": ("yes", "green"), "unresolved": ("no", "red")}.get(str(row.get("strict")), ("?", "red"))
@@ -105,21 +107,21 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
         )
     rewards = report.get("rewards")
     if rewards is not None:
-        told = rewards["resolved_auc"]
-        auc = f"; it tells resolved from unresolved with AUC {told:.2f}" if told is not None else ""
+        auc = rewards["resolved_auc"]
+        separation = f"; it tells resolved from unresolved with AUC {auc:.2f}" if auc is not None else ""
         lines.append(
             f"SWE-RL reward: mean {rewards['mean']:.3f}, {rewards['format_errors']} of {rewards['count']} "
-            f"with a format error{auc}"
+            f"with a format error{separation}"
         )
-    absent = report["without_prediction"]
-    if absent:
-        more = f" and {len(absent) - MOST_NAMES} more (report.json)" if len(absent) > MOST_NAMES else ""
+    missing = report["without_prediction"]
+    if missing:
+        more = f" and {len(missing) - MOST_NAMES} more (report.json)" if len(missing) > MOST_NAMES else ""
         lines.append(
-            f"Missing: {len(absent)} of {report['total']} instances have no prediction and count as not solved: "
-            f"{', '.join(absent[:MOST_NAMES])}{more}"
+            f"Missing: {len(missing)} of {report['total']} instances have no prediction and count as not solved: "
+            f"{', '.join(missing[:MOST_NAMES])}{more}"
         )
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in report["verdicts"].items() if count)
-    lines.append(f"VerdictCache: {verdicts}")
+    lines.append(f"Verdicts: {verdicts}")
     lines.append(f"Solve rate: {_rate(report)}")
     without = report["without_quarantined"]
     if without is not None:
@@ -129,19 +131,19 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
 
 
 def failed_answers_lines(report: dict[str, Any]) -> list[str]:
-    """A line on the answers that never came, where there are some."""
+    """A line on the answers that never came; no line where all came."""
     failed = report["failed_answers"]
     if failed is None:
         return []
     reason, count = next(iter(failed["reasons"].items()))
-    asked = (
+    refused = (
         f", {failed['refused']} of them refused (the same command asks for these again)" if failed["refused"] else ""
     )
-    return [f"FAILED: {failed['count']} answers never came{asked}; {count} times: {reason}"]
+    return [f"FAILED: {failed['count']} answers never came{refused}; {count} times: {reason}"]
 
 
 def _rate(rates: dict[str, Any]) -> str:
-    """The official figure with its denominator, then the strict one."""
+    """The official solve rate with its denominator and interval, then the strict one."""
     low, high = rates["interval_95"]
     strict = f"; strict: {rates['strict']['resolved']}/{rates['total']}" if rates["strict"] is not None else ""
     return (
@@ -151,19 +153,32 @@ def _rate(rates: dict[str, Any]) -> str:
 
 
 def usage_line(usage: Sequence[ModelUsage], resolved: int) -> str:
-    """What was drawn from the model and what it took; empty where nothing was."""
+    """Tokens and GPU time of a run's processes; empty where none sampled. Figures that a process lacks are left out."""
     if not usage:
         return ""
-    asked, written = (sum(getattr(each, name) for each in usage) for name in ("prompt_tokens", "completion_tokens"))
-    seconds = sum(each.seconds for each in usage)
-    words = [f"{asked:,} prompt tokens asked"]
-    computed = [each.prompt_tokens_computed for each in usage if each.prompt_tokens_computed is not None]
+    prompt_tokens = sum(process.prompt_tokens for process in usage)
+    output_tokens = sum(process.completion_tokens for process in usage)
+    seconds = sum(process.seconds for process in usage)
+    figures = [f"{prompt_tokens:,} prompt tokens asked"]
+    computed = [process.prompt_tokens_computed for process in usage if process.prompt_tokens_computed is not None]
     if len(computed) == len(usage):
-        words.append(f"{sum(computed):,} computed, {max(0, asked - sum(computed)):,} reused")
-    words.append(f"{written:,} output tokens ({written / max(seconds, 1e-9):,.0f}/s)")
-    gpus = [each.gpus for each in usage if each.gpus is not None]
-    if len(gpus) == len(usage):
-        spent = sum(each.seconds * (each.gpus or 0) for each in usage)
-        each_solved = f", {spent / resolved:,.0f} for each resolved issue" if resolved else ""
-        words.append(f"{spent:,.0f} GPU-seconds{each_solved}")
-    return f"Sampling: {'; '.join(words)}"
+        figures.append(f"{sum(computed):,} computed, {max(0, prompt_tokens - sum(computed)):,} reused")
+    figures.append(f"{output_tokens:,} output tokens ({output_tokens / max(seconds, 1e-9):,.0f}/s)")
+    gpu_seconds = [process.seconds * process.gpus for process in usage if process.gpus is not None]
+    if len(gpu_seconds) == len(usage):
+        per_resolved = f", {sum(gpu_seconds) / resolved:,.0f} for each resolved issue" if resolved else ""
+        figures.append(f"{sum(gpu_seconds):,.0f} GPU-seconds{per_resolved}")
+    return f"Sampling: {'; '.join(figures)}"
+
+
+def print_costs(console: Console, run: Run) -> None:
+    """Print what a run's tests and samples took. These differ from run to run, so they are not in the report."""
+    seconds = seconds_per_candidate(run)
+    if seconds is not None:
+        total, overhead = seconds
+        console.print(Text(f"Test containers: {total:.2f} s a candidate, {overhead:.2f} s of it outside of the tests"))
+    chosen = [run.evaluation_of(name) for name in run.manifest.instance_ids]
+    resolved = sum(evaluation is not None and evaluation.resolved for evaluation in chosen)
+    line = usage_line(list(run.usage.values()), resolved)
+    if line:
+        console.print(Text(line))

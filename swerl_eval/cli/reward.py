@@ -1,4 +1,4 @@
-"""`swerl-eval reward`: rewards of recorded answers."""
+"""`swerl-eval reward`: computes the SWE-RL rewards of recorded answers."""
 
 from __future__ import annotations
 
@@ -19,21 +19,29 @@ from swerl_eval.records.json_files import Entry, malformed, read_lines
 from swerl_eval.reports.reward_figures import BINS, summarize
 
 Line = dict[str, Any]
-_BAR = 40
+_BAR_WIDTH = 40
 
 
 def reward_answers(answers: Path, oracles: Path | None, output: Path | None, workers: int, *, strict: bool) -> None:
-    """Write the rewards of a file of answers, in order, to `output` or standard output.
+    """Write the reward of each answer, in the order of the file, and a summary to standard error.
 
-    The summary goes to standard error.
+    Args:
+        answers: JSONL with `output`, and with the oracle's columns unless `oracles` is given.
+        oracles: JSONL with `code_context` and `oracle_new_content` by `instance_id`.
+        output: File for the rewards. None: standard output.
+        workers: Processes.
+        strict: Also demand the last closing fence.
+
+    Raises:
+        InputError: A line is malformed; it is named before any work.
     """
-    by_instance = {line["instance_id"]: line for _, line in _lines(oracles, "instance_id")} if oracles else {}
-    # read twice: once so that a bad line is named before any work, once so that a large file is never held
-    total = sum(1 for _ in _cases(answers, by_instance))
+    oracle_lines = {line["instance_id"]: line for _, line in _lines(oracles, "instance_id")} if oracles else {}
+    # the answers are read twice: to name a bad line before any work, and without holding a large file in memory
+    total = sum(1 for _ in _cases(answers, oracle_lines))
     values = []
     with ExitStack() as stack:
         target = stack.enter_context(output.open("wb")) if output else sys.stdout.buffer
-        results = rewards(_cases(answers, by_instance), workers=workers, strict=strict)
+        results = rewards(_cases(answers, oracle_lines), workers=workers, strict=strict)
         console = Console(stderr=True)
         pairs = zip(_lines(answers, "output"), results, strict=True)
         for (_, line), result in track(pairs, "rewards", total, console=console, transient=True):
@@ -49,19 +57,19 @@ def _write(target: BinaryIO, line: Line, value: float, error: str | None) -> Non
     target.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
 
 
-def _cases(answers: Path, by_instance: dict[str, Line]) -> Iterator[RewardCase]:
+def _cases(answers: Path, oracle_lines: dict[str, Line]) -> Iterator[RewardCase]:
     for place, line in _lines(answers, "output"):
-        source = line
-        if by_instance:
-            if line.get("instance_id") not in by_instance:
+        oracle = line
+        if oracle_lines:
+            if line.get("instance_id") not in oracle_lines:
                 message = f"{place}: the oracle file has no instance {line.get('instance_id')!r}"
                 raise InputError(message)
-            source = by_instance[line["instance_id"]]
-        context, oracle = (_texts(source, column, place) for column in ("code_context", "oracle_new_content"))
-        yield RewardCase(context, oracle, line["output"])
+            oracle = oracle_lines[line["instance_id"]]
+        context, new_content = (_files(oracle, column, place) for column in ("code_context", "oracle_new_content"))
+        yield RewardCase(context, new_content, line["output"])
 
 
-def _texts(line: Line, column: str, place: str) -> dict[str, str]:
+def _files(line: Line, column: str, place: str) -> dict[str, str]:
     try:
         return files(line.get(column))
     except ValueError as error:
@@ -86,8 +94,8 @@ def _summary(figures: dict[str, Any]) -> list[str]:
         f"{figures['format_errors']} format errors ({100 * figures['format_error_rate']:.1f} %)"
     ]
     bins = figures["histogram"]["bins"]
-    most = max(bins) or 1
+    highest = max(bins) or 1
     for number, count in enumerate(bins):
-        bar = "█" * round(_BAR * count / most)
+        bar = "█" * round(_BAR_WIDTH * count / highest)
         lines.append(f"{number / BINS:.1f} to {(number + 1) / BINS:.1f}  {count:>8}  {bar}")
     return lines

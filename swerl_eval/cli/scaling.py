@@ -1,4 +1,4 @@
-"""`swerl-eval select RUN`: other numbers of samples and tests over a run's stored evidence, at no further cost."""
+"""`swerl-eval select RUN`: what fewer samples or tests would have given, from a run's stored evidence."""
 
 from __future__ import annotations
 
@@ -20,11 +20,18 @@ ALL = "all"
 
 
 def print_scaling(folder: Path, samples: str, tests: str, *, regression: bool) -> None:
-    """The scaling table of a run whose unique candidates all have a verdict (`--evaluate all`)."""
+    """Print the scaling table of a run whose unique candidates all have a verdict (`--evaluate all`).
+
+    Args:
+        folder: The run folder.
+        samples: Numbers of samples, comma-separated, or `all`.
+        tests: Numbers of reproduction tests, likewise.
+        regression: Whether the run's regression tests count too.
+    """
     run = Run(folder)
     judged = judge(run)
-    most = max((len(each.candidates) for each in judged.values()), default=0)
-    counts = [most if count is None else count for count in _numbers("--samples", samples)]
+    most_samples = max((len(instance.candidates) for instance in judged.values()), default=0)
+    counts = [most_samples if count is None else count for count in _numbers("--samples", samples)]
     rows = scaling(judged, counts, _numbers("--tests", tests), regression=regression)
     console = Console()
     table = Table(title=Text(f"{run.manifest.run_id}: {len(judged)} instances"), title_justify="left")
@@ -53,32 +60,32 @@ def _cells(row: ScalingRow) -> list[str]:
 
 
 def judge(run: Run) -> dict[str, Judged]:
-    """Each instance's candidates, evidence and verdicts, as far as the run has them.
+    """Each instance's candidates, evidence and verdicts, as far as the run has them, by instance id.
 
-    Without the patches' texts, which would be most of the memory of a run of 500 x 500 samples.
+    The patches' texts are left out: they would take most of the memory of a run of 500 x 500 samples.
     """
     evidence: dict[str, dict[str, Evidence]] = {name: {} for name in run.manifest.instance_ids}
-    for each in run.evidence.values():
-        evidence[each.instance_id][each.normal_form] = each
+    for record in run.evidence.values():
+        evidence[record.instance_id][record.normal_form] = record
     candidates: dict[str, list[Candidate]] = {}
     verdicts: dict[str, dict[str, bool]] = {}
-    for candidate in run.candidates.values():  # stored in the order of an instance's samples
+    for candidate in run.candidates.values():  # in the order of an instance's samples
         name = candidate.instance_id
         candidates.setdefault(name, []).append(dataclasses.replace(candidate, patch=""))
         known = verdicts.setdefault(name, {})
         evaluation = run.evaluations.get((name, sha256(candidate.patch))) if candidate.rejection is None else None
         if evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR:
             known.setdefault(candidate.normal_form, evaluation.resolved)
-    return {name: Judged(found, evidence[name], verdicts[name]) for name, found in candidates.items()}
+    return {name: Judged(candidates[name], evidence[name], verdicts[name]) for name in candidates}
 
 
 def _numbers(option: str, text: str) -> list[int | None]:
-    """`0,5,all` as numbers, None for all."""
+    """The numbers in `0,5,all`; None for `all`."""
     numbers: list[int | None] = []
     for part in text.split(","):
         word = part.strip()
         if word != ALL and not word.isdigit():
-            message = f"{option} {text}: expected numbers with commas between, such as 20,80,160, or all"
+            message = f"{option} {text}: write comma-separated numbers, such as 20,80,160, or all"
             raise UsageError(message)
         numbers.append(None if word == ALL else int(word))
     return numbers

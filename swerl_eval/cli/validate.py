@@ -1,4 +1,4 @@
-"""`swerl-eval validate`: are the instances themselves sound on this machine?"""
+"""`swerl-eval validate`: checks that the instances themselves are sound on this machine."""
 
 from __future__ import annotations
 
@@ -25,42 +25,48 @@ from swerl_eval.evaluation.evaluator import Evaluator
 from swerl_eval.evaluation.instance_check import InstanceCheck
 from swerl_eval.evaluation.validate import KINDS, Validator
 from swerl_eval.progress import Progress
+from swerl_eval.records.full_disk import explain_full_disk
 from swerl_eval.records.run_folder import lock_folder
 from swerl_eval.reports.quarantine import write_quarantine
-from swerl_eval.runner import interruptible, writing
 from swerl_eval.scheduling.workers import Workers
-from swerl_eval.shutdown import at_once
+from swerl_eval.shutdown import at_once, interruptible
 from swerl_eval.sources.datasets import DatasetSource
 
 
 def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) -> int:
-    """Run each instance with its gold patch and with none, `repeat` times; print and write down the offenders.
+    """Run each instance with its gold patch and with none; print the unsound ones and write the quarantine file.
 
-    Returns the exit code.
+    Args:
+        config: Chooses the instances, and how containers run.
+        repeat: Runs of each instance with each of the two patches.
+        quarantine: The file to write. None: `quarantine.json` in the validation's folder.
+
+    Returns:
+        Exit code 1 when an instance is unsound or the machine prevented a verdict.
     """
     source = open_source(config)
     folder = validation_folder(config)
-    with ExitStack() as closing:
-        closing.callback(lock_folder(folder).release)
+    with ExitStack() as stack:
+        stack.callback(lock_folder(folder).release)
         if (folder / "run.json").exists():
             message = f"{folder} is a run's folder; choose another --run-id, or leave it out"
             raise UsageError(message)
         progress = Progress(total=len(KINDS) * repeat * len(source.instances()))
-        with writing(folder), Display(progress, ("evaluate",), "validate"):
-            work = functools.partial(
-                interruptible, _validate, config, source, folder, progress, repeat, say=progress.notify
-            )
-            found, machine = anyio.run(work)
-        _print(found, folder)
+        validation = functools.partial(
+            interruptible, _validate, config, source, folder, progress, repeat, notify=progress.notify
+        )
+        with explain_full_disk(folder), Display(progress, ("evaluate",), "validate"):
+            checks, machine = anyio.run(validation)
+        _print_checks(checks, folder)
         file = quarantine or folder / "quarantine.json"
-        faulty = {each.instance_id: each for each in found if each.problems}
+        unsound = [check for check in checks if check.problems]
         write_quarantine(
             file,
-            {name: {"reason": "; ".join(each.problems), "image_id": each.image_id} for name, each in faulty.items()},
-            _found_with(config, source, machine, repeat),
+            {check.instance_id: {"reason": "; ".join(check.problems), "image_id": check.image_id} for check in unsound},
+            _made_with(config, source, machine, repeat),
         )
-    Console().print(Text(f"Quarantine: {len(faulty)} instances in {file}"), soft_wrap=True)
-    return 1 if any(each.problems or each.machine_failures for each in found) else 0
+    Console().print(Text(f"Quarantine: {len(unsound)} instances in {file}"), soft_wrap=True)
+    return 1 if any(check.problems or check.machine_failures for check in checks) else 0
 
 
 def validation_folder(config: RunConfig) -> Path:
@@ -85,8 +91,8 @@ async def _validate(
             await sandbox.aclose()
 
 
-def _found_with(config: RunConfig, source: DatasetSource, machine: Machine, repeat: int) -> dict[str, Any]:
-    """What the file says beside the instances: a verdict of another machine or version is another verdict."""
+def _made_with(config: RunConfig, source: DatasetSource, machine: Machine, repeat: int) -> dict[str, Any]:
+    """What the quarantine was made with, for the file: another machine or version may give other verdicts."""
     return {
         "dataset": config.dataset,
         "dataset_fingerprint": source.fingerprint,
@@ -97,22 +103,23 @@ def _found_with(config: RunConfig, source: DatasetSource, machine: Machine, repe
     }
 
 
-def _print(found: Sequence[InstanceCheck], folder: Path) -> None:
+def _print_checks(checks: Sequence[InstanceCheck], folder: Path) -> None:
+    """Print the instances that are unsound or could not be checked, and how many are valid."""
     table = Table("instance", "with gold", "with no patch", "why")
-    for each in found:
-        if each.problems or each.machine_failures:
-            reasons = "; ".join((*each.problems, *each.machine_failures))
-            table.add_row(*map(Text, (each.instance_id, _counted(each.gold), _counted(each.empty), reasons)))
+    for check in checks:
+        if check.problems or check.machine_failures:
+            reasons = "; ".join((*check.problems, *check.machine_failures))
+            table.add_row(*map(Text, (check.instance_id, _verdicts(check.gold), _verdicts(check.empty), reasons)))
     console = Console()
     if table.row_count:
         console.print(table)
-    summary = f"{len(found) - table.row_count} of {len(found)} instances are valid. Logs: {folder / 'logs'}"
+    summary = f"{len(checks) - table.row_count} of {len(checks)} instances are valid. Logs: {folder / 'logs'}"
     console.print(Text(summary), soft_wrap=True)
 
 
-def _counted(runs: Sequence[Evaluation]) -> str:
-    """The verdict, or how often there was which."""
-    verdicts = Counter(each.verdict.value for each in runs)
+def _verdicts(evaluations: Sequence[Evaluation]) -> str:
+    """The verdict, or where they differ how many there are of each."""
+    verdicts = Counter(evaluation.verdict.value for evaluation in evaluations)
     if len(verdicts) == 1:
         return next(iter(verdicts))
     return ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items()))

@@ -43,7 +43,7 @@ def demo_settings() -> dict[str, Any]:
         "repositories": str(mirrors),
         "tests": TESTS,
         "test_samples": TEST_SAMPLES,
-        "regression": "on",
+        "regression": True,
         "evaluate": "all",  # so that the table can show what the plain vote would have given
         "script_timeout": 5.0,
         "run_id": "demo",

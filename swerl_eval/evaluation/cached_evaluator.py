@@ -24,10 +24,11 @@ from swerl_eval.core.jobs.scripts import environment
 from swerl_eval.core.types import Evaluation, Limits, Verdict
 from swerl_eval.evaluation.cache_key import CacheKey
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
-from swerl_eval.evaluation.evaluator import NO_COMMAND, OFFICIAL_FILES, RUN_LOG, TEST_OUTPUT, Evaluator
+from swerl_eval.evaluation.evaluator import NO_COMMAND, Evaluator
 from swerl_eval.evaluation.strict import CONTROL_FILES, REFERENCE_FILES, fail_tests_program, hit_no_limit
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.official import grading, specification
+from swerl_eval.records.log_files import OFFICIAL_FILES, RUN_LOG, TEST_OUTPUT
 
 OFFICIAL, STRICT, GOLD = "official", "strict", "gold"
 _STRICT_FILES = (*CONTROL_FILES, *REFERENCE_FILES)

@@ -20,15 +20,8 @@ from swerl_eval.evaluation.strict import References, strict_verdict
 from swerl_eval.official import grading, specification
 from swerl_eval.ports import Sandbox
 from swerl_eval.records.atomic import remove_unfinished, write_bytes
+from swerl_eval.records.log_files import EVAL, PATCH, REPORT, RUN_LOG, TEST_OUTPUT
 
-PATCH, EVAL, TEST_OUTPUT, RUN_LOG, REPORT = (
-    "patch.diff",
-    "eval.sh",
-    "test_output.txt",
-    "run_instance.log",
-    "report.json",
-)
-OFFICIAL_FILES = (PATCH, EVAL, TEST_OUTPUT, RUN_LOG, REPORT)
 NO_COMMAND = "no command could apply it"
 DISK_FULL = "the engine's disk is full: free some (`docker system df`, `swerl-eval images prune`)"
 

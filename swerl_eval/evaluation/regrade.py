@@ -21,10 +21,11 @@ from swerl_eval.core.diffs import files_touched, sha256
 from swerl_eval.core.errors import GradingError
 from swerl_eval.core.types import Evaluation, Instance, Oracle, Regrade, Verdict
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
-from swerl_eval.evaluation.evaluator import PATCH, TEST_OUTPUT, unresolved_remark, write_report
+from swerl_eval.evaluation.evaluator import unresolved_remark, write_report
 from swerl_eval.evaluation.strict import CONTROL_OUTPUT, strict_verdict_from_logs
 from swerl_eval.official import grading, specification
 from swerl_eval.ports import Source
+from swerl_eval.records.log_files import PATCH, TEST_OUTPUT
 from swerl_eval.records.run_folder import Run
 
 BYTES_PER_PROCESS = 4 * 2**20

@@ -13,10 +13,11 @@ import anyio
 
 from swerl_eval.core.types import Evaluation, Instance
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
-from swerl_eval.evaluation.evaluator import OFFICIAL_FILES, Evaluator
+from swerl_eval.evaluation.evaluator import Evaluator
 from swerl_eval.evaluation.instance_check import InstanceCheck
 from swerl_eval.ports import Source
 from swerl_eval.progress import Progress
+from swerl_eval.records.log_files import OFFICIAL_FILES
 
 GOLD, EMPTY = "gold", "empty"
 KINDS = (GOLD, EMPTY)

@@ -1,6 +1,6 @@
-"""What comes out: the run's own report, the official run report, and the table of exporters.
+"""Reports on a run: its own report, swebench's run report, and the table of exporters.
 
-Add an exporter by adding a file here and a line to the table.
+To add an exporter, add a file to `exports/` and a line to the table.
 """
 
 EXPORTERS = {

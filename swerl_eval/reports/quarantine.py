@@ -1,7 +1,7 @@
-"""The quarantine: instances that `validate` found flaky or unsound here, and why. Reports can leave them out.
+"""The quarantine: instances that `validate` found flaky or unsound, and why. Reports can leave them out.
 
-The file is JSON: `{"schema_version": 1, "instances": {ID: {"reason": TEXT, …}}, …}`. What else stands there (versions,
-image digests, the machine) says what it was found with.
+The file is JSON: `{"schema_version": 1, "instances": {ID: {"reason": TEXT, …}}, …}`. Further keys (versions, the
+machine, image ids) say what it was made with.
 """
 
 from __future__ import annotations
@@ -17,41 +17,41 @@ from swerl_eval.core.errors import InputError
 from swerl_eval.records.atomic import write_json
 
 SCHEMA_VERSION = 1
-_REMEDY = "make it anew with `swerl-eval validate --repeat N --quarantine FILE`, or leave the setting out"
+_REMEDY = "make a new one with `swerl-eval validate --repeat N --quarantine FILE`, or remove the setting"
 
 
 @dataclass(frozen=True)
 class Quarantine:
-    """What a file says."""
+    """The content of a quarantine file."""
 
     name: str
-    """Of the file, without its folder."""
+    """The file's name, without its folder."""
     reasons: Mapping[str, str]
-    """By instance id."""
+    """The reason for each instance, by its id."""
 
 
 def read_quarantine(path: Path) -> Quarantine:
-    """Read a file. Raises `InputError` with its name, what is wrong with it and the remedy."""
+    """Read a quarantine file. Raises `InputError` if it cannot be read or is not one."""
     try:
-        found = orjson.loads(path.read_bytes())
+        content = orjson.loads(path.read_bytes())
     except OSError as error:
         message = f"cannot read the quarantine file {path}: {error.strerror}; {_REMEDY}"
         raise InputError(message) from error
     except orjson.JSONDecodeError as error:
         message = f"the quarantine file {path}, line {error.lineno}: {error.msg}; {_REMEDY}"
         raise InputError(message) from error
-    return Quarantine(path.name, _reasons(found, path))
+    return Quarantine(path.name, _reasons(content, path))
 
 
-def _reasons(found: Any, path: Path) -> dict[str, str]:
-    instances = found.get("instances") if isinstance(found, dict) else None
+def _reasons(content: Any, path: Path) -> dict[str, str]:
+    instances = content.get("instances") if isinstance(content, dict) else None
     if not isinstance(instances, dict):
         message = f'the quarantine file {path} has no table "instances"; {_REMEDY}'
         raise InputError(message)
-    if found.get("schema_version") != SCHEMA_VERSION:
+    if content.get("schema_version") != SCHEMA_VERSION:
         message = (
-            f"the quarantine file {path}: format version {found.get('schema_version')}, "
-            f"this program reads version {SCHEMA_VERSION}; {_REMEDY}"
+            f"the quarantine file {path}: format version {content.get('schema_version')}, "
+            f"but this program reads version {SCHEMA_VERSION}; {_REMEDY}"
         )
         raise InputError(message)
     for name, entry in instances.items():
@@ -61,10 +61,16 @@ def _reasons(found: Any, path: Path) -> dict[str, str]:
     return {name: entry["reason"] for name, entry in instances.items()}
 
 
-def write_quarantine(path: Path, instances: Mapping[str, Mapping[str, str]], found_with: Mapping[str, Any]) -> None:
-    """Write a file: for each instance its reason and whatever is known of it; `found_with` stands beside them."""
+def write_quarantine(path: Path, instances: Mapping[str, Mapping[str, str]], made_with: Mapping[str, Any]) -> None:
+    """Write a quarantine file.
+
+    Args:
+        path: The file; its folder is made.
+        instances: For each instance id, `reason` and further texts.
+        made_with: Further keys of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(
         path,
-        {"schema_version": SCHEMA_VERSION, **found_with, "instances": {n: instances[n] for n in sorted(instances)}},
+        {"schema_version": SCHEMA_VERSION, **made_with, "instances": {n: instances[n] for n in sorted(instances)}},
     )

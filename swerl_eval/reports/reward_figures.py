@@ -1,4 +1,4 @@
-"""A set of rewards in a few figures."""
+"""Sums up a set of rewards in a few figures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ BINS = 10
 def summarize(values: Iterable[float]) -> dict[str, Any]:
     """Count, means, format errors and a histogram of rewards.
 
-    `mean` is over all values with format errors as -1.0, the mean a trainer sees; `mean_without_errors` over the
-    others; both, and `format_error_rate`, are None where there is nothing to divide by. `histogram` has `errors` and
-    the counts of ten equal `bins` over [0, 1]: a value on an edge counts in the upper one, 1.0 in the last.
+    Returns:
+        `mean` over all values, with format errors as -1.0, as a trainer sees it; `mean_without_errors` over the others.
+        Both, and `format_error_rate`, are None where there is nothing to divide by. `histogram` has `errors` and the
+        counts of ten equal `bins` over [0, 1]: a value on an edge counts in the upper bin, 1.0 in the last.
     """
-    rewards = sorted(values)  # so that the means do not depend on the order of arrival
+    rewards = sorted(values)  # the means must not depend on the order of arrival
     scored = [value for value in rewards if value != FORMAT_ERROR]
     errors = len(rewards) - len(scored)
     bins = [0] * BINS

@@ -1,4 +1,4 @@
-"""swebench's own files from a run folder: predictions, and the run report of schema 2."""
+"""Makes swebench's own files from a run folder: predictions, and the run report (schema 2)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.names import report_name as name_of_report
-from swerl_eval.evaluation.evaluator import RUN_LOG, TEST_OUTPUT
 from swerl_eval.official import grading
+from swerl_eval.records.log_files import RUN_LOG, TEST_OUTPUT
 from swerl_eval.records.run_folder import Run
 
 
@@ -32,10 +32,10 @@ def run_report(run: Run) -> dict[str, Any]:
     ids = run.manifest.instance_ids
     evaluations = {name: run.evaluation_of(name) for name in ids}
     predicted = {name for name in ids if name in run.selections}
-    empty = {name for name in predicted if (chosen := run.selections.get(name)) is not None and not chosen.patch}
-    completed = {name for name, found in evaluations.items() if found is not None and found.report is not None}
-    resolved = {name for name in completed if (found := evaluations[name]) is not None and found.resolved}
-    lists = {
+    empty = {name for name in predicted if (selection := run.selections.get(name)) and not selection.patch}
+    completed = {name for name in ids if (evaluation := evaluations[name]) and evaluation.report is not None}
+    resolved = {name for name in completed if (evaluation := evaluations[name]) and evaluation.resolved}
+    groups = {
         "completed": completed,
         "incomplete": set(ids) - predicted,
         "empty_patch": empty,
@@ -43,34 +43,34 @@ def run_report(run: Run) -> dict[str, Any]:
         "unresolved": completed - resolved,
         "error": predicted - empty - completed,
     }
-    reasons, environment = _failure_reasons(run, lists["unresolved"] | lists["error"])
-    lists |= {
-        "infra_failure": environment,
-        "ambiguous_failure": set(reasons) - environment,
+    reasons, infra_failures = _failure_reasons(run, groups["unresolved"] | groups["error"])
+    groups |= {
+        "infra_failure": infra_failures,
+        "ambiguous_failure": set(reasons) - infra_failures,
         "submitted": predicted,
     }
-    counted = [name for name in lists if name != "incomplete"]
+    counted = [group for group in groups if group != "incomplete"]
     return {
         "total_instances": len(ids),
-        **{f"{name}_instances": len(lists[name]) for name in counted},
-        **{f"{name}_ids": sorted(members) for name, members in lists.items()},
+        **{f"{group}_instances": len(groups[group]) for group in counted},
+        **{f"{group}_ids": sorted(members) for group, members in groups.items()},
         "failure_reasons": dict(sorted(reasons.items())),
         "schema_version": 2,
     }
 
 
 def _failure_reasons(run: Run, names: set[str]) -> tuple[dict[str, str], set[str]]:
-    """swebench's reason for each instance that has one, and those where the environment is surely at fault."""
+    """swebench's reason for each instance that has one, and the instances where the environment is surely at fault."""
     reasons: dict[str, str] = {}
-    environment: set[str] = set()
+    infra_failures: set[str] = set()
     for name in names:
         logs = run.logs(name)
-        found = grading.failure_reason(logs / TEST_OUTPUT, logs / RUN_LOG)
-        if found is not None:
-            reasons[name] = found[0]
-            if found[1]:
-                environment.add(name)
-    return reasons, environment
+        failure = grading.failure_reason(logs / TEST_OUTPUT, logs / RUN_LOG)
+        if failure is not None:
+            reasons[name], is_infra_failure = failure
+            if is_infra_failure:
+                infra_failures.add(name)
+    return reasons, infra_failures
 
 
 def report_name(run: Run) -> str:

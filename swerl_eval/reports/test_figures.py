@@ -1,4 +1,4 @@
-"""What the tests contributed: figures of the testing stages, and the plain vote's choice beside the tests'."""
+"""What the tests contributed: figures of the testing stages, and what the plain vote would have chosen."""
 
 from __future__ import annotations
 
@@ -12,43 +12,48 @@ from swerl_eval.core.types import Candidate, Verdict
 from swerl_eval.records.run_folder import Run
 
 
-def figures(run: Run) -> dict[str, Any] | None:
-    """Scripts kept, regression tests found, runs done and saved; None for a plain vote."""
+def summarize_tests(run: Run) -> dict[str, Any] | None:
+    """Counts of reproduction tests, regression tests and test runs; None for a run without tests.
+
+    `runs_saved` counts the runs that were not needed, because equal candidates are run once.
+    """
     if not len(run.reproductions) and not len(run.regressions):
         return None
     outcomes: Counter[str] = Counter()
-    ranked: Counter[str] = Counter()
+    scripts_used: Counter[str] = Counter()
     for test in run.reproductions.values():
         outcomes[test.outcome.value] += 1
-        ranked[test.instance_id] += test.rank is not None
-    regression = {tests.instance_id: tests for tests in run.regressions.values()}
+        scripts_used[test.instance_id] += test.rank is not None
+    regressions = {tests.instance_id: tests for tests in run.regressions.values()}
     valid = Counter(candidate.instance_id for candidate in run.candidates.values() if candidate.rejection is None)
-    examined = Counter(evidence.instance_id for evidence in run.evidence.values())
-    each = {name: ranked[name] + bool(regression.get(name) and regression[name].files) for name in examined}
+    tested = Counter(evidence.instance_id for evidence in run.evidence.values())
+    runs_per_candidate = {
+        name: scripts_used[name] + bool(name in regressions and regressions[name].files) for name in tested
+    }
     return {
         "scripts": sum(outcomes.values()),
         "outcomes": dict(sorted(outcomes.items())),
-        "scripts_used": sum(ranked.values()),
-        "instances_with_scripts": sum(count > 0 for count in ranked.values()),
-        "regression_tests": sum(len(tests.passing) for tests in regression.values()),
-        "instances_with_regression_tests": sum(bool(tests.passing) for tests in regression.values()),
-        "candidates_run": sum(examined.values()),
-        "runs": sum(count * each[name] for name, count in examined.items()),
-        "runs_saved": sum((valid[name] - count) * each[name] for name, count in examined.items()),
+        "scripts_used": sum(scripts_used.values()),
+        "instances_with_scripts": sum(count > 0 for count in scripts_used.values()),
+        "regression_tests": sum(len(tests.passing) for tests in regressions.values()),
+        "instances_with_regression_tests": sum(bool(tests.passing) for tests in regressions.values()),
+        "candidates_run": sum(tested.values()),
+        "runs": sum(count * runs_per_candidate[name] for name, count in tested.items()),
+        "runs_saved": sum((valid[name] - count) * runs_per_candidate[name] for name, count in tested.items()),
     }
 
 
 def seconds_per_candidate(run: Run) -> tuple[float, float] | None:
-    """Mean seconds of a candidate's container, and of these outside of the tests; None where none ran."""
-    found = [(evidence.seconds, evidence.test_seconds) for evidence in run.evidence.values()]
-    if not found:
+    """Mean seconds of a candidate's container, and the part of these outside of the tests; None where none ran."""
+    evidence = list(run.evidence.values())
+    if not evidence:
         return None
-    total = sum(seconds for seconds, _ in found) / len(found)
-    return total, total - sum(tests for _, tests in found) / len(found)
+    mean = sum(record.seconds for record in evidence) / len(evidence)
+    return mean, mean - sum(record.test_seconds for record in evidence) / len(evidence)
 
 
 def plain_vote(run: Run) -> Mapping[str, dict[str, Any]]:
-    """What the vote alone would have chosen, by instance id, with its verdict where that patch was evaluated."""
+    """What the vote alone would have chosen, by instance id: the sample, and its patch's verdict or `missing`."""
     by_instance: dict[str, list[Candidate]] = {}
     for candidate in run.candidates.values():
         by_instance.setdefault(candidate.instance_id, []).append(candidate)

@@ -1,4 +1,4 @@
-"""The files of a run folder that can always be made again from its records."""
+"""Writes the files of a run folder that can always be made again from its records."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from swerl_eval.reports.swebench_report import predictions, report_name, run_rep
 
 
 def write_reports(run: Run, failures: Mapping[str, str] | None = None, quarantine: Quarantine | None = None) -> Report:
-    """Write `report.json`, and where patches were chosen `all_preds.jsonl` and swebench's run report."""
+    """Write `report.json`, and if patches were chosen, `all_preds.jsonl` and swebench's run report.
+
+    Args:
+        run: The run folder.
+        failures: The instances that could not be worked on, with the reason.
+        quarantine: Adds a second solve rate, without its instances.
+
+    Returns:
+        The content of `report.json`.
+    """
     report = build_report(run, failures, quarantine)
     write_json(run.folder / "report.json", report)
     rows = predictions(run)

@@ -164,9 +164,9 @@ def test_a_run_says_how_many_verdicts_it_knew_and_no_cache_knows_none(mirrors: P
     second = run("run", *scripted(mirrors, tmp_path, "--run-id", "b"), **cache)
     third = run("run", *scripted(mirrors, tmp_path, "--run-id", "c"), **cache)
     fourth = run("run", *scripted(mirrors, tmp_path, "--run-id", "d", "--no-cache"), **cache)
-    assert [each.returncode for each in (first, second, third, fourth)] == [0] * 4
-    said = ["verdicts from the cache" in each.stdout for each in (first, second, third, fourth)]
-    assert said == [False, False, True, False]
+    assert [done.returncode for done in (first, second, third, fourth)] == [0] * 4
+    from_cache = ["verdicts from the cache" in done.stdout for done in (first, second, third, fourth)]
+    assert from_cache == [False, False, True, False]
     assert "\n8 verdicts from the cache (--no-cache runs every patch)\n" in third.stdout
     assert b"from the cache" in (tmp_path / "c/events.jsonl").read_bytes()
     assert b"cache" not in (tmp_path / "c/report.json").read_bytes()
@@ -224,11 +224,11 @@ def test_validate_writes_what_it_found_into_a_quarantine_file(tmp_path: Path) ->
     assert done.returncode == 1
     assert "0 of 3 instances are valid." in done.stdout
     assert f"Quarantine: 3 instances in {tmp_path}/mine.json" in done.stdout
-    found = json.loads((tmp_path / "mine.json").read_bytes())
+    content = json.loads((tmp_path / "mine.json").read_bytes())
     reason = {"reason": "invalid: the gold patch does not resolve it", "image_id": "scripted"}
-    assert found["instances"] == {f"demo__waypost-{number}": reason for number in (1, 2, 3)}
-    assert (found["repeat"], found["checked"], found["machine"]["engine"]) == (2, 3, "scripted")
-    assert found["versions"]["swebench"].startswith("5.")
+    assert content["instances"] == {f"demo__waypost-{number}": reason for number in (1, 2, 3)}
+    assert (content["repeat"], content["checked"], content["machine"]["engine"]) == (2, 3, "scripted")
+    assert content["versions"]["swebench"].startswith("5.")
     (folder,) = tmp_path.glob("validate-suite-*/")
     assert not (folder / "quarantine.json").exists()
     run("validate", *options)

@@ -57,20 +57,20 @@ def test_another_file_of_the_same_model_is_another_run_and_the_same_one_is_resum
 
 
 @pytest.mark.parametrize(
-    ("entry", "said"),
+    ("entry", "problem"),
     [
         ({"model_name_or_path": "..", "model_patch": ""}, "p.jsonl, line 1: model_name_or_path '..' cannot name a"),
         ({"model_name_or_path": "m", "patch": "x"}, "p.jsonl, line 1: there is no model_patch (null or"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_before_anything_is_run(
-    tmp_path: Path, entry: dict[str, str], said: str
+    tmp_path: Path, entry: dict[str, str], problem: str
 ) -> None:
     file = tmp_path / "p.jsonl"
     file.write_text(json.dumps({"instance_id": "demo__inkwell-1", **entry}))
     done = evaluate(file, tmp_path / "results")
     assert done.returncode == 2
-    assert said in done.stderr
+    assert problem in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "results").exists()
 

@@ -20,7 +20,7 @@ def test_a_wait_is_shown_with_its_reason_until_it_ends(capsys: pytest.CaptureFix
     progress = Progress(total=2)
     progress.waiting("a/x:1", "pulling, 12.0 of 120.0 MB")
     progress.waiting("django/django", "cloning")
-    with Display(progress, ("evaluate",), "trial"):
+    with Display(progress, ("evaluate",), "my-run"):
         pass
     shown = capsys.readouterr().err
     assert "evaluated 0/2" in shown
@@ -47,7 +47,7 @@ def test_the_panel_shows_waits(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(total=1)
     progress.waiting("a/x:1", "pulling, 1.0 of 2.0 MB")
     console = Console(file=io.StringIO(), width=100)
-    console.print(Display(progress, ("evaluate",), "trial")._panel())
+    console.print(Display(progress, ("evaluate",), "my-run")._panel())
     assert "waiting for a/x:1: pulling, 1.0 of 2.0 MB" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -72,7 +72,7 @@ async def test_a_container_counts_while_it_runs_and_an_engine_that_is_away_is_to
             seen.append((progress.containers, dict(progress.waits)))
             away = False
             await anyio.sleep(0.2)
-    told = {"the Docker engine": "it does not answer; tried again for 60 s"}
-    assert seen[0] == (0, told)
-    assert seen[1] == (1, told)  # until the answer is there, it is not known to be back
+    waits = {"the Docker engine": "it does not answer; tried again for 60 s"}
+    assert seen[0] == (0, waits)
+    assert seen[1] == (1, waits)  # until the answer is there, it is not known to be back
     assert (progress.containers, progress.waits) == (0, {})

@@ -47,7 +47,7 @@ def test_what_was_buffered_lands_where_it_was_printed(tmp_path: Path) -> None:
 def test_a_sampler_that_fails_names_the_file_and_all_is_put_back(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    said = rf"^no memory; what was printed meanwhile is in {tmp_path}/log$"
+    said = rf"^no memory; for the full output see {tmp_path}/log$"
     with pytest.raises(SamplerError, match=said), redirect_output(tmp_path / "log"):
         raise SamplerError("no memory")
     with pytest.raises(KeyboardInterrupt), redirect_output(tmp_path / "log"):

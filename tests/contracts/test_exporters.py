@@ -76,11 +76,11 @@ def configuration(mirrors: Path, results: Path) -> RunConfig:
         "results": str(results),
         "sandbox": "swerl_eval.sandboxes.scripted:ScriptedSandbox",
     }
-    vote = {"tests": 0, "test_samples": 0, "regression": "off", "evaluate": "selected"}
+    vote = {"tests": 0, "test_samples": 0, "regression": False, "evaluate": "selected"}
     return RunConfig(**{**demo_settings(), **vote, **own})
 
 
-def outcome(job: Job, work: Runner) -> Reply:
+def reply_to(job: Job, runner: Runner) -> Reply:
     """The container of an instance ends as `VERDICTS` says."""
     verdict = VERDICTS[job.name]
     if verdict == "infra_error":
@@ -88,7 +88,7 @@ def outcome(job: Job, work: Runner) -> Reply:
         raise SandboxError(message)
     if verdict == "patch_failed":
         return evaluation_reply(job, b"", applied=False)
-    row = work.source.oracle(job.name).row
+    row = runner.source.oracle(job.name).row
     tests = [name for kind in ("FAIL_TO_PASS", "PASS_TO_PASS") for name in _names(row[kind])]
     states = ["PASSED"] * len(tests) if verdict == "resolved" else ["FAILED", *["PASSED"] * (len(tests) - 1)]
     lines = ["+ : '>>>>> Start Test Output'", *map(" ".join, zip(states, tests, strict=True))]
@@ -103,12 +103,12 @@ def _names(value: Any) -> list[str]:
 
 
 def make_run(config: RunConfig, until: str = "evaluate") -> Path:
-    work = Runner(config, until)
-    sandbox = ScriptedSandbox(reply=lambda job: outcome(job, work))
-    parts = Parts(work.source, work.prompts, sampler=open_sampler(config, work.source), sandbox=sandbox)
-    begun = [instance for instance in work.instances if VERDICTS[instance.instance_id] != "missing"]
-    with work.open_run() as run:
-        pipeline = Pipeline(run, parts, settings(config), work.progress, Workers(1), until)
+    runner = Runner(config, until)
+    sandbox = ScriptedSandbox(reply=lambda job: reply_to(job, runner))
+    parts = Parts(runner.source, runner.prompts, sampler=open_sampler(config, runner.source), sandbox=sandbox)
+    begun = [instance for instance in runner.instances if VERDICTS[instance.instance_id] != "missing"]
+    with runner.open_run() as run:
+        pipeline = Pipeline(run, parts, settings(config), runner.progress, Workers(1), until)
         anyio.run(pipeline.run, begun)
         assert pipeline.failures == {}
         write_reports(run)
@@ -209,13 +209,13 @@ def test_of_patches_that_the_run_did_not_make_the_grading_alone_is_claimed(
     assert (row["agent"], row["os_system"]) == ("", False)
     assert row["warning"] == f"graded by swerl-eval alone: {UNKNOWN[patches]}"
     assert row["tags"] == ["Model: Model 7B", "Org: Org"]
-    assert {each["api_calls"] for each in row["per_instance_details"].values()} == {None}
+    assert {details["api_calls"] for details in row["per_instance_details"].values()} == {None}
     assert (row["resolved"], row["pins"]["denominator"]) == (22.22, 9)
     given = leaderboard_row(folder, tmp_path / "l", {"agent": "Theirs", "os_system": True})
     assert (given["agent"], given["os_system"]) == ("Theirs", True)
     (submission,) = export("experiments", folder, tmp_path / "e", DETAILS)
     readme = (submission / "README.md").read_text("utf-8")
-    assert f"**Only the grading is vouched for here: {UNKNOWN[patches]}.**" in readme
+    assert f"**Only the grading is claimed here: {UNKNOWN[patches]}.**" in readme
     assert "1 of them have no prediction." in readme
     assert (readme.count("- [ ] "), readme.count("- [x] "), readme.count("Agentless")) == (4, 0, 0)
     assert yaml.safe_load((submission / "metadata.yaml").read_text("utf-8"))["tags"]["system"] == {"attempts": None}
@@ -235,7 +235,7 @@ def test_a_folder_that_holds_another_run_s_export_is_refused_and_left_as_it_is(
     export(name, run_folder, tmp_path / "out")
     before = tree(tmp_path / "out")
     other = variant(run_id="another", created_at=f"{Run(run_folder).manifest.created_at[:10]}T23:59:59+00:00")
-    with pytest.raises(UsageError, match=f"holds the export of the run {RUN_ID} of .*; choose another folder with --o"):
+    with pytest.raises(UsageError, match=f"holds the export of another run, {RUN_ID} of .*; choose another folder"):
         export(name, other, tmp_path / "out")
     assert tree(tmp_path / "out") == before
 
@@ -243,7 +243,7 @@ def test_a_folder_that_holds_another_run_s_export_is_refused_and_left_as_it_is(
 @pytest.mark.parametrize("content", ["", "[]", "{}"])
 def test_a_damaged_mark_of_an_export_is_another_run_s(content: str, run_folder: Path, tmp_path: Path) -> None:
     (tmp_path / ".swerl-eval-export.json").write_text(content)
-    with pytest.raises(UsageError, match="holds the export of the run that is unknown; "):
+    with pytest.raises(UsageError, match="holds the export of another run, unknown; "):
         export("swebench", run_folder, tmp_path)
 
 
@@ -263,7 +263,7 @@ def says_recorded(name: str, destination: Path) -> list[bool]:
         return [RECORDED in str(read(destination / "leaderboard.json")["warning"])]
     (readme,) = destination.rglob("README.md")
     return [
-        f"**Only the grading is vouched for here: {RECORDED}.**" in readme.read_text("utf-8"),
+        f"**Only the grading is claimed here: {RECORDED}.**" in readme.read_text("utf-8"),
         *(read(file)["recorded"] for file in destination.rglob("trajs/*.json")),
     ]
 
@@ -293,7 +293,7 @@ def test_a_run_without_instances_such_as_an_empty_shard_can_be_exported(
 def test_a_yes_or_no_of_the_submitters_that_is_none_is_refused(
     name: str, value: object, run_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"submission\.os_model must be true or false, found "):
+    with pytest.raises(UsageError, match=r"submission\.os_model must be true or false, not "):
         export(name, run_folder, tmp_path / "out", {"os_model": value})
 
 
@@ -314,8 +314,8 @@ def swebench(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_the_swebench_layout_is_that_of_the_harness(swebench: Path, run_folder: Path) -> None:
     logs = f"logs/run_evaluation/{RUN_ID}"
-    found = tree(swebench)
-    assert set(found) == {
+    exported = tree(swebench)
+    assert set(exported) == {
         ".swerl-eval-export.json",
         "all_preds.jsonl",
         f"{SAFE_MODEL}.{RUN_ID}.json",
@@ -324,8 +324,8 @@ def test_the_swebench_layout_is_that_of_the_harness(swebench: Path, run_folder: 
     }
     for name, files in LOGS.items():
         for file in files:
-            assert found[f"{logs}/{SAFE_MODEL}/{name}/{file}"] == (run_folder / "logs" / name / file).read_bytes()
-    assert json.loads(found[f"{logs}/run.json"]) == {
+            assert exported[f"{logs}/{SAFE_MODEL}/{name}/{file}"] == (run_folder / "logs" / name / file).read_bytes()
+    assert json.loads(exported[f"{logs}/run.json"]) == {
         "dataset": str(SUITE),
         "split": "test",
         "task_repo": str(SUITE.resolve()),
@@ -339,8 +339,8 @@ def test_swebench_is_not_told_to_load_a_pinned_dataset_since_it_knows_no_revisio
     variant: Any, tmp_path: Path
 ) -> None:
     export("swebench", variant(config={"dataset": "verified@v1"}), tmp_path)
-    told = read(tmp_path / "logs" / "run_evaluation" / RUN_ID / "run.json")
-    assert (told["dataset"], told["pinned_dataset"], told["task_repo"]) == (None, "verified@v1", None)
+    run_json = read(tmp_path / "logs" / "run_evaluation" / RUN_ID / "run.json")
+    assert (run_json["dataset"], run_json["pinned_dataset"], run_json["task_repo"]) == (None, "verified@v1", None)
 
 
 def test_a_report_of_an_instance_has_the_official_fields(swebench: Path) -> None:
@@ -380,8 +380,8 @@ def harness_report(exported: Path, reports: Path) -> tuple[dict[str, Any], list[
         text=True,
         check=True,
     )
-    said = json.loads(done.stdout.splitlines()[-1])
-    return read(reports / said["written"]), said["predictions"], said["written"]
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return read(reports / answer["written"]), answer["predictions"], answer["written"]
 
 
 def test_swebench_reads_the_predictions_and_makes_the_same_run_report(
@@ -449,8 +449,8 @@ ROW_KEYS = [
 def leaderboard_row(run: Path, destination: Path, details: dict[str, Any]) -> dict[str, Any]:
     (file,) = export("leaderboard", run, destination, details)
     assert file == destination / "leaderboard.json"
-    found: dict[str, Any] = read(file)
-    return found
+    content: dict[str, Any] = read(file)
+    return content
 
 
 def test_the_leaderboard_row_has_the_fields_of_leaderboards_json(variant: Any, tmp_path: Path, date: str) -> None:

@@ -147,7 +147,7 @@ def test_the_images_of_a_task_repository_are_built_checked_and_removed(tmp_path:
 
     missing = images("check", *chosen)
     assert missing.returncode == 1
-    assert "1 missing: `swerl-eval images pull`" in missing.stdout
+    assert "1 missing: run `swerl-eval images pull`" in missing.stdout
     assert images("build", str(suite), "-i", "demo__inkwell-9").stdout == f"built {IMAGE}\n"
     assert images("check", *chosen).returncode == 0
     removed = images("prune", *chosen, "--yes")

@@ -19,7 +19,7 @@ from swerl_eval.evaluation.evaluation_run import EvaluationRun
 from swerl_eval.evaluation.evaluator import Evaluator
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.ports import SandboxSettings
-from swerl_eval.reports.exports.swebench import OFFICIAL_FILES as SWEBENCH_FILES
+from swerl_eval.records.log_files import OFFICIAL_FILES
 from swerl_eval.reports.exports.swebench import SwebenchExporter
 from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
@@ -137,7 +137,7 @@ async def test_a_known_verdict_and_its_files_are_those_of_the_containers(
     assert run.image_id == await sandbox.image_id(instance.image)
     assert (await cached.lookup(second)).whole == run
     names = {path.name for path in first.logs.iterdir()}
-    assert {*SWEBENCH_FILES, "control.json", "control_output.txt"} <= names
+    assert {*OFFICIAL_FILES, "control.json", "control_output.txt"} <= names
     assert {path.name: path.read_bytes() for path in second.logs.iterdir()} == {
         path.name: path.read_bytes() for path in first.logs.iterdir()
     }

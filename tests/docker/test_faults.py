@@ -298,8 +298,8 @@ def test_a_full_disk_of_the_client_stops_the_run_in_one_line_and_loses_nothing(
     said = [line for line in errors.splitlines() if line.startswith("swerl-eval: ")]
     assert code == 1
     assert said[-1] == (
-        f"swerl-eval: {disk}/results/run cannot be written: No space left on device; free some of its disk, then the "
-        "same command goes on (nothing that was stored is lost)"
+        f"swerl-eval: {disk}/results/run cannot be written: No space left on device; free some of its disk, then run "
+        "the same command again (nothing that was stored is lost)"
     )
     ballast.unlink()
     stored = (disk / "results/run/evaluations.jsonl").read_bytes()

@@ -250,7 +250,7 @@ def test_a_run_whose_registry_lacks_one_image_says_so_at_its_start_and_carries_o
     command += ["--dataset", str(tmp_path / "rows.jsonl"), "-c", "strict=off", "--no-cache"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    line = rf"1 of 2 images are neither here nor in their registry, their instances will be infra_error: {absent} \("
+    line = rf"1 of 2 images are neither here nor in their registry; their instances will be infra_error: {absent} \("
     assert re.search(line, done.stderr)
     report = json.loads((tmp_path / "run" / "report.json").read_bytes())
     assert {row["instance_id"]: row["verdict"] for row in report["instances"]} == dict(

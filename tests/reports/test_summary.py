@@ -24,7 +24,7 @@ NAMES = [f"a__b-{number}" for number in range(1, 7)]
 R, U, E, I = Verdict.RESOLVED, Verdict.UNRESOLVED, Verdict.EMPTY_PATCH, Verdict.INFRA_ERROR  # noqa: E741
 MACHINE = Machine("Docker 1", "x86_64", 2.0, 2**33, "6.1")
 CONFIG = {
-    "dataset": "verified", "samples": 1, "strict": "on", "memory": "8g", "cpus": 2.0, "pids": 4096, "written": "16g",
+    "dataset": "verified", "samples": 1, "strict": True, "memory": "8g", "cpus": 2.0, "pids": 4096, "written": "16g",
     "network": "bridge", "timeout": 1800.0, "workers": 3,
 }  # fmt: skip
 MANIFEST = RunManifest(
@@ -65,9 +65,9 @@ EVALUATIONS = [
 def made(folder: Path, evaluations: list[Evaluation], **config: object) -> Run:
     manifest = replace(MANIFEST, config={**CONFIG, **config})
     with open_run(folder / "r", manifest) as run:
-        for each in evaluations:
-            patch = "" if each.verdict is E else f"patch of {each.instance_id}"
-            run.selections.append(Selection(each.instance_id, 0, patch, "majority"))
+        for record in evaluations:
+            patch = "" if record.verdict is E else f"patch of {record.instance_id}"
+            run.selections.append(Selection(record.instance_id, 0, patch, "majority"))
         run.evaluations.append(*evaluations)
         run.machines.append(MACHINE)
     return Run(folder / "r")
@@ -77,8 +77,11 @@ def rows(report: Report) -> dict[str, Report]:
     return {row["instance_id"]: row for row in report["instances"]}
 
 
-def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_its_reason(tmp_path: Path) -> None:
-    report = build_report(made(tmp_path, EVALUATIONS))
+@pytest.mark.parametrize("setting", [True, "on"])
+def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_its_reason(
+    tmp_path: Path, setting: object
+) -> None:
+    report = build_report(made(tmp_path, EVALUATIONS, strict=setting))
     assert (report["resolved"], report["total"], report["solve_rate"]) == (3, 6, 0.5)
     assert report["strict"] == {"resolved": 2, "solve_rate": 2 / 6}
     assert report["suspicious"] == 1
@@ -87,6 +90,7 @@ def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_
     assert (row["verdict"], row["strict"]) == ("resolved", "unresolved")
     assert row["strict_reason"] == "the test command says success"
     assert len(row["suspicious"]) == 2
+    assert summary_lines(report)[-2] == "Verdicts: 3 resolved, 2 unresolved, 1 empty_patch"
     assert summary_lines(report)[-1] == "Solve rate: 3/6 = 50.0 % (95 % interval 18.8 to 81.2); strict: 2/6"
     console = Console(width=120, record=True, file=io.StringIO())
     print_run(console, report)
@@ -100,9 +104,9 @@ def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_
 def test_instances_without_a_prediction_are_counted_and_named_in_one_line(tmp_path: Path) -> None:
     ids = {name: {} for name in [*NAMES, *(f"z__z-{number:02}" for number in range(12))]}
     with open_run(tmp_path / "r", replace(MANIFEST, instances=ids, submitted=tuple(NAMES), patches="handed in")) as run:
-        for each in EVALUATIONS:
-            patch = "" if each.verdict is E else f"patch of {each.instance_id}"
-            run.selections.append(Selection(each.instance_id, None, patch, "handed in"))
+        for record in EVALUATIONS:
+            patch = "" if record.verdict is E else f"patch of {record.instance_id}"
+            run.selections.append(Selection(record.instance_id, None, patch, "handed in"))
         run.evaluations.append(*EVALUATIONS)
     report = build_report(Run(tmp_path / "r"))
     assert (report["total"], report["resolved"], report["solve_rate"]) == (18, 3, 3 / 18)
@@ -110,12 +114,12 @@ def test_instances_without_a_prediction_are_counted_and_named_in_one_line(tmp_pa
     assert report["without_prediction"] == sorted(set(ids) - set(NAMES))
     console = Console(width=300, record=True, file=io.StringIO())
     print_run(console, report)
-    said = console.export_text()
+    output = console.export_text()
     named = ", ".join(f"z__z-{number:02}" for number in range(10))
     assert (
         f"\nMissing: 12 of 18 instances have no prediction and count as not solved: {named} and 2 more (report.json)\n"
-    ) in said
-    assert said.count("z__z-00") == 1
+    ) in output
+    assert output.count("z__z-00") == 1
     swebench = run_report(Run(tmp_path / "r"))
     assert (swebench["total_instances"], swebench["submitted_instances"]) == (18, 6)
     assert swebench["incomplete_ids"] == report["without_prediction"]
@@ -131,8 +135,10 @@ def test_a_remark_on_an_unresolved_patch_stands_in_its_row_and_below_the_table(t
     assert f"\n{NAMES[5]}: {remark}\n" in console.export_text()
 
 
-def test_a_strict_verdict_that_was_not_asked_for_is_null_and_not_shown(tmp_path: Path) -> None:
-    report = build_report(made(tmp_path, [replace(each, strict=None) for each in EVALUATIONS], strict="off"))
+@pytest.mark.parametrize("setting", [False, "off"])
+def test_a_strict_verdict_that_was_not_asked_for_is_null_and_not_shown(tmp_path: Path, setting: object) -> None:
+    evaluations = [replace(evaluation, strict=None) for evaluation in EVALUATIONS]
+    report = build_report(made(tmp_path, evaluations, strict=setting))
     assert report["strict"] is None
     assert report["complete"] is True
     assert {row["strict"] for row in report["instances"]} == {None}
@@ -208,22 +214,22 @@ def test_a_quarantine_file_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "problem"),
     [
         (None, "cannot read the quarantine file .*q.json: No such file"),
         ("{", "the quarantine file .*q.json, line 1: "),
         ("[]", 'q.json has no table "instances"'),
         ('{"schema_version": 1}', 'q.json has no table "instances"'),
-        ('{"schema_version": 7, "instances": {}}', "q.json: format version 7, this program reads version 1"),
+        ('{"schema_version": 7, "instances": {}}', "q.json: format version 7, but this program reads version 1"),
         ('{"schema_version": 1, "instances": {"a__b-1": "flaky"}}', 'q.json: a__b-1 has no "reason"'),
     ],
 )
 def test_a_quarantine_file_that_cannot_be_used_is_named_with_the_remedy(
-    content: str | None, said: str, tmp_path: Path
+    content: str | None, problem: str, tmp_path: Path
 ) -> None:
     if content is not None:
         (tmp_path / "q.json").write_text(content)
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=problem) as caught:
         read_quarantine(tmp_path / "q.json")
     assert "swerl-eval validate --repeat N --quarantine FILE" in str(caught.value)
 
@@ -232,7 +238,7 @@ def test_answers_that_never_came_are_counted_with_their_reasons_and_said_in_one_
     refused = Completion("", "error", error="refused: the prompt is too long", refused=True)
     answers = [refused, refused, Completion("", "error", error="filtered"), Completion("x", "length", 10, 7)]
     with open_run(tmp_path / "r", MANIFEST) as run:
-        run.samples.append(*(Sample(NAMES[0], "localize", k, each, (), "0", 1) for k, each in enumerate(answers)))
+        run.samples.append(*(Sample(NAMES[0], "localize", k, answer, (), "0", 1) for k, answer in enumerate(answers)))
     report = build_report(Run(tmp_path / "r"))
     assert report["failed_answers"] == {
         "count": 3,

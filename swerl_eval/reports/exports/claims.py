@@ -1,4 +1,4 @@
-"""What an export may claim: of patches that this run did not make, the grading and nothing else."""
+"""What an export may claim. If the run did not make the patches itself, it may claim the grading alone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from swerl_eval.core.types import GOLD, HANDED_IN
 from swerl_eval.records.manifest import RunManifest
 
 
-def grading_alone(manifest: RunManifest) -> str:
-    """Why an export vouches for the grading alone; empty where this run drew the answers and chose the patches."""
+def why_grading_only(manifest: RunManifest) -> str:
+    """The reason to claim the grading alone; empty if this run sampled the answers and chose the patches."""
     if manifest.patch_origin == HANDED_IN:
         return "the patches were handed in: who made them, with what, and in how many attempts is not known here"
     if manifest.patch_origin == GOLD:

@@ -1,4 +1,4 @@
-"""Where an export goes: a folder that is its run's own, so that two runs are never mixed."""
+"""Reserves the folder of an export for one run, so that the exports of two runs are never mixed."""
 
 from __future__ import annotations
 
@@ -12,34 +12,40 @@ from swerl_eval.records.atomic import write_json
 from swerl_eval.records.run_folder import Run
 
 MARKER = ".swerl-eval-export.json"
-"""In an exported folder: the run that it is of."""
+"""File in an exported folder that names its run."""
 
 
-def take(folder: Path, run: Run, files: Iterable[str] = ()) -> None:
-    """Make a folder the place of a run's export, or find that it is.
+def reserve_folder(folder: Path, run: Run, files: Iterable[str] = ()) -> None:
+    """Reserve a folder for a run's export, unless it is reserved for this run already.
 
-    Raises `UsageError` where it holds another run's export, or one of `files` that no export is known to have made.
+    Args:
+        folder: The folder; it is made.
+        run: The run that is exported.
+        files: Names of the files that the export will write.
+
+    Raises:
+        UsageError: The folder holds another run's export, or one of `files` that no export has made.
     """
     run_id, created_at = run.manifest.run_id, run.manifest.created_at
     marker = folder / MARKER
     try:
-        found = orjson.loads(marker.read_bytes())
-        holder = (str(found["run_id"]), str(found["created_at"]))
+        owner = orjson.loads(marker.read_bytes())
+        exported = (str(owner["run_id"]), str(owner["created_at"]))
     except FileNotFoundError:
-        holder = None
+        exported = None
     except (OSError, ValueError, KeyError, TypeError):
-        holder = ("that is unknown", "")
-    if holder is not None and holder != (run_id, created_at):
+        exported = ("unknown", "")
+    if exported is not None and exported != (run_id, created_at):
         message = (
-            f"{folder} holds the export of the run {' of '.join(filter(None, holder))}; "
+            f"{folder} holds the export of another run, {' of '.join(filter(None, exported))}; "
             "choose another folder with --output, or remove that one"
         )
         raise UsageError(message)
-    there = [name for name in files if (folder / name).exists()]
-    if holder is None and there and not folder.resolve().is_relative_to(run.folder.resolve()):
+    existing = [name for name in files if (folder / name).exists()]
+    if exported is None and existing and not folder.resolve().is_relative_to(run.folder.resolve()):
         message = (
-            f"{folder} holds {', '.join(there)}, which would be overwritten; choose another folder with --output, or "
-            "remove what is there"
+            f"{folder} holds {', '.join(existing)}, which would be overwritten; choose another folder with --output, "
+            "or remove what is there"
         )
         raise UsageError(message)
     folder.mkdir(parents=True, exist_ok=True)

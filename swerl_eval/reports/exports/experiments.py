@@ -1,4 +1,4 @@
-"""Export a submission folder for SWE-bench/experiments: predictions, logs, every rollout, results, metadata."""
+"""Exports a submission folder for SWE-bench/experiments: predictions, logs, all rollouts, results, metadata."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import yaml
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import Candidate, Sample
 from swerl_eval.records.atomic import write_bytes, write_json, write_lines
+from swerl_eval.records.log_files import EVAL, PATCH, REPORT, TEST_OUTPUT
 from swerl_eval.records.run_folder import Run
-from swerl_eval.reports.exports.claims import grading_alone
-from swerl_eval.reports.exports.destination import take
+from swerl_eval.reports.exports.claims import why_grading_only
+from swerl_eval.reports.exports.destination import reserve_folder
 from swerl_eval.reports.exports.leaderboard import attempts, flag, submission_folder, texts
 from swerl_eval.reports.exports.swebench import copy_logs
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.swebench_report import predictions
 
-LOG_FILES = ("patch.diff", "report.json", "test_output.txt", "eval.sh")
+LOG_FILES = (PATCH, REPORT, TEST_OUTPUT, EVAL)
 _SPLITS = ("verified", "lite", "multilingual", "multimodal")
 
 
@@ -30,7 +31,7 @@ class ExperimentsExporter:
         """Write `evaluation/<split>/<date>_<model>/` below `destination`."""
         opened = Run(run)
         folder = destination / "evaluation" / _split(opened) / submission_folder(opened)
-        take(folder, opened, ["all_preds.jsonl", "metadata.yaml"])
+        reserve_folder(folder, opened, ["all_preds.jsonl", "metadata.yaml"])
         for part in ("logs", "trajs", "results"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         write_lines(folder / "all_preds.jsonl", predictions(opened))
@@ -63,12 +64,12 @@ def _grouped(records: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 def _trajectory(run: Run, name: str, samples: list[Sample], candidates: list[Candidate]) -> dict[str, Any]:
-    """Every rollout of an instance, what came of it, and the selection with its reason."""
+    """All rollouts of an instance with the candidate that each gave, and the selection with its reason."""
     selection = run.selections.get(name)
-    outcomes = {candidate.index: candidate for candidate in candidates}
+    candidate_of = {candidate.index: candidate for candidate in candidates}
     rollouts = []
     for sample in samples:
-        outcome = outcomes.get(sample.index) if sample.stage == "repair" else None
+        candidate = candidate_of.get(sample.index) if sample.stage == "repair" else None
         rollouts.append(
             {
                 "stage": sample.stage,
@@ -79,8 +80,8 @@ def _trajectory(run: Run, name: str, samples: list[Sample], candidates: list[Can
                 "reasoning": sample.completion.reasoning,
                 "finish_reason": sample.completion.finish_reason,
                 "error": sample.completion.error,
-                "patch": outcome.patch if outcome else None,
-                "rejected": outcome.rejection.value if outcome and outcome.rejection else None,
+                "patch": candidate.patch if candidate else None,
+                "rejected": candidate.rejection.value if candidate and candidate.rejection else None,
             }
         )
     return {
@@ -128,7 +129,7 @@ def _metadata(run: Run, details: Mapping[str, Any]) -> dict[str, Any]:
             "model": [str(details.get("model_display") or run.manifest.model_name)],
             "org": str(details.get("model_org") or ""),
             "os_model": flag(details, "os_model"),
-            "os_system": flag(details, "os_system") if grading_alone(run.manifest) else True,
+            "os_system": flag(details, "os_system") if why_grading_only(run.manifest) else True,
             "system": {"attempts": 1 if count == "1" else count or None},
         },
         "assets": {"repo": details.get("repo"), "logs": details.get("logs"), "trajs": details.get("trajs")},
@@ -138,13 +139,13 @@ def _metadata(run: Run, details: Mapping[str, Any]) -> dict[str, Any]:
 def _readme(run: Run, report: Mapping[str, Any]) -> str:
     low, high = report["interval_95"]
     strict = report["strict"]
-    strictly = f" By the strict verdict (a control run): {strict['resolved']}." if strict else ""
+    strict_text = f" By the strict verdict (a control run): {strict['resolved']}." if strict else ""
     missing = len(report["without_prediction"])
-    absent = f" {missing} of them have no prediction." if missing else ""
+    missing_text = f" {missing} of them have no prediction." if missing else ""
     return f"""# {run.manifest.model_name}
 
 {report["resolved"]} of {report["total"]} instances resolved: {100 * report["solve_rate"]:.1f} %
-(95 % interval {100 * low:.1f} to {100 * high:.1f}).{absent}{strictly}
+(95 % interval {100 * low:.1f} to {100 * high:.1f}).{missing_text}{strict_text}
 
 Graded by swebench {run.manifest.versions.get("swebench", "?")}. Run `{run.manifest.run_id}`, dataset fingerprint
 `{run.manifest.dataset_fingerprint[:16]}`.
@@ -152,19 +153,19 @@ Graded by swebench {run.manifest.versions.get("swebench", "?")}. Run `{run.manif
 
 
 def _how_made(run: Run) -> str:
-    """What is known of how the patches were made: the submission's checklist, or why none of it can be ticked."""
-    own = not (unknown := grading_alone(run.manifest))
-    tick = "x" if own else " "
-    lines = [
+    """How the patches were made, and the submission's checklist, ticked as far as the run knows."""
+    unknown = why_grading_only(run.manifest)
+    tick = " " if unknown else "x"
+    checklist = [
         f"- [{'x' if attempts(run) == '1' else ' '}] pass@1: a single sample for each instance",
         f"- [{tick}] neither `PASS_TO_PASS` nor `FAIL_TO_PASS` was used to make or choose it",
         f"- [{tick}] the dataset's hints were not used",
         f"- [{tick}] nothing was looked up on the web",
     ]
-    said = (
+    origin = (
         f"Localization, repair and selection by swerl-eval {run.manifest.versions['swerl-eval']} (SWE-RL / Agentless "
         f"Mini): {run.manifest.config['samples']} repair samples an instance, one patch submitted."
-        if own
-        else f"**Only the grading is vouched for here: {unknown}.** The list is for whoever made the patches to tick."
+        if not unknown
+        else f"**Only the grading is claimed here: {unknown}.** Whoever made the patches may tick the list."
     )
-    return "\n".join([said, "", *lines, ""])
+    return "\n".join([origin, "", *checklist, ""])

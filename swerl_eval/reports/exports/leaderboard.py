@@ -1,7 +1,8 @@
-"""Export a row of the leaderboard's `leaderboards.json`, with the pins that such rows lack."""
+"""Exports a row of the leaderboard's `leaderboards.json`, and what the score was measured with (`pins`)."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 from swerl_eval.core.errors import UsageError
 from swerl_eval.records.atomic import write_json
 from swerl_eval.records.run_folder import Run
-from swerl_eval.reports.exports.claims import grading_alone
-from swerl_eval.reports.exports.destination import take
+from swerl_eval.reports.exports.claims import why_grading_only
+from swerl_eval.reports.exports.destination import reserve_folder
 from swerl_eval.reports.summary import Report, build_report
 
 
@@ -21,48 +22,46 @@ class LeaderboardExporter:
         """Write `leaderboard.json` below `destination`."""
         opened = Run(run)
         target = destination / "leaderboard.json"
-        take(destination, opened, [target.name])
+        reserve_folder(destination, opened, [target.name])
         write_json(target, leaderboard_row(opened, build_report(opened), details))
         return [target]
 
 
 def attempts(run: Run) -> str:
-    """The leaderboard's word for it: a choice among several samples is best@k, which counts as `2+`.
+    """The leaderboard's number of attempts: `1`, or `2+` for a choice among several samples (best@k).
 
-    Empty where it is not known, since this run did not make the patches.
+    Empty if this run did not make the patches.
     """
-    if grading_alone(run.manifest):
+    if why_grading_only(run.manifest):
         return ""
     return "1" if run.manifest.config["samples"] == 1 else "2+"
 
 
 def flag(details: Mapping[str, Any], key: str) -> bool:
-    """A yes or no of the submitter's. Raises `UsageError` for anything else: the text "false" would count as yes."""
+    """A boolean of the submitter's details. Raises `UsageError` for anything else, such as the text "false"."""
     value = details.get(key, False)
     if not isinstance(value, bool):
-        message = f"submission.{key} must be true or false, found {value!r}"
+        message = f"submission.{key} must be true or false, not {value!r}"
         raise UsageError(message)
     return value
 
 
 def texts(details: Mapping[str, Any], key: str) -> list[str]:
-    """A list of the submitter's, where one text stands for a list of it."""
+    """A list of texts of the submitter's details; a single text is a list of one."""
     value = details.get(key) or []
     return [value] if isinstance(value, str) else list(value)
 
 
 def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dict[str, Any]:
-    """The row. Booleans are booleans, ids occur once, and `pins` say what the score was measured with."""
+    """The row. `pins` is this program's addition: what the score was measured with."""
     date = run.manifest.created_at[:10]
-    tries = attempts(run)
+    count = attempts(run)
     name = str(details.get("name") or run.manifest.model_name)
     model = str(details.get("model_display") or run.manifest.model_name)
     org = str(details.get("model_org") or "")
-    tags = {"Model": model, "Org": org, "System": f"Attempts - {tries}" if tries else ""}
-    unknown = grading_alone(run.manifest)
-    answered: dict[str, int] = {}
-    for sample in run.samples.values():
-        answered[sample.instance_id] = answered.get(sample.instance_id, 0) + 1
+    tags = {"Model": model, "Org": org, "System": f"Attempts - {count}" if count else ""}
+    unknown = why_grading_only(run.manifest)
+    calls = Counter(sample.instance_id for sample in run.samples.values())
     return {
         "name": name,
         "folder": submission_folder(run),
@@ -86,7 +85,7 @@ def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dic
             row["instance_id"]: {
                 "resolved": row["verdict"] == "resolved",
                 "cost": None,
-                "api_calls": None if unknown else answered.get(row["instance_id"], 0),
+                "api_calls": None if unknown else calls[row["instance_id"]],
             }
             for row in report["instances"]
         },

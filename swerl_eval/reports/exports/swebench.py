@@ -1,4 +1,4 @@
-"""Export for swebench's own tools: predictions, logs where `swebench report` looks for them, the run report."""
+"""Exports a run for swebench's own tools: predictions, run report, and logs where `swebench report` expects them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.records.atomic import write_json, write_lines
+from swerl_eval.records.log_files import OFFICIAL_FILES
 from swerl_eval.records.run_folder import Run
-from swerl_eval.reports.exports.destination import take
+from swerl_eval.reports.exports.destination import reserve_folder
 from swerl_eval.reports.swebench_report import log_folder, predictions, report_name, run_report
-
-OFFICIAL_FILES = ("patch.diff", "eval.sh", "test_output.txt", "run_instance.log", "report.json")
 
 
 class SwebenchExporter:
@@ -25,7 +24,7 @@ class SwebenchExporter:
         `swebench report <run_id>` of swebench 5.0.2 looks at the logs of a model named `gold` only.
         """
         opened = Run(run)
-        take(destination, opened, ["all_preds.jsonl", report_name(opened)])
+        reserve_folder(destination, opened, ["all_preds.jsonl", report_name(opened)])
         logs = log_folder(opened, destination)
         for name in opened.manifest.instance_ids:
             copy_logs(opened.logs(name), logs / name, OFFICIAL_FILES)
@@ -33,7 +32,7 @@ class SwebenchExporter:
         write_json(destination / report_name(opened), run_report(opened))
         logs.parent.mkdir(parents=True, exist_ok=True)
         config = opened.manifest.config
-        # `swebench report` loads the dataset by this name, and takes no revision: without a name it asks for `-d`
+        # `swebench report` loads the dataset by this name, without a revision; where the name is null, it asks for `-d`
         pinned = split_revision(config["dataset"])[1] is not None and not Path(config["dataset"]).exists()
         tasks = Path(config["dataset"]) if (Path(config["dataset"]) / "tasks").is_dir() else None
         write_json(
@@ -52,7 +51,7 @@ class SwebenchExporter:
 
 
 def copy_logs(source: Path, target: Path, names: tuple[str, ...]) -> None:
-    """Copy those of an instance's official files that there are."""
+    """Copy the named files of an instance that exist."""
     for name in names:
         if (source / name).is_file():
             target.mkdir(parents=True, exist_ok=True)

@@ -358,7 +358,7 @@ async def test_closing_while_it_is_starting_leaves_nothing(bench: Bench) -> None
 CLIENT = """
 import sys, anyio
 from pathlib import Path
-from swerl_eval.runner import interruptible
+from swerl_eval.shutdown import interruptible
 from swerl_eval.core.types import Message, SampleRequest
 from swerl_eval.ports import Launch, SamplerSettings
 from swerl_eval.samplers.openai.sampler import OpenAISampler

@@ -184,7 +184,7 @@ def test_an_engine_that_does_not_start_says_where_its_own_messages_are(command: 
     (complaint,) = [line for line in done.stderr.splitlines() if line.startswith("swerl-eval: ")]
     assert "vLLM does not start with" in complaint
     assert "dtype: Input should be 'auto'" in complaint
-    assert complaint.endswith(f"what was printed meanwhile is in {tmp_path}/tiny/logs/engine.log")
+    assert complaint.endswith(f"for the full output see {tmp_path}/tiny/logs/engine.log")
 
 
 def test_an_interrupted_run_ends_in_order_and_takes_its_engine_along(command: list[str], tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""What makes two runs the same run: the settings that a result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from swerl_eval.core.hub_names import split_revision
+
+SPEED_ONLY = frozenset(
+    {
+        "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
+        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server",
+    }
+)  # fmt: skip
+"""Settings that decide where and how fast a run works, not what comes out."""
+_TEST_RECORDS = ("reproductions", "regressions", "evidence")
+BOUND_BY: dict[str, tuple[str, ...]] = {
+    # these two only add verdicts to a run
+    "evaluate": (),
+    "strict": (),
+    **dict.fromkeys(("timeout", "memory", "cpus", "pids", "network", "written"), (*_TEST_RECORDS, "evaluations")),
+    **dict.fromkeys(("script_timeout", "regression_files", "regression_seconds"), _TEST_RECORDS),
+}
+"""Settings that a resume may change as long as the run has no records of these kinds."""
+ENGINE_SPEED_ONLY = frozenset(
+    {
+        "block_size", "cpu_offload_gb", "data_parallel_size", "disable_log_stats", "enable_prefix_caching",
+        "enforce_eager", "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs",
+        "pipeline_parallel_size", "restarts", "scheduling_policy", "stream_interval", "tensor_parallel_size",
+    }
+)  # fmt: skip
+"""Keys of `engine` that only decide speed: a run that ran out of GPU memory is resumed with less, or on more GPUs."""
+STORED_AS_WORDS = {"regression": {False: "off", True: "on"}}
+"""Booleans that an identity spells as older versions did, so that runs made by them keep their names and resume."""
+STEM_CHARACTERS = 75
+"""Longest readable part of a default run id: run ids become part of file names."""
+REVISION_CHARACTERS = 12
+"""Characters of a dataset's revision in that part."""
+
+
+def identity_of(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a result depends on, as a run folder stores them."""
+    excluded = SPEED_ONLY | {key for key, records in BOUND_BY.items() if not records}
+    identity = {key: value for key, value in settings.items() if key not in excluded}
+    identity["engine"] = {key: value for key, value in identity["engine"].items() if key not in ENGINE_SPEED_ONLY}
+    return identity | {key: words[identity[key]] for key, words in STORED_AS_WORDS.items()}
+
+
+def run_id_of(model_name: str, dataset: str, identity: Mapping[str, Any]) -> str:
+    """`<model>-<dataset>-<hash>`: readable, a plain folder name, and another one for another identity."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    name, revision = split_revision(dataset)
+    stem = "-".join(Path(part.rstrip("/")).name for part in (model_name, name))
+    stem += f"-{revision[:REVISION_CHARACTERS]}" if revision else ""
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', stem)[:STEM_CHARACTERS].strip('-.')}-{digest}"
