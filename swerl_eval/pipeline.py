@@ -17,7 +17,7 @@ import anyio
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import GradingError, SandboxError, SourceError, cause_of
 from swerl_eval.core.jobs.test_job import TestLimits
-from swerl_eval.core.selection.early_stop import decided
+from swerl_eval.core.selection.early_stop import SelectionBasis, is_decided
 from swerl_eval.core.types import (
     Candidate,
     Evaluation,
@@ -211,9 +211,8 @@ class Pipeline:
     def _stop_when_decided(self, instance: Instance, found: CandidateStream) -> None:
         """End the drawing where no further sample can change the choice."""
         if self._settings.stop_when_decided and found.judged_by is not None:
-            tests, regression = found.judged_by
             evidence = {each.normal_form: each for each in self._evidence(instance, found)}
-            if decided(found.candidates, found.total, evidence, tests=tests, regression=regression):
+            if is_decided(found.candidates, found.total, evidence, SelectionBasis(*found.judged_by)):
                 found.drawing.cancel()
 
     async def guided(self, instance: Instance, localization: Localization) -> str | None:

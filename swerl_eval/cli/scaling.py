@@ -12,7 +12,7 @@ from rich.text import Text
 from swerl_eval.cli.render import RECORDED
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import UsageError
-from swerl_eval.core.selection.scaling import Judged, ScalingRow, scaling
+from swerl_eval.core.selection.scaling import JudgedInstance, ScalingRow, scaling
 from swerl_eval.core.types import Candidate, Evidence, Verdict
 from swerl_eval.records.run_folder import Run
 
@@ -52,7 +52,7 @@ def _cells(row: ScalingRow) -> list[str]:
     ]
 
 
-def judge(run: Run) -> dict[str, Judged]:
+def judge(run: Run) -> dict[str, JudgedInstance]:
     """Each instance's candidates, evidence and verdicts, as far as the run has them.
 
     Without the patches' texts, which would be most of the memory of a run of 500 x 500 samples.
@@ -69,7 +69,7 @@ def judge(run: Run) -> dict[str, Judged]:
         evaluation = run.evaluations.get((name, sha256(candidate.patch))) if candidate.rejection is None else None
         if evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR:
             known.setdefault(candidate.normal_form, evaluation.resolved)
-    return {name: Judged(found, evidence[name], verdicts[name]) for name, found in candidates.items()}
+    return {name: JudgedInstance(found, evidence[name], verdicts[name]) for name, found in candidates.items()}
 
 
 def _numbers(option: str, text: str) -> list[int | None]:

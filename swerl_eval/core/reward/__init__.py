@@ -1,6 +1,6 @@
 """The SWE-RL reward.
 
-Names, arguments and results are those of `swerl.core.reward` in facebookresearch/swe-rl, so that one import replaces it.
+Names, arguments and results are those of `swerl.core.reward` in facebookresearch/swe-rl: one import replaces the other.
 """
 
 from __future__ import annotations
