@@ -78,7 +78,7 @@ async def strict_verdict(
         return dataclasses.replace(evaluation, strict=evaluation.verdict)
     if grading.nothing_decides(trial.oracle):
         return strict_verdict_from_logs(trial, evaluation)
-    aside = [touch.path for touch in touches if touch.aside]
+    aside = [touch.path for touch in touches if touch.reset_for_confirmation]
     reference = _reference(trial)
     try:
         result, _ = await _control(trial, aside, sandbox, settings)
@@ -143,14 +143,14 @@ async def _control(
     tool = fail_tests_program()
     sabotage = control_run.fail_tests_command(secrets.token_hex(8), python_files(oracle.test_patch))
     files = [
-        (control_run.TOOL_FILE, tool),
+        (control_run.FAIL_TESTS_FILE, tool),
         (control_run.CONTROL_FILE, grading.exit_status_script(oracle, before_tests=sabotage).encode()),
     ]
     outputs = {"": CONTROL_LOG, APPLIED: CONTROL_OUTPUT}
     if aside:
         files += [
             (control_run.CONFIRM_FILE, grading.exit_status_script(oracle).encode()),
-            (control_run.ASIDE_FILE, b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in aside)),
+            (control_run.RESET_LIST_FILE, b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in aside)),
         ]
         outputs[control_run.CONTROL] = CONFIRM_OUTPUT
         settings = dataclasses.replace(settings, timeout=2 * settings.timeout)
