@@ -17,8 +17,8 @@ import anyio.to_thread
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from swerl_eval.core.answers.solution import solution_of
-from swerl_eval.core.applying import MAX_FILE_CHARACTERS, apply_edits
-from swerl_eval.core.codings import legible, stored
+from swerl_eval.core.apply_edits import MAX_FILE_CHARACTERS, apply_edits
+from swerl_eval.core.codings import legible, sendable, stored
 from swerl_eval.core.context import Shown, join_files, within_budget
 from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
 from swerl_eval.core.edits import EditError, parse_answer
@@ -149,7 +149,7 @@ def _prompt(
 
 def _printable(text: str) -> str:
     """Bytes that are in no coding that the file declares cannot be sent; line ends are sent as a model writes them."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")
+    return sendable(text).replace("\r\n", "\n")
 
 
 class HeavyAnswerError(Exception):

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import anyio
 
+from swerl_eval.core.codings import sendable
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.types import Completion, Message, Sample, SampleRequest
 from swerl_eval.ports import Sampler
@@ -153,11 +154,7 @@ def _storable(completion: Completion) -> Completion:
     """Lone surrogates, which a model's tokens can decode to, have no UTF-8 form."""
     return dataclasses.replace(
         completion,
-        text=_valid(completion.text),
-        reasoning=_valid(completion.reasoning),
-        error=_valid(completion.error),
+        text=sendable(completion.text),
+        reasoning=sendable(completion.reasoning),
+        error=sendable(completion.error),
     )
-
-
-def _valid(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")

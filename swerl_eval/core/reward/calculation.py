@@ -17,7 +17,7 @@ from unidiff import PatchedFile, PatchSet
 from unidiff.errors import UnidiffParseError
 
 from swerl_eval.core.answers.marks import SOLUTION_END, SOLUTION_START, THINK_END, THINK_START
-from swerl_eval.core.applying import longest_text
+from swerl_eval.core.apply_edits import longest_text
 from swerl_eval.core.edits import DIVIDER, FENCE, REPLACE, REWARD, SEARCH, STRICT, find_blocks
 from swerl_eval.core.reward.linediff import unified_hunks
 from swerl_eval.core.reward.similarity import ratio
