@@ -44,10 +44,10 @@ def breaks_syntax(before: str, after: str) -> bool:
 
 @lru_cache(maxsize=64)
 def canonical(text: str) -> str:
-    """Return the source without comments, docstrings and layout.
+    """Return the source without comments, docstrings and layout; source that does not parse only loses blanks.
 
-    Source that does not parse only loses blank lines and trailing blanks. Two texts with the same canonical form
-    behave alike, except for code that reads docstrings or line numbers. The cache saves parsing the original of a file once for each of 500 samples.
+    Two texts with the same canonical form behave alike, except for code that reads docstrings or line numbers. The
+    cache saves parsing the original of a file once for each of 500 samples.
     """
     tree = parse(text)
     if tree is not None:
@@ -58,10 +58,10 @@ def canonical(text: str) -> str:
 # -- the canonical form of a tree
 #
 # `ast.unparse` prints one tree differently in different minor versions of Python (f-strings, quotes, brackets around
-# tuples, escapes by the Unicode version), and it recurses. This prints the tree itself: a line for each statement, every
-# expression by its class and its fields. Empty fields are left out, and so are those that older versions lack. The form
-# was compared in 3.10 to 3.13, for all files of two standard libraries. A file that only some versions parse (the syntax
-# of f-strings, `except*`, type parameters) has two forms.
+# tuples, escapes by the Unicode version), and it recurses. This prints the tree itself: a line for each statement, and
+# every expression by its class and its fields. Empty fields are left out, and so are those that older versions lack.
+# The form is the same in 3.10 to 3.13 for all files of two standard libraries. A file that only some versions parse
+# (the syntax of f-strings, `except*`, type parameters) has two forms.
 
 _LEFT_OUT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")

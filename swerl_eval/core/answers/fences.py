@@ -31,7 +31,7 @@ class FenceLine:
     """Whether only indentation stands before it, so that it may close a block."""
 
     def closes(self, opening: FenceLine) -> bool:
-        """Whether this line ends a block that `opening` began: the same kind of fence, as long, and nothing after it."""
+        """Whether this line ends the block of `opening`: the same kind of fence, as long, and nothing after it."""
         return self.alone and not self.info and self.fence.startswith(opening.fence)
 
 

@@ -1,42 +1,27 @@
 """Reads lists of repository paths from an answer, in any layout that models write.
 
-`parse_paths` says which parts of an answer count. The layouts are: a fenced list, JSON, and lines with a heading, a
-bullet, a number, a table's cell or a label before the path. A path may be quoted or decorated, absolute, in a container,
-with a prefix of diffs or with a place in the file behind it (`_Reader._path`).
+`parse_paths` says which parts of an answer count, `list_lines` which lines list something, and `known_paths` which
+path a word means.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import takewhile
 
 from swerl_eval.core.answers.fences import blocks
+from swerl_eval.core.answers.known_paths import KnownPaths, is_path_like, undecorated
+from swerl_eval.core.answers.list_lines import INVISIBLE, bullet_end, goes_on, has_words, json_strings, leads
 
-INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
-_DECORATION = "`'\"*,;:()[]{}<>|! \t\r"
-_BULLET = re.compile(r"\s*(?:(?:[-*+•>]|#{1,6}|\[[ xX]\]|\(?\d{1,3}[.)])\s+)*")
+MOST_IGNORED = 20
+"""How many entries that do not exist are recorded of one answer."""
 _PIECE = re.compile(r"[^|,;]+")
 _WORD = re.compile(r"`([^`]+)`|\"([^\"]+)\"|'([^']+)'|[^\s`\"'()\[\]{}<>*]+")
 _BARE_WORD = re.compile(r"[^\s`\"'()\[\]{}<>*]+")
 _REMARKS = (": ", " - ", " \u2013 ", " \u2014 ", " (")
-_PLACE = re.compile(r"(\.\w{1,8})[:#(?][^\s,;|/]*$")
-"""A path's extension and a place in the file behind it: `a.py:12`, `a.py#L5`, `a.py::test`, `a.py(12)`."""
-_ABSOLUTE = re.compile(r"/|~|\$|\.\./|<|[A-Za-z]:/|[a-z]+://")
-_PATH_LIKE = re.compile(r"[^\s:]*(?:/[^\s:/]*\.\w{1,8}|\.(?:py|pyi|pyx|rst|txt|md|cfg|toml|ini|json|ya?ml|html|c|h))")
-_WORDS = re.compile(r"[^\W\d_]+")
-_NEGATIONS = frozenset({"no", "none", "not", "never", "neither", "nor"})
-_CONJUNCTION = re.compile(r"\b(?:and|or|plus)$")
-_OPENING = "*_`\"'[({<| \t"
-"""What may stand right before a path."""
-_CONTAINER = "/testbed/"
-_LONGEST = 1000
-"""Characters of a word that may be a path."""
-MOST_IGNORED = 20
-"""How many entries that do not exist are recorded of one answer."""
+"""What may stand between a path and a remark on it."""
 
 
 @dataclass(frozen=True)
@@ -126,23 +111,17 @@ def _last_list(fenced: list[_Named]) -> _Named | None:
         fenced = fenced[:-1]
     if not fenced or len(fenced[-1].paths) > 1:
         return fenced[-1] if fenced else None
-    joined: list[_Named] = []
-    for named in reversed(fenced):
-        if len(named.paths) > 1:
-            break
-        joined.insert(0, named)
-    whole = _Named()
-    for named in joined:
-        whole.merge(named)
-    return whole
+    joined = _Named()
+    for named in reversed(list(takewhile(lambda named: len(named.paths) <= 1, reversed(fenced)))):
+        joined.merge(named)
+    return joined
 
 
 class _Reader:
     """Reads lines and blocks, and compares their words with the known paths."""
 
     def __init__(self, known: Set[str]) -> None:
-        self._known = known
-        self._folders: frozenset[str] | None = None
+        self._known = KnownPaths(known)
 
     def fenced_list(self, body: str) -> _Named | None:
         """Return what a fenced block lists, or None if it is not a list."""
@@ -155,7 +134,7 @@ class _Reader:
             line = self._line(text, code=True)
             named.add(line.listed)
             listing_lines += bool(line.listed)
-            content_lines += bool(_WORDS.search(text)) and not text.rstrip().endswith(("[", "(", "{"))
+            content_lines += has_words(text) and not text.rstrip().endswith(("[", "(", "{"))
         return named if listing_lines and 2 * listing_lines >= content_lines else None
 
     def json(self, text: str) -> _Named | None:
@@ -194,17 +173,16 @@ class _Reader:
         return _Line(tokens[:count], tokens[count:])
 
     def _tokens(self, line: str) -> Iterator[_Token]:
-        bullet = _BULLET.match(line)
-        start = bullet.end() if bullet else 0
+        start = bullet_end(line)
         whole = line[start:]
         # a path may hold blanks, so the whole line is tried first, then the line up to a remark
         for form in (whole, *(whole.partition(remark)[0] for remark in _REMARKS if remark in whole)):
-            path = self._path(form)
+            path = self._known.find(form)
             if path is not None and (form == whole or " " in path):
                 yield _Token(start, start + len(form), path, form)
                 return
         for piece in _PIECE.finditer(line):
-            path = self._path(piece[0])
+            path = self._known.find(piece[0])
             if path is not None:
                 yield _Token(*piece.span(), path, piece[0])
                 continue
@@ -223,85 +201,6 @@ class _Reader:
                     yield token
 
     def _token(self, start: int, end: int, word: str) -> _Token | None:
-        path = self._path(word)
-        bare = word.strip(_DECORATION).rstrip(".")
-        if path is None and (len(bare) > _LONGEST or not _PATH_LIKE.match(bare)):
-            return None
-        return _Token(start, end, path, bare)
-
-    def _path(self, word: str) -> str | None:
-        """Return the known path that a word means."""
-        if len(word) > _LONGEST:
-            return None
-        if word in self._known:
-            return word
-        bare = word.strip(_DECORATION).rstrip(".?").replace("\\", "/")
-        place = _PLACE.search(bare)
-        for form in (bare, bare[: place.end(1)] if place else bare.rpartition(":")[0]):
-            for prefix in ("", "./", "/", "a/", "b/", _CONTAINER):
-                if form.startswith(prefix) and form[len(prefix) :] in self._known:
-                    return form[len(prefix) :]
-            if _ABSOLUTE.match(form) and not form.startswith(_CONTAINER) and (path := self._ending(form)) is not None:
-                return path
-        return None
-
-    def _ending(self, absolute: str) -> str | None:
-        """Return the longest known path that an absolute path ends with.
-
-        A file of the top folder counts only if no folder before it is one of the repository: `/x/pkg/setup.py` is not
-        the repository's `setup.py`.
-        """
-        parts = absolute.split("/") if " " not in absolute else []
-        for first in range(1, len(parts)):
-            path = "/".join(parts[first:])
-            if path in self._known:
-                return path if first < len(parts) - 1 or self._top_folders().isdisjoint(parts[:first]) else None
-        return None
-
-    def _top_folders(self) -> frozenset[str]:
-        if self._folders is None:
-            self._folders = frozenset(path.partition("/")[0] for path in self._known if "/" in path)
-        return self._folders
-
-
-def leads(prefix: str, *, code: bool) -> bool:
-    """Whether the text before a path on its line is a bullet, a label or nothing, rather than a sentence.
-
-    Args:
-        prefix: The text before the path.
-        code: Whether the line may be code, where `#` begins a comment instead of a heading.
-    """
-    if len(prefix) > _LONGEST or (code and prefix.strip() in {"#", "//"}):
-        return False
-    bullet = _BULLET.match(prefix)
-    bare = prefix[bullet.end() if bullet else 0 :].rstrip()
-    words = _WORDS.findall(bare)
-    if not words:
-        return True
-    label = bare.rstrip(_OPENING.replace("|", ""))
-    bracket = bare[len(label) :].strip("*_`\"' \t")
-    ends = label[-1:] in set(":|>-\u2192\u2013\u2014") or (label[-1:] == "=" and bracket[:1] in {"[", "(", "{"})
-    return len(words) <= 4 and _NEGATIONS.isdisjoint(map(str.lower, words)) and (ends or bare.endswith("]("))
-
-
-def goes_on(gap: str) -> bool:
-    """Whether two paths with this text between them are a list: no words but "and", or a comma after a remark."""
-    before = _CONJUNCTION.sub("", gap.rstrip(_OPENING)).rstrip("`'\"*)]}> \t")
-    return not _WORDS.search(before) or before.endswith((",", ";"))
-
-
-def json_strings(text: str) -> Iterator[str]:
-    """Yield the strings of a JSON list or object in order, keys too; nothing for any other text."""
-    bare = text.strip()
-    waiting: list[Any] = []
-    if bare.startswith(("[", "{")):
-        with contextlib.suppress(ValueError, RecursionError):
-            waiting.append(json.loads(bare))
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, list):
-            waiting += reversed(item)
-        elif isinstance(item, dict):
-            waiting += reversed([part for pair in item.items() for part in pair])
+        path = self._known.find(word)
+        bare = undecorated(word)
+        return _Token(start, end, path, bare) if path is not None or is_path_like(bare) else None

@@ -14,7 +14,7 @@ SOLUTION_END = "</solution>"
 
 _TAG = r"(?:(?:seed|mm):)?(?i:think|thinking|thought|reasoning)(?::[^\s<>]{1,16})?"
 SPELLINGS: tuple[tuple[str, str, str], ...] = (
-    # whose, what opens the thinking, what closes it (regular expressions); first the published tags and those like them:
+    # whose, what opens the thinking, what closes it (regular expressions); first the published tags and similar ones:
     # DeepSeek, Qwen, GLM, Kimi K2, MiniMax (`mm:`), Seed-OSS (`seed:`), Hunyuan (a suffix), EXAONE (`thought`)
     ("tags", rf"<{_TAG}>", rf"</{_TAG}>"),
     ("Mistral", r"\[THINK\]", r"\[/THINK\]"),

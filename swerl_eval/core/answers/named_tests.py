@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from swerl_eval.core.answers.fences import blocks
-from swerl_eval.core.answers.listings import INVISIBLE, goes_on, json_strings, leads
+from swerl_eval.core.answers.list_lines import INVISIBLE, goes_on, json_strings, leads
 
 
 def parse_names(answer: str, names: Iterable[str]) -> frozenset[str]:
