@@ -67,13 +67,13 @@ class _Line:
 def parse_paths(answer: str, known: Set[str], limit: int) -> tuple[list[str], list[str]]:
     """Read the paths that an answer lists.
 
-    The first of these that names a known path counts:
+    The first of these that the answer has counts:
 
-    1. The last fenced list. Several fenced lists with one path each are one list. A fence is a list if at least half of
-       its lines list a path, so code is none.
+    1. The last fenced list that names a known path. Several fenced lists with one path each are one list. A fenced
+       block is a list if at least half of its lines list a path, so code is none.
     2. The whole answer as JSON.
-    3. All lines that list a path (headings, bullets, tables, `File: …`), followed by the paths that the text before the
-       first of them mentions.
+    3. All lines that list a known path (headings, bullets, tables, `File: …`), followed by the paths that the text
+       before the first of them mentions.
     4. All paths that the answer mentions, those in code last.
 
     Args:
