@@ -61,7 +61,7 @@ def is_decided(
     if chosen is None or not _all_earlier_are_there(candidates, chosen):
         return False
     winner = next(candidate.normal_form for candidate in valid if candidate.index == chosen)
-    votes = ranking.votes_of(valid)
+    votes: Votes = ranking.votes_of(valid)
     form_evidence = ranking.form_evidence_of(votes, evidence)
     if basis.regression_tests:
         if form_evidence[winner].broken:
