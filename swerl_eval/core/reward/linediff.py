@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import difflib
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from swerl_eval.core.reward.matches import Match, Rect, common_prefix, common_suffix
 from swerl_eval.core.reward.similarity import matching_blocks
+
+AUTOJUNK_LINES = 200
+"""Lines of the new file from which on difflib treats frequent lines apart (difflib's own number)."""
 
 
 def unified_hunks(old: Sequence[str], new: Sequence[str], context: int = 3) -> list[str]:
@@ -41,32 +45,34 @@ def _range(start: int, end: int) -> str:
 
 
 class LineMatcher(difflib.SequenceMatcher[str]):
-    """`difflib.SequenceMatcher` of two lists of lines, with a fast search for the matching blocks.
+    """`difflib.SequenceMatcher` for one comparison of two lists of lines, with a fast search for the matching blocks.
 
-    The search works on texts, so each different line becomes one character.
+    Blocks, opcodes and ratio are those of the base class. What else it offers needs its index of lines, which is not
+    made here. The search works on texts, so each different line becomes one character.
     """
 
-    bpopular: set[str]
-    """Set by the base class ("autojunk"): in a new file of 200 lines and more, the lines that make up over one percent
-    of it. Such a line begins no match; it only widens one, or is matched at the very start of two parts."""
-
     def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
-        super().__init__(None, old, new)
         self._old, self._new = old, new
+        super().__init__(None, old, new)
+
+    def set_seq2(self, b: Sequence[str]) -> None:
+        """Set the new lines, without the base class's index of them: making it takes as long as the search."""
+        self.b = b
 
     def get_matching_blocks(self) -> list[difflib.Match]:
         """Return the same blocks as the base class."""
         different = list(dict.fromkeys(chain(self._old, self._new)))
         if len(different) > sys.maxunicode - 1:  # more lines than characters
-            return super().get_matching_blocks()
+            return difflib.SequenceMatcher(None, self._old, self._new).get_matching_blocks()
         # characters 0 and 1 are kept for popular lines
         characters = dict(zip(different, map(chr, range(2, len(different) + 2)), strict=True))
         a, b = _encoded(self._old, characters), _encoded(self._new, characters)
-        blocks = self._blocks_around_popular(a, b, characters) if self.bpopular else matching_blocks(a, b)
+        popular = _popular_lines(self._new)
+        blocks = self._blocks_around(popular, a, b, characters) if popular else matching_blocks(a, b)
         return _merged(blocks, len(a), len(b))
 
-    def _blocks_around_popular(self, a: str, b: str, characters: Mapping[str, str]) -> list[Match]:
-        """Find the matches of two encoded files; popular lines only widen them."""
+    def _blocks_around(self, popular: Sequence[str], a: str, b: str, characters: Mapping[str, str]) -> list[Match]:
+        """Find the matches of two encoded files, where popular lines only widen matches."""
 
         def widen(match: Match, rect: Rect) -> Match:
             (i, j, size), (a_start, a_end, b_start, b_end) = match, rect
@@ -75,12 +81,23 @@ class LineMatcher(difflib.SequenceMatcher[str]):
             return i - before, j - before, before + size + after
 
         # Popular lines differ between the two files here, so that no match holds one.
-        a_rare = _encoded(self._old, {**characters, **dict.fromkeys(self.bpopular, "\0")})
-        b_rare = _encoded(self._new, {**characters, **dict.fromkeys(self.bpopular, "\1")})
+        a_rare = _encoded(self._old, {**characters, **dict.fromkeys(popular, "\0")})
+        b_rare = _encoded(self._new, {**characters, **dict.fromkeys(popular, "\1")})
         blocks = matching_blocks(a_rare, b_rare, widen)
         # Between these, difflib still matches the lines that both parts begin with.
         starts = [(gap[0], gap[2], common_prefix(a, b, gap)) for gap in _gaps(blocks, len(a), len(b))]
         return blocks + [start for start in starts if start[2]]
+
+
+def _popular_lines(lines: Sequence[str]) -> list[str]:
+    """Return the lines that difflib treats apart ("autojunk"): those that make up over one percent of a long file.
+
+    Such a line begins no match. It only widens one, or is matched at the very start of two parts.
+    """
+    if len(lines) < AUTOJUNK_LINES:
+        return []
+    limit = len(lines) // 100 + 1
+    return [line for line, count in Counter(lines).items() if count > limit]
 
 
 def _encoded(lines: Sequence[str], characters: Mapping[str, str]) -> str:

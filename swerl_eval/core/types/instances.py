@@ -38,7 +38,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class TestPlan:
-    """How an instance's repository runs tests. It does not say which tests decide, so it holds nothing of the answer."""
+    """How an instance's repository runs tests. It does not say which tests decide: no answer is in it."""
 
     __test__ = False  # keeps pytest from collecting the class
 

@@ -10,10 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swerl_eval.core.reward import similarity
-from swerl_eval.core.reward.linediff import LineMatcher, unified_hunks
+from swerl_eval.core.reward.linediff import AUTOJUNK_LINES, LineMatcher, unified_hunks
 
-AUTOJUNK_LINES = 200
-"""Lines of the new file from which on difflib treats frequent lines apart."""
 LINE = st.sampled_from(["", "", "", "}", "return", *map(str, range(40))])
 
 
