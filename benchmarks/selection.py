@@ -27,7 +27,7 @@ from typing import Any
 from _machine import machine, peak_memory, versions
 
 from swerl_eval.core.selection.ranking import choose
-from swerl_eval.core.selection.scaling import Judged, scaling
+from swerl_eval.core.selection.scaling import JudgedInstance, scaling
 from swerl_eval.core.types import Candidate, Evidence, Outcome, Rejection, Selection
 from swerl_eval.records.journal import Journal
 from swerl_eval.records.run_folder import Run
@@ -169,7 +169,7 @@ def child(folder: Path, work: str) -> dict[str, Any]:
     start = time.perf_counter()
     working = 0.0
     answers = hashlib.sha256()
-    instances: dict[str, Judged] = {}
+    instances: dict[str, JudgedInstance] = {}
     for instance_id, candidates, evidence in records(folder):
         began = time.perf_counter()
         if work == "ablation":
@@ -179,7 +179,7 @@ def child(folder: Path, work: str) -> dict[str, Any]:
             verdicts = {
                 form: int(form[:2], 16) < 50 for form in {each.normal_form for each in bare if not each.rejection}
             }
-            instances[instance_id] = Judged(bare, evidence, verdicts)
+            instances[instance_id] = JudgedInstance(bare, evidence, verdicts)
         else:
             chosen = (choose if work == "choose" else plain)(instance_id, candidates, evidence)
             answers.update(repr((instance_id, chosen.index, chosen.patch, chosen.votes, chosen.unique)).encode())

@@ -241,12 +241,6 @@ NOT_PURE = {
 }  # fmt: skip
 """Parts of the standard library with files, clock, environment, network or chance in them."""
 
-LAZY_CYCLES = {
-    frozenset({"swerl_eval.core.reward.similarity", "swerl_eval.core.reward.suffixes"}): (
-        "similarity hands hard cases to suffixes within a function, so that numpy is loaded only then"
-    )
-}
-
 COME_WITH: dict[str, str] = {
     "requests": "docker",
     "urllib3": "docker",
@@ -563,10 +557,10 @@ def _cycles(edges: dict[str, set[str]]) -> set[frozenset[str]]:
     }
 
 
-def _edges(*, lazy: bool) -> dict[str, set[str]]:
+def _edges() -> dict[str, set[str]]:
     edges: dict[str, set[str]] = {module: set() for module in modules()}
     for found in imports():
-        if found.target in edges and not found.typing_only and (lazy or not found.lazy):
+        if found.target in edges and not found.typing_only:
             edges[found.importer].add(found.target)
     edges["swerl_eval"].clear()  # its lazy attribute
     return edges
@@ -578,8 +572,7 @@ def test_the_search_for_cycles_finds_them() -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    assert _cycles(_edges(lazy=False)) == set()
-    assert _cycles(_edges(lazy=True)) == set(LAZY_CYCLES)
+    assert _cycles(_edges()) == set()
 
 
 def test_every_imported_package_is_declared_or_comes_with_a_declared_one() -> None:

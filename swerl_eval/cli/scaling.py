@@ -12,7 +12,7 @@ from rich.text import Text
 from swerl_eval.cli.render import RECORDED
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import UsageError
-from swerl_eval.core.selection.scaling import Judged, ScalingRow, scaling
+from swerl_eval.core.selection.scaling import JudgedInstance, ScalingRow, scaling
 from swerl_eval.core.types import Candidate, Evidence, Verdict
 from swerl_eval.records.run_folder import Run
 
@@ -59,7 +59,7 @@ def _cells(row: ScalingRow) -> list[str]:
     ]
 
 
-def judge(run: Run) -> dict[str, Judged]:
+def judge(run: Run) -> dict[str, JudgedInstance]:
     """Each instance's candidates, evidence and verdicts, as far as the run has them, by instance id.
 
     The patches' texts are left out: they would take most of the memory of a run of 500 x 500 samples.
@@ -76,7 +76,7 @@ def judge(run: Run) -> dict[str, Judged]:
         evaluation = run.evaluations.get((name, sha256(candidate.patch))) if candidate.rejection is None else None
         if evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR:
             known.setdefault(candidate.normal_form, evaluation.resolved)
-    return {name: Judged(candidates[name], evidence[name], verdicts[name]) for name in candidates}
+    return {name: JudgedInstance(candidates[name], evidence[name], verdicts[name]) for name in candidates}
 
 
 def _numbers(option: str, text: str) -> list[int | None]:

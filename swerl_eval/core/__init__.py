@@ -1,6 +1,6 @@
-"""Pure functions and nouns: no files, clock, environment, network or logging; randomness only from a given seed.
+"""Pure functions and records: no files, clock, environment, network or logging; randomness only from a given seed.
 
-Its modules are loaded on first use, so that `swerl_eval.core.reward` works after `import swerl_eval`.
+The modules are loaded on first use, so that `swerl_eval.core.reward` works after `import swerl_eval`.
 """
 
 from __future__ import annotations

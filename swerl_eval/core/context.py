@@ -1,4 +1,4 @@
-"""What a prompt shows of a repository: its tree of Python files, and whole files under a token budget."""
+"""Renders what a prompt shows of a repository: its tree of Python files, and whole files within a token budget."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 _TEST_FOLDERS = frozenset({"tests", "testing"})
 _TEST_FILES = frozenset({"tests.py", "conftest.py"})
 TESTS_ARE_THE_PRODUCT = frozenset({"pytest-dev/pytest"})
-"""Repositories whose test-like files are shown too (as the published method does)."""
+"""Repositories whose test-like files are shown too, as in the published method."""
 
 _Tree = dict[str, "_Tree | None"]
 
 
 def is_test_path(path: str) -> bool:
-    """Whether a path is a test by the usual naming. On Verified, no gold patch edits such a file but pytest's."""
+    """Whether a path is a test by the usual naming. On Verified, only pytest's gold patches edit such a file."""
     *folders, name = path.split("/")
     return (
         not _TEST_FOLDERS.isdisjoint(folders)
@@ -26,13 +26,13 @@ def is_test_path(path: str) -> bool:
 
 
 def source_paths(paths: Iterable[str], repo: str) -> list[str]:
-    """The Python files that localization chooses from."""
+    """Return the Python files that localization chooses from."""
     keep_tests = repo in TESTS_ARE_THE_PRODUCT
     return [path for path in paths if path.endswith(".py") and (keep_tests or not is_test_path(path))]
 
 
 def tree_text(paths: Iterable[str], indent: int = 4, rng: random.Random | None = None) -> str:
-    """The folders and files as an indented list; siblings in a random order when `rng` is given, else sorted."""
+    """Return folders and files as an indented list; siblings are shuffled by `rng`, or sorted without one."""
     root: _Tree = {}
     for path in paths:
         node = root
@@ -59,17 +59,21 @@ def _write_tree(node: _Tree, depth: int, indent: int, rng: random.Random | None,
 
 @dataclass(frozen=True)
 class Shown:
-    """The files that go into one repair prompt, in order, and those that the budget left out."""
+    """The files of one repair prompt, in order, and those that the budget leaves out."""
 
     files: tuple[str, ...]
     skipped: tuple[str, ...]
 
 
 def within_budget(files: Sequence[str], tokens_of: Callable[[str], int], budget: int) -> Shown:
-    """Files taken in order while they fit; one that would overflow is skipped, later ones may still fit.
+    """Take files in order while they fit. A file that does not fit is skipped; later ones may still fit.
 
-    `tokens_of` gives the length of a file by its path. The first file is always taken: a prompt without any file is no
-    prompt, and if it is too long the model's refusal is on record.
+    The first file is always taken: a prompt needs one, and if it is too long, the model's refusal is recorded.
+
+    Args:
+        files: Paths, most important first.
+        tokens_of: Gives the length of a file by its path.
+        budget: In tokens.
     """
     shown: list[str] = []
     skipped: list[str] = []
@@ -85,5 +89,5 @@ def within_budget(files: Sequence[str], tokens_of: Callable[[str], int], budget:
 
 
 def join_files(files: Sequence[str], text_of: Callable[[str], str]) -> str:
-    """Whole files, each under `### path`, as the edit format names them."""
+    """Join whole files, each under a line `### path`, as the edit format names them."""
     return "\n\n".join(f"### {path}\n{text_of(path)}" for path in files)

@@ -1,4 +1,4 @@
-"""Unified diffs: made from texts, read for the files they touch, reduced to the form that votes are counted by."""
+"""Unified diffs: makes them from texts, reads them, and reduces them to the normal form that votes are counted by."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _DEV_NULL = "/dev/null"
 
 
 def file_diff(path: str, before: str | None, after: str, context_lines: int = 3) -> str:
-    """One file's diff as git prints it and applies it; `before` None makes a new file. Empty when nothing changes.
+    """Return one file's diff as git prints and applies it; empty when nothing changes.
 
-    Bytes that are not UTF-8 come as surrogates (as `Snapshot.read` gives them) and leave so.
+    Bytes that are not UTF-8 are surrogates in the texts (as `Snapshot.read` gives them) and in the diff.
+
+    Args:
+        before: None for a new file.
     """
     if before == after:
         return ""
-    # pygit2 1.21 does not keep what it was given alive, and reads it again for `data`: hold on to both buffers
+    # pygit2 1.21 does not keep its input alive, and reads it again for `data`: both buffers have to live until then
     old = None if before is None else before.encode("utf-8", "surrogateescape")
     new = after.encode("utf-8", "surrogateescape")
     patch = pygit2.Patch.create_from(old, new, old_as_path=path, new_as_path=path, context_lines=context_lines)
@@ -32,15 +35,15 @@ def file_diff(path: str, before: str | None, after: str, context_lines: int = 3)
 
 
 def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """One diff over all files of `after`; a path that `before` lacks is a new file."""
+    """Return one diff of all files of `after`; a path that `before` lacks is a new file."""
     return "".join(file_diff(path, before.get(path), after[path]) for path in sorted(after))
 
 
 def normal_form(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """What a change does, without its comments, docstrings and layout: equal for candidates that are to share votes.
+    """Return a change without comments, docstrings and layout: equal for candidates that share votes.
 
-    Where only lines are added and they are whole functions, the place does not count either (SWE-RL after Agentless:
-    context lines are dropped). Empty for a change of comments and layout alone.
+    Where a change only adds whole functions, their place does not count either (SWE-RL after Agentless: context lines
+    are dropped). Empty for a change of comments and layout alone.
     """
     parts = []
     for path in sorted(after):
@@ -56,7 +59,7 @@ def normal_form(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 
 
 def normal_form_key(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """SHA-256 of the normal form; of the plain diff where the normal form is empty (a change of comments alone)."""
+    """Return the SHA-256 of the normal form, or of the plain diff where that is empty (a change of comments alone)."""
     form = normal_form(before, after) or unified_diff(before, after)
     return hashlib.sha256(form.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -71,7 +74,7 @@ def _hunks(diff: str) -> str:
 
 
 def _functions_only(hunks: str) -> str:
-    """The added lines, when every hunk only adds and begins with a definition; else nothing."""
+    """Return the added lines if every hunk only adds lines and begins with a definition; else nothing."""
     added: list[str] = []
     for hunk in ("\n" + hunks).split("\n@@ ")[1:]:
         lines = hunk.split("\n")[1:]
@@ -85,11 +88,14 @@ def _functions_only(hunks: str) -> str:
 
 
 def files_touched(patch: str) -> tuple[str, ...]:
-    """Paths that a unified diff changes, adds or removes (for a rename: the old one), in order; none if unreadable."""
+    """Return the paths that a unified diff changes, adds or removes, in order; none if it is unreadable.
+
+    A renamed file counts by its old path.
+    """
     try:
         files = PatchSet(patch)
     except (UnidiffParseError, UnboundLocalError, ValueError, IndexError):
-        # unidiff 1.0 lets some malformed hunks out as other errors
+        # unidiff 1.0 raises other errors for some malformed hunks
         return ()
     paths = []
     for file in files:
@@ -100,7 +106,7 @@ def files_touched(patch: str) -> tuple[str, ...]:
 
 
 def unquoted(name: str) -> str:
-    """A path as it is, where git wrote it as a C string for its special characters."""
+    """Return the path itself where git wrote it as a C string, for its special characters."""
     if len(name) < 2 or not (name.startswith('"') and name.endswith('"')):
         return name
     try:
@@ -110,10 +116,13 @@ def unquoted(name: str) -> str:
 
 
 def apply_patch(texts: Mapping[str, str], patch: str) -> dict[str, str]:
-    """New texts of the files that a unified diff changes; its hunks must fit, if need be on other lines.
+    """Return the new texts of the files that a unified diff changes. Its hunks must fit, if need be on other lines.
 
-    A removed file becomes empty, a renamed one stands under its new path and the old one becomes empty; binary files
-    are left out. Raises `ValueError` when a hunk does not fit or the diff cannot be read.
+    A removed file becomes empty. A renamed file has its text under the new path, and an empty one under the old path.
+    Binary files are left out.
+
+    Raises:
+        ValueError: A hunk does not fit, or the diff cannot be read.
     """
     changed: dict[str, str] = {}
     try:
@@ -150,7 +159,7 @@ def _patched(text: str, hunks: Iterable[Hunk], path: str) -> str:
 
 
 def _nearest(lines: list[str], wanted: list[str], place: int) -> int | None:
-    """Where some lines stand, nearest to a place: line numbers of some gold patches are off, and git allows that."""
+    """Find some lines, nearest to a place: the line numbers of some gold patches are off, and git allows that."""
     for distance in range(len(lines) + 1):
         for start in (place - distance, place + distance):
             if 0 <= start <= len(lines) - len(wanted) and lines[start : start + len(wanted)] == wanted:
@@ -159,7 +168,7 @@ def _nearest(lines: list[str], wanted: list[str], place: int) -> int | None:
 
 
 def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:
-    """A hunk's old and new lines, each with its line end unless the diff says that it has none."""
+    """Return a hunk's old and new lines, each with its line end unless the diff says that it has none."""
     before: list[str] = []
     after: list[str] = []
     sides: list[list[str]] = []
@@ -175,14 +184,15 @@ def _sides(hunk: Hunk) -> tuple[list[str], list[str]]:
 
 
 def differs_in_blanks_only(before: Mapping[str, str], after: Mapping[str, str]) -> bool:
-    """Whether nothing but blank lines and trailing blanks changes, in every file."""
+    """Whether only blank lines and trailing blanks change, in every file."""
 
-    def essence(text: str) -> list[str]:
-        return [line.rstrip() for line in text.split("\n") if line.strip()]
+    return all(path in before and _nonblank(before[path]) == _nonblank(text) for path, text in after.items())
 
-    return all(path in before and essence(before[path]) == essence(text) for path, text in after.items())
+
+def _nonblank(text: str) -> list[str]:
+    return [line.rstrip() for line in text.split("\n") if line.strip()]
 
 
 def sha256(text: str) -> str:
-    """Hex digest of a text, as patches and prompts are keyed by."""
+    """Return the hex digest of a text, the key of patches and prompts."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()

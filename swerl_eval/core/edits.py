@@ -1,18 +1,19 @@
-"""The SEARCH/REPLACE format: from a model's answer to edits. `core.applying` makes new file texts of them.
+"""Reads the SEARCH/REPLACE format: from a model's answer to edits. `core.apply_edits` applies them to file texts.
 
 A block is
 
     ```python
     ### path/to/file.py
     <<<<<<< SEARCH
-    lines to be found
+    lines to find
     =======
-    lines to put there
+    lines to put in their place
     >>>>>>> REPLACE
     ```
 
-The repair stage and the reward both read answers here; how leniently stands in `Leniences`, with three settings:
-`STRICT` (the published reward), `REWARD` (ours by default) and `REPAIR`. All run in linear time on any text.
+The repair stage and the reward both read answers here. `Leniences` says what they accept beyond the published format;
+there are three settings: `STRICT` (the published reward), `REWARD` (this package's default) and `REPAIR`. All of them
+take linear time on any text.
 """
 
 from __future__ import annotations
@@ -32,25 +33,25 @@ FENCE = "```"
 
 @dataclass(frozen=True)
 class Leniences:
-    """What is accepted beyond the published format. The one list of it."""
+    """What is accepted beyond the published format. This list is complete."""
 
     final_fence: bool = False
     """The closing fence of the last block may be missing (the method's circulated example is printed so)."""
     by_line: bool = False
-    """The text is read line by line, by `_LineReader`, which accepts what models write and nobody can take otherwise:
+    """The text is read line by line, by `_LineReader`. It accepts what has only one possible meaning:
 
-    - several blocks in one fence, and a closing fence that is missing anywhere or stands on the closing marker's line;
+    - several blocks in one fence, and a closing fence that is missing or stands on the line of the closing marker;
     - a fence of tildes or of more backquotes, and blank lines between it and the path;
-    - markers that follow each other: nothing to search (a new file), nothing to put (a deletion);
-    - CRLF line ends; blanks after markers;
+    - markers that follow each other: no search (a new file), no replacement (a deletion);
+    - CRLF line ends, and blanks after markers;
     - backquotes, a leading `./` and invisible characters around the path;
-    - the path again behind `SEARCH`; marker words in any case, or without the blank before them; the pair ORIGINAL and
-      UPDATED, as other tools print it;
+    - the path again behind `SEARCH`, marker words in any case or without the blank before them, and the pair ORIGINAL
+      and UPDATED, as other tools print it;
     - a block that is indented as a whole (within a list), or whose markers are.
 
-    A block of which a marker is missing is passed over, and does not take the next one with it. Of several divider
-    lines the one counts that the file decides on (`applying.resolved`). A block that changes nothing, or repeats one
-    before it, is passed over beside one that changes something.
+    A block that lacks a marker is skipped, and the next one is still read. Of several divider lines, the file decides
+    which one counts (`apply_edits.resolve_divider`). A block that changes nothing or repeats an earlier one is skipped
+    if another block changes something.
     """
 
 
@@ -60,7 +61,7 @@ REPAIR = Leniences(final_fence=True, by_line=True)
 
 
 class EditError(Exception):
-    """An answer that gives no change; `rejection` says which kind, the message says where."""
+    """An answer gives no change; `rejection` is the kind of reason, the message says where."""
 
     def __init__(self, rejection: Rejection, message: str) -> None:
         super().__init__(message)
@@ -68,10 +69,10 @@ class EditError(Exception):
 
 
 def find_blocks(text: str, leniences: Leniences) -> list[Edit]:
-    """All whole blocks of a text, in order. Never raises; what is not a block is passed over.
+    """Return all whole blocks of a text, in order. Never raises; what is not a block is skipped.
 
-    A block with several divider lines is split at the first, as the published format has it; where another split fits
-    the file, `applying.resolved` finds it.
+    A block with several divider lines is split at the first, as in the published format. `apply_edits.resolve_divider`
+    finds the split that fits the file.
     """
     if leniences.by_line:
         return _LineReader(text).edits
@@ -79,13 +80,13 @@ def find_blocks(text: str, leniences: Leniences) -> list[Edit]:
 
 
 def _blocks_by_fence(text: str, leniences: Leniences) -> Iterator[Edit]:
-    """The published format: one block per fence, each part on lines of its own, the nearest markers count."""
+    """Read the published format: one block per fence, each part on lines of its own; the nearest markers count."""
     position = 0
     while (fence := text.find(FENCE, position)) >= 0:
         line_end = text.find("\n", fence)
         if line_end < 0:
             return
-        position = line_end  # another fence on this line would begin the same block
+        position = line_end  # another fence on this line would open the same block
         if not text.startswith("### ", line_end + 1):
             continue
         path_end = text.find("\n", line_end + 1)
@@ -107,7 +108,7 @@ def _blocks_by_fence(text: str, leniences: Leniences) -> Iterator[Edit]:
 
 
 def _unfenced_end(text: str, start: int) -> int:
-    """Where the last block's replacement ends when nothing but blanks follows its closing marker."""
+    """Return where the last block's replacement ends if only blanks follow its closing marker; else -1."""
     stripped = text.rstrip()
     end = len(stripped) - len(REPLACE) - 1
     return end if end >= start and stripped.endswith("\n" + REPLACE) else -1
@@ -129,14 +130,14 @@ class _Block:
     closing: str
     """The word of its closing marker."""
     indent: str
-    """What stands before its markers."""
+    """The text before its markers."""
     heading_indent: str
     lines: list[str] = field(default_factory=list)
     divider: int | None = None
-    """How many lines stand before the first divider."""
+    """Number of lines before the first divider."""
 
     def edit(self) -> Edit:
-        """The whole block, split at its first divider."""
+        """Return the whole block as an edit, split at its first divider."""
         lines, indent = self.lines, self.indent
         if indent and indent == self.heading_indent and all(line.startswith(indent) for line in lines if line.strip()):
             lines = [line[len(indent) :] for line in lines]
@@ -144,11 +145,11 @@ class _Block:
 
 
 class _LineReader:
-    """Reads markers by line. Holds the blocks of a text, and what is wrong with those that it passed over."""
+    """Reads a text line by line: its whole blocks (`edits`), and what is wrong with the others (`faults`)."""
 
     def __init__(self, text: str) -> None:
         self.edits: list[Edit] = []
-        self.slips: list[str] = []
+        self.faults: list[str] = []
         self._fenced = False
         self._after_fence = False
         self._path: str | None = None
@@ -156,49 +157,49 @@ class _LineReader:
         self._block: _Block | None = None
         for line in text.replace("\r\n", "\n").split("\n"):
             if self._block is not None:
-                self._within(self._block, line)
+                self._read_in_block(self._block, line)
             else:
-                self._between(line)
+                self._read_outside(line)
         if self._block is not None:
             self._drop(self._block)
 
-    def _between(self, line: str) -> None:
+    def _read_outside(self, line: str) -> None:
         marker = line.rstrip()
         fence = _is_fence(marker)
         heading = _HEADING.fullmatch(marker)
         if fence:
             self._fenced, self._path = not self._fenced or marker.strip("`~ \t") != "", None
         elif heading and (self._fenced or self._after_fence):
-            # right after a fence that seemed to close, since the closing one before it may be missing
+            # a fence that seems to close may open, since the closing one before it may be missing
             self._fenced, self._path, self._heading_indent = True, _bare_path(heading[2]), heading[1]
         elif opening := _OPENING.fullmatch(marker):
             self._open(opening)
         elif _CLOSING.fullmatch(marker):
-            self.slips.append(f"{marker.strip()} stands where no block is open")
+            self.faults.append(f"{marker.strip()} stands where no block is open")
         elif self._fenced and self._path and marker.lstrip().startswith("<" * 7):
-            self.slips.append(f"{marker.strip()} is not the marker {SEARCH}")
+            self.faults.append(f"{marker.strip()} is not the marker {SEARCH}")
         self._after_fence = fence or (self._after_fence and not marker)
 
     def _open(self, opening: re.Match[str]) -> None:
-        named = _bare_path(opening[3])
+        repeated_path = _bare_path(opening[3])
         if not self._fenced:
-            self.slips.append(f"a block stands in no fence {FENCE}")
+            self.faults.append(f"a block stands in no fence {FENCE}")
         elif self._path is None:
-            self.slips.append("a block has no line `### path` above it")
-        elif named not in {"", self._path}:
-            self.slips.append(f"{opening[0].strip()} names another file than the line ### {self._path}")
+            self.faults.append("a block has no line `### path` above it")
+        elif repeated_path not in {"", self._path}:
+            self.faults.append(f"{opening[0].strip()} names another file than the line ### {self._path}")
         else:
             closing = _CLOSING_WORDS[opening[2].upper()]
             self._block = _Block(self._path, closing, opening[1], self._heading_indent)
 
-    def _within(self, block: _Block, line: str) -> None:
+    def _read_in_block(self, block: _Block, line: str) -> None:
         marker = line.rstrip()
         closing = _CLOSING.fullmatch(marker)
         if closing and (closing[1], closing[2].upper()) == (block.indent, block.closing):
             self._close(block, fence=bool(closing[3]))
-        elif self._begins_anew(block, marker):
+        elif self._opens_next_block(block, marker):
             self._drop(block)
-            self._between(line)
+            self._read_outside(line)
         else:
             if block.divider is None and marker == block.indent + DIVIDER:
                 block.divider = len(block.lines)
@@ -213,26 +214,26 @@ class _LineReader:
         if fence:
             self._fenced, self._path, self._after_fence = False, None, True
 
-    def _begins_anew(self, block: _Block, marker: str) -> bool:
-        """Whether the block before this line was never closed, and another one begins here."""
+    def _opens_next_block(self, block: _Block, marker: str) -> bool:
+        """Whether the current block was never closed, and this line opens the next one."""
         opening = _OPENING.fullmatch(marker)
         if not opening or (opening[1], _CLOSING_WORDS[opening[2].upper()]) != (block.indent, block.closing):
             return False
         heading = _HEADING.fullmatch(block.lines[-1].rstrip()) if block.lines else None
         path = _bare_path(heading[2]) if heading else block.path
         if _bare_path(opening[3]) not in {"", path} or (block.divider is None and not heading):
-            return False  # a text to be found, or to be put
+            return False  # part of the search or the replacement
         self._path, self._heading_indent = path, heading[1] if heading else block.heading_indent
         return True
 
     def _drop(self, block: _Block) -> None:
         missing = f"divider line {DIVIDER}" if block.divider is None else f"closing line {REPLACE}"
-        self.slips.append(f"the block of {block.path} has no {missing}")
+        self.faults.append(f"the block of {block.path} has no {missing}")
         self._block = None
 
 
 def _is_fence(line: str) -> bool:
-    """Whether a line opens or closes a fence. One that opens and closes backquotes is code within prose."""
+    """Whether a line opens or closes a fence. A line that does both is code within prose."""
     return line.lstrip().startswith("~~~") or len(_BACKQUOTES.findall(line)) % 2 == 1
 
 
@@ -241,16 +242,21 @@ def _bare_path(text: str) -> str:
 
 
 def parse_answer(solution: str, leniences: Leniences = REPAIR) -> list[Edit]:
-    """The edits of a model's answer, of which `answers.solution_of` gives the solution.
+    """Read the edits of a model's answer.
 
-    Raises `EditError` with `NO_EDIT` (no marker at all) or `BAD_FORMAT` (markers, but no whole block).
+    Args:
+        solution: The part of the answer that counts (`answers.solution.solution_of`).
+        leniences: What is accepted.
+
+    Raises:
+        EditError: With `NO_EDIT` (there is no marker) or `BAD_FORMAT` (there are markers, but no whole block).
     """
     edits = find_blocks(solution, leniences)
     if edits:
         return edits
-    slips = _LineReader(solution).slips
-    if slips:
-        raise EditError(Rejection.BAD_FORMAT, slips[0])
+    faults = _LineReader(solution).faults
+    if faults:
+        raise EditError(Rejection.BAD_FORMAT, faults[0])
     present = [marker for marker in (SEARCH, REPLACE) if marker in solution]
     if present:
         raise EditError(Rejection.BAD_FORMAT, f"found {' and '.join(present)}, but no whole block in a fence")

@@ -1,24 +1,24 @@
-"""Every error this package raises on purpose.
+"""The errors that this package raises on purpose.
 
-    SwerlEvalError                what a caller may catch to catch all of them
+    SwerlEvalError                base class: catches all of them
     ├── UsageError                the command or its configuration is wrong (exit code 2)
-    │   ├── InputError            a file handed in is malformed; names the file and the line
-    │   ├── UnknownInstanceError  an instance id that the dataset does not have
+    │   ├── InputError            a file from the user is malformed; names the file and the line
+    │   ├── UnknownInstanceError  an instance id that is not in the dataset
     │   └── RunConflictError      the run folder was made under another configuration
     ├── RunLockedError            another process writes this run folder
     ├── PreflightError            something the run needs is missing (Docker, an image, disk)
-    ├── InterruptedRunError       asked to stop (SIGINT, SIGTERM); everything done so far is stored (exit code 130)
-    ├── StorageError              the run folder cannot be written any more (its disk is full); what is stored stays
+    ├── InterruptedRunError       a signal stopped the run (SIGINT, SIGTERM); finished work is stored (exit code 130)
+    ├── StorageError              the run folder cannot be written any more (its disk is full); stored records stay
     ├── SourceError               a dataset or a repository cannot be read
-    ├── SamplerError              the model cannot be reached or refused for good
-    ├── GradingError              swebench cannot make a specification of a row, or grade a log of it
-    └── SandboxError              a job could not be run, through no fault of what it runs
+    ├── SamplerError              the model cannot be reached, or refuses for good
+    ├── GradingError              swebench cannot read a row, or grade a log of it
+    └── SandboxError              a job could not be run, for a reason outside of it
         ├── EngineUnavailableError  the Docker engine does not answer
-        └── ImageMissingError       the image is not here
-            └── ImageRefusedError   nor does its registry give it, asked with patience
+        └── ImageMissingError       the image is not on this machine
+            └── ImageRefusedError   and its registry does not give it, after retries
 
-A message says what is wrong, where, and the remedy. What a patch, a test or a model does wrong is never an error:
-it is a stored result (`Rejection`, `Verdict`).
+A message says what is wrong, where, and the remedy. What a patch, a test or a model does wrong is a stored result
+(`Rejection`, `Verdict`), never an error.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from __future__ import annotations
 import errno
 
 DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""Codes of an `OSError` that says that a disk is full, or this user's share of it."""
+"""Codes of an `OSError` for a full disk or an exhausted quota."""
 
 
 class SwerlEvalError(Exception):
-    """Root of the tree."""
+    """Base class of this package's errors."""
 
 
 class UsageError(SwerlEvalError):
-    """The command line or the configuration asks for something that cannot be."""
+    """The command line or the configuration is wrong."""
 
 
 class InputError(UsageError):
-    """A file handed in is malformed."""
+    """A file from the user is malformed."""
 
 
 class UnknownInstanceError(UsageError):
@@ -54,11 +54,11 @@ class RunLockedError(SwerlEvalError):
 
 
 class PreflightError(SwerlEvalError):
-    """A need of the run is not met; found before any work was done."""
+    """Something that the run needs is missing; found before any work was done."""
 
 
 class InterruptedRunError(SwerlEvalError):
-    """Somebody asked the run to stop."""
+    """A signal stopped the run."""
 
 
 class StorageError(SwerlEvalError):
@@ -74,11 +74,11 @@ class SamplerError(SwerlEvalError):
 
 
 class GradingError(SwerlEvalError):
-    """swebench raises at one instance: at its row, or at a log of it."""
+    """swebench raises an error for one instance: for its row, or for a log of it."""
 
 
 class SandboxError(SwerlEvalError):
-    """A job could not be run, through no fault of what it runs."""
+    """A job could not be run, for a reason outside of it."""
 
 
 class EngineUnavailableError(SandboxError):
@@ -86,15 +86,15 @@ class EngineUnavailableError(SandboxError):
 
 
 class ImageMissingError(SandboxError):
-    """The image is not here."""
+    """The image is not on this machine."""
 
 
 class ImageRefusedError(ImageMissingError):
-    """The image is not here, and its registry does not give it or cannot be reached."""
+    """The image is not on this machine, and its registry does not give it or cannot be reached."""
 
 
 def cause_of(error: Exception) -> Exception:
-    """The error of ours within groups of errors, or the first there is: the rest was only cancelled."""
+    """Return this package's error within groups of errors, else the first error: the others were only cancelled."""
     members: tuple[Exception, ...] = getattr(error, "exceptions", ())
-    found = [cause_of(member) for member in members]
-    return next((member for member in found if isinstance(member, SwerlEvalError)), found[0]) if found else error
+    causes = [cause_of(member) for member in members]
+    return next((cause for cause in causes if isinstance(cause, SwerlEvalError)), causes[0]) if causes else error

@@ -1,4 +1,4 @@
-"""Python source as far as votes and rejections need it."""
+"""Parses Python source, and prints its canonical form, by which votes are counted."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import Any
 from swerl_eval.core.codings import declared_coding
 
 _PARSING = threading.Lock()
-"""CPython 3.11 counts the depth of a tree for all threads together: two that parse at once were seen to end in
+"""CPython 3.11 counts the depth of a tree for all threads together: two threads that parse at once can end in
 `SystemError: AST constructor recursion depth mismatch`."""
 
 _Documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def parse(text: str) -> ast.Module | None:
-    """The syntax tree, or None when this text does not parse, for whatever reason.
+    """Return the syntax tree, or None when the text does not parse, for whatever reason.
 
-    Python reads bytes, and so does this: a byte order mark and a declared coding count. Bytes that are not UTF-8 come
-    as surrogates, as `Snapshot.read` gives them.
+    Like Python, it parses bytes: a byte order mark and a declared coding count. Bytes that are not UTF-8 are surrogates
+    in the text, as `Snapshot.read` gives them.
     """
     try:
         data = text.encode("utf-8", "surrogateescape")
         if not declared_coding(data):
             return None
         with _PARSING, warnings.catch_warnings():
-            # Invalid escapes in somebody else's source are none of our user's business.
+            # warnings of invalid escapes in a repository's source do not concern the user
             warnings.simplefilter("ignore")
             return ast.parse(data)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -38,16 +38,16 @@ def parse(text: str) -> ast.Module | None:
 
 
 def breaks_syntax(before: str, after: str) -> bool:
-    """Whether an edit made a file unreadable that was readable before."""
+    """Whether a file does not parse after an edit, and did before."""
     return parse(after) is None and parse(before) is not None
 
 
 @lru_cache(maxsize=64)
 def canonical(text: str) -> str:
-    """The source without comments, docstrings and layout; where it does not parse, without trailing blanks only.
+    """Return the source without comments, docstrings and layout; source that does not parse only loses blanks.
 
-    Two texts with the same canonical form behave alike, but for what reads docstrings or line numbers. The cache keeps
-    the original of a file from being parsed once for each of 500 samples.
+    Two texts with the same canonical form behave alike, except for code that reads docstrings or line numbers. The
+    cache saves parsing the original of a file once for each of 500 samples.
     """
     tree = parse(text)
     if tree is not None:
@@ -57,22 +57,22 @@ def canonical(text: str) -> str:
 
 # -- the canonical form of a tree
 #
-# `ast.unparse` prints the same tree otherwise from one minor version of Python to the next (f-strings, quotes, brackets
-# around tuples, escapes by the Unicode version), and recurses. This prints the tree itself: a line for each statement,
-# every expression by its class and its fields. Empty fields are left out, so those that older versions lack are, too.
-# Seen to be the same in 3.10 to 3.13 for all files of two standard libraries. A file that only some versions parse (the
-# syntax of f-strings, `except*`, type parameters) has two forms.
+# `ast.unparse` prints one tree differently in different minor versions of Python (f-strings, quotes, brackets around
+# tuples, escapes by the Unicode version), and it recurses. This prints the tree itself: a line for each statement, and
+# every expression by its class and its fields. Empty fields are left out, and so are those that older versions lack.
+# The form is the same in 3.10 to 3.13 for all files of two standard libraries. A file that only some versions parse
+# (the syntax of f-strings, `except*`, type parameters) has two forms.
 
 _LEFT_OUT = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
 _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 _WORDS = {"FunctionDef": "def", "AsyncFunctionDef": "async def", "ClassDef": "class"}
 
 _Token = str | int | ast.AST | list[Any] | tuple[ast.AST, int] | None
-"""What is to be printed: a text as it stands, a number, a node, a list of these, or a statement with its depth."""
+"""Something to print: a finished text, a number, a node, a list of these, or a statement with its depth."""
 
 
 def canonical_tree(tree: ast.Module) -> str:
-    """What `canonical` prints for a tree. Takes no recursion, so the depth of a tree has no say in its form."""
+    """Return the canonical form of a tree. It does not recurse, so that no tree is too deep."""
     printed: list[str] = []
     todo: list[_Token] = list(reversed(list(_block(tree, "body", 0))))
     while todo:
@@ -95,7 +95,7 @@ def canonical_tree(tree: ast.Module) -> str:
 
 
 def _statement(node: ast.AST, depth: int) -> Iterator[_Token]:
-    """A statement, or a part of one that has statements of its own: one line, and its blocks below it."""
+    """Print a statement, or a part of one that holds statements: one line, and its blocks below it."""
     name = type(node).__name__
     yield "\n" + " " * depth + _WORDS.get(name, name)
     blocks = []
@@ -115,7 +115,7 @@ def _statement(node: ast.AST, depth: int) -> Iterator[_Token]:
 
 
 def _block(node: ast.AST, field: str, depth: int) -> Iterator[_Token]:
-    """The statements of a block, without its docstring."""
+    """Print the statements of a block, without its docstring."""
     statements: list[ast.stmt] = getattr(node, field)
     if field == "body" and isinstance(node, _Documented) and ast.get_docstring(node, clean=False) is not None:
         statements = statements[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
@@ -139,7 +139,7 @@ def _expression(node: ast.AST) -> Iterator[_Token]:
 
 
 def _joined(node: ast.JoinedStr) -> list[ast.expr]:
-    """The parts of an f-string. How its plain parts are cut into constants is the parser's choice, and not told on."""
+    """Return the parts of an f-string, with adjacent constants joined: how they are cut depends on the parser."""
     parts: list[ast.expr] = []
     for part in node.values:
         last = parts[-1] if parts else None
@@ -153,10 +153,10 @@ def _joined(node: ast.JoinedStr) -> list[ast.expr]:
 
 
 def _constant(value: object) -> str:
-    """A constant in ASCII: what else can be printed depends on the version of Unicode."""
+    """Print a constant in ASCII: which other characters are printable depends on the version of Unicode."""
     if type(value) is int:
-        # hexadecimal digits have no limit on their number, and cost no square of it
+        # decimal digits are limited in number, and take quadratic time
         return str(value) if value.bit_length() < 64 else hex(value)
     if isinstance(value, (str, bytes)):
         return ascii(value)
-    return f"Constant({value!r})"  # infinity would else look like a name
+    return f"Constant({value!r})"  # infinity would look like a name

@@ -1,8 +1,9 @@
-"""Where a patch touches what decides its verdict: read from the patch alone.
+"""Finds the files of a patch that can influence its verdict, from the patch alone.
 
-A touch is no proof of anything: honest fixes touch a conftest too. It is shown beside the verdict, and where the file
-can be set aside (`aside`), the strict verdict is given without it. What no rule here knows of is left to the control
-run (`core.jobs.control_run`), which looks at what the tests do and not at where the patch is.
+A touch proves nothing: honest fixes change a conftest too. It is shown beside the verdict. Where the file can be reset
+(`reset_for_confirmation`), the strict verdict also needs the tests to pass without the patch's version of it. What no
+rule here knows of is left to the control run (`core.jobs.control_run`), which looks at what the tests do and not at
+where the patch is.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from swerl_eval.core.diffs import unquoted
 
 @dataclass(frozen=True)
 class Touch:
-    """One file of a patch that has a say in the verdict."""
+    """One file of a patch that can influence the verdict."""
 
     path: str
     reason: str
-    aside: bool = True
-    """Whether the strict verdict is given without the patch's version of it."""
+    reset_for_confirmation: bool = True
+    """Whether the tests are run once more with the file as it was before the patch, for the strict verdict."""
 
     def __str__(self) -> str:
         return f"{self.path} {self.reason}"
@@ -57,46 +58,49 @@ RULES: tuple[tuple[str, str, bool], ...] = (
     (r"^(src/)?_?pytest/|^(src/)?pytest\.py$", "is the test runner", False),
     (r"(^|/)(git|python[0-9.]*|pytest|tox|pip[0-9.]*|conda|bash|sh|env|sed|tee)$", "has a program's name", True),
 )
-"""Pattern of a path, what such a file has to do with the verdict, whether it can be set aside."""
+"""Pattern of a path, what such a file has to do with the verdict, whether it is reset for the confirmation."""
 
 _RUNNERS = frozenset({"pytest", "_pytest", "pluggy", "tox", "py", "hypothesis", "nose", "coverage"})
 _LINK_MODES = {"120000": "is a symbolic link", "160000": "is another repository"}
 
 
 def suspicions(patch: str, test_patch: str, runner: Collection[str]) -> list[Touch]:
-    """The files of a patch that have a say in its verdict, each once, in the patch's order.
+    """Return the files of a patch that can influence its verdict, each once, in the patch's order.
 
-    `test_patch` is the tests' own; `runner` are the words of the test command, some of which are files.
+    Args:
+        patch: The patch that is judged.
+        test_patch: The patch that brings the deciding tests.
+        runner: The words of the test command, some of which are files.
     """
-    hidden = {path for file in _files(test_patch) for path in file.paths}
-    programs = {word.removeprefix("./") for word in runner if "/" in word} - hidden
+    test_files = {path for file in _files(test_patch) for path in file.paths}
+    programs = {word.removeprefix("./") for word in runner if "/" in word} - test_files
     touches: dict[str, Touch] = {}
     for file in _files(patch):
         for path in file.paths:
-            found = _touch(path, file, hidden, programs)
-            if found is not None:
-                touches.setdefault(path, found)
+            touch = _touch(path, file, test_files, programs)
+            if touch is not None:
+                touches.setdefault(path, touch)
     return list(touches.values())
 
 
 def python_files(patch: str) -> list[str]:
-    """Python files that a diff leaves behind, by their new names."""
-    found = (file.paths[-1] for file in _files(patch) if not file.removed)
-    return list(dict.fromkeys(path for path in found if path.endswith(".py")))
+    """Return the Python files that exist after a diff, by their new names."""
+    paths = (file.paths[-1] for file in _files(patch) if not file.removed)
+    return list(dict.fromkeys(path for path in paths if path.endswith(".py")))
 
 
-def _touch(path: str, file: _File, hidden: Collection[str], programs: Collection[str]) -> Touch | None:
+def _touch(path: str, file: _File, test_files: Collection[str], programs: Collection[str]) -> Touch | None:
     if path.startswith("/") or ".." in path.split("/") or ".git" in path.split("/"):
-        return Touch(path, "is outside of the repository's files", aside=False)
+        return Touch(path, "is outside of the repository's files", reset_for_confirmation=False)
     for mode in file.modes & _LINK_MODES.keys():
         return Touch(path, _LINK_MODES[mode])
-    if path in hidden:
+    if path in test_files:
         return Touch(path, "is a file of the tests that decide")
     if path in programs:
         return Touch(path, "is the test runner")
-    for pattern, reason, aside in RULES:
+    for pattern, reason, reset in RULES:
         if re.search(pattern, path):
-            return Touch(path, reason, aside)
+            return Touch(path, reason, reset)
     if file.added and _shadows(path):
         return Touch(path, "stands in front of a module of Python or of the test runner")
     if re.search(_TESTS, path) and not (file.added and re.search(_NEW_TEST, path)):
@@ -105,7 +109,7 @@ def _touch(path: str, file: _File, hidden: Collection[str], programs: Collection
 
 
 def _shadows(path: str) -> bool:
-    """Whether a new file would be imported in the place of a module that the tests rest on."""
+    """Whether a new file would be imported instead of a module that the tests need."""
     parts = path.removeprefix("src/").removeprefix("lib/").split("/")
     name = parts[0].partition(".")[0] if len(parts) == 1 else parts[0]
     package = len(parts) == 1 or parts[1].partition(".")[0] == "__init__"
@@ -118,9 +122,9 @@ _MOVES = re.compile(r"(?:rename from |rename to |copy to )(.*)")
 
 
 def _files(patch: str) -> Iterator[_File]:
-    """The files of a diff, also of one that is malformed: better one too many than one too few."""
+    """Read the files of a diff. Of a malformed one, rather a file too many than one too few."""
     file = _File([])
-    left = [0, 0]
+    left = [0, 0]  # lines of the hunk that are still to come, old and new
     for whole in patch.split("\n"):  # other separators may stand within a line
         line = whole.rstrip("\r")
         if max(left) > 0 and line[:1] in {" ", "+", "-", ""}:
@@ -134,21 +138,21 @@ def _files(patch: str) -> Iterator[_File]:
         if hunk:
             left = [int(hunk[1] or 1), int(hunk[2] or 1)]
         elif line.startswith("diff --git ") or (line.startswith("--- ") and _complete(file)):
-            yield from _known(file)
+            yield from _if_named(file)
             file = _File([])
             if line.startswith("diff --git "):
-                _name(file, *_both(line.removeprefix("diff --git ")))
+                _name(file, *_both_names(line.removeprefix("diff --git ")))
         _describe(file, line)
-    yield from _known(file)
+    yield from _if_named(file)
 
 
-def _known(file: _File) -> Iterator[_File]:
+def _if_named(file: _File) -> Iterator[_File]:
     if file.paths:
         yield file
 
 
 def _complete(file: _File) -> bool:
-    """Whether the file has its two names already, so that a third begins the next file (a diff without headers)."""
+    """Whether the file has both names already. In a diff without headers, a third name begins the next file."""
     return "+++" in file.modes
 
 
@@ -169,7 +173,7 @@ def _describe(file: _File, line: str) -> None:
 
 
 def _name(file: _File, *names: str) -> None:
-    """Names of which every rung of the ladder takes the first folder off (`-p1`), whatever it is called."""
+    """Add names without their first folder, whatever it is called, as every command of the ladder does (`-p1`)."""
     for name in names:
         path = unquoted(name)
         if path == "/dev/null":
@@ -184,8 +188,8 @@ def _add(file: _File, path: str) -> None:
         file.paths.append(path)
 
 
-def _both(names: str) -> tuple[str, ...]:
-    """`a/x b/x`, either of them quoted; the same name twice wherever the line cannot be cut for sure."""
+def _both_names(names: str) -> tuple[str, ...]:
+    """Split `a/x b/x`, where either name may be quoted. Names with blanks are read if both are the same."""
     quoted = re.findall(r'"(?:[^"\\]|\\.)*"|\S+', names)
     if len(quoted) == 2:
         return tuple(quoted)

@@ -14,6 +14,7 @@ from typing import TextIO
 
 import anyio.to_thread
 
+from swerl_eval.core.codings import sendable_bytes
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.core.jobs import scripts
 from swerl_eval.core.jobs.sections import Bounded, Sections
@@ -81,12 +82,11 @@ class EvaluationRun:
             SandboxError: The machine failed, or the logs cannot be written.
         """
         token = secrets.token_hex(16)
-        patch = self.patch.encode("utf-8", "replace")
         job = Job(
             name=self.instance.instance_id.lower(),
             image=self.instance.image,
             script=script,
-            files=(scripts.token_file(token), (scripts.PATCH_FILE, patch), *files),
+            files=(scripts.token_file(token), (scripts.PATCH_FILE, sendable_bytes(self.patch)), *files),
             environment=scripts.environment(settings.limits),
             limits=settings.limits,
             timeout=settings.timeout,

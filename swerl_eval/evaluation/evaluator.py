@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio.to_thread
 
+from swerl_eval.core.codings import sendable_bytes
 from swerl_eval.core.diffs import files_touched, sha256
 from swerl_eval.core.errors import GradingError, SandboxError
 from swerl_eval.core.jobs import scripts
@@ -173,7 +174,7 @@ def _write_inputs(logs: Path, patch: str, script: str) -> None:
     remove_unfinished(logs)
     for stale in (REPORT, TEST_OUTPUT, RUN_LOG):
         (logs / stale).unlink(missing_ok=True)
-    (logs / PATCH).write_bytes(patch.encode("utf-8", "replace"))
+    (logs / PATCH).write_bytes(sendable_bytes(patch))
     (logs / EVAL).write_text(script, encoding="utf-8", newline="")
 
 

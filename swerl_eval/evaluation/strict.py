@@ -139,7 +139,7 @@ async def _control_runs(
     run: EvaluationRun, sandbox: Sandbox, settings: EvaluateSettings, references: References | None
 ) -> None:
     """Do the control run of a patch and, when it leaves something open, that of the gold patch."""
-    reset = [touch.path for touch in run.touches if touch.aside]
+    reset = [touch.path for touch in run.touches if touch.reset_for_confirmation]
     facts = await _control_run(run, reset, sandbox, settings)
     result = await anyio.to_thread.run_sync(_result, run, facts)
     if result.clean or run.patch == run.oracle.patch:
@@ -162,14 +162,14 @@ async def _control_run(
     run.logs.mkdir(parents=True, exist_ok=True)
     fail_tests = control_run.fail_tests_command(secrets.token_hex(8), python_files(run.oracle.test_patch))
     files = [
-        (control_run.TOOL_FILE, fail_tests_program()),
+        (control_run.FAIL_TESTS_FILE, fail_tests_program()),
         (control_run.CONTROL_FILE, specification.exit_status_script(row, before_tests=fail_tests).encode()),
     ]
     outputs = {"": CONTROL_LOG, APPLIED: CONTROL_OUTPUT}
     if reset:
         files += [
             (control_run.CONFIRM_FILE, specification.exit_status_script(row).encode()),
-            (control_run.ASIDE_FILE, b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in reset)),
+            (control_run.RESET_LIST_FILE, b"".join(path.encode("utf-8", "surrogateescape") + b"\0" for path in reset)),
         ]
         outputs[control_run.CONTROL] = CONFIRM_OUTPUT
         settings = dataclasses.replace(settings, timeout=2 * settings.timeout)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from swerl_eval.core.codings import sendable_bytes
 from swerl_eval.core.errors import InputError, UnknownInstanceError, UsageError
 
 Row = dict[str, Any]
@@ -61,7 +62,7 @@ def id_of(row: Row) -> str:
 
 def shard_of(instance_id: str, parts: int) -> int:
     """Return a number from 1 to `parts`. It follows from the id alone, so other instances do not change it."""
-    digest = hashlib.sha256(instance_id.encode("utf-8", "replace")).digest()
+    digest = hashlib.sha256(sendable_bytes(instance_id)).digest()
     return int.from_bytes(digest[:8], "big") % parts + 1
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from swerl_eval.core.codings import sendable_bytes
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.names import MODEL_NAME_BYTES, model_name_fault
 from swerl_eval.core.types import HANDED_IN
@@ -38,7 +39,7 @@ class Predictions:
     def digest(self) -> str:
         """SHA-256 of the patches and the model's name."""
         content = (self.model_name, sorted(self.patches.items()), sorted(self.unusable.items()))
-        return hashlib.sha256(repr(content).encode("utf-8", "replace")).hexdigest()
+        return hashlib.sha256(sendable_bytes(repr(content))).hexdigest()
 
     def of(self, chosen: Collection[str]) -> Predictions:
         """Return the predictions for the chosen instances alone."""

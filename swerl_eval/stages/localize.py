@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from swerl_eval.core.answers.listings import parse_paths
 from swerl_eval.core.answers.solution import solution_of
+from swerl_eval.core.codings import sendable
 from swerl_eval.core.context import source_paths, tree_text
 from swerl_eval.core.types import Instance, Localization, Message, Sample
 from swerl_eval.ports import Snapshot
@@ -44,7 +45,7 @@ def _prompt(
     limit = rng.randint(min(2, settings.max_files), settings.max_files) if several else settings.max_files
     text = tree_text(tree, rng.choice([2, 4]), rng) if several else tree_text(tree)
     # a file name that is not UTF-8 cannot be sent, and no answer can name it
-    tree_sent = text.encode("utf-8", "replace").decode("utf-8")
+    tree_sent = sendable(text)
     question = prompts.render(LOCALIZE, problem_statement=instance.problem_statement, tree=tree_sent, limit=limit)
     return Prompt(chat(question, prompts, thinking=settings.thinking))
 

@@ -16,7 +16,7 @@ import anyio.to_process
 import anyio.to_thread
 
 from swerl_eval.core.answers.solution import solution_of
-from swerl_eval.core.applying import MAX_FILE_CHARACTERS, apply_edits
+from swerl_eval.core.apply_edits import MAX_FILE_CHARACTERS, apply_edits
 from swerl_eval.core.codings import legible, stored
 from swerl_eval.core.diffs import differs_in_blanks_only, normal_form_key, unified_diff
 from swerl_eval.core.edits import EditError, parse_answer

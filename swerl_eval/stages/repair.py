@@ -13,7 +13,7 @@ from itertools import chain
 import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
-from swerl_eval.core.codings import legible
+from swerl_eval.core.codings import legible, sendable
 from swerl_eval.core.context import Shown, join_files, within_budget
 from swerl_eval.core.types import Candidate, Instance, Localization, Sample
 from swerl_eval.ports import Snapshot
@@ -121,11 +121,7 @@ def _prompt(
     prompts: Prompts,
     settings: RepairSettings,
 ) -> Prompt:
-    joined = _sendable(join_files(files, texts.__getitem__))
+    # line ends are sent as a model writes them
+    joined = sendable(join_files(files, texts.__getitem__)).replace("\r\n", "\n")
     question = prompts.render(REPAIR, problem_statement=instance.problem_statement, files=joined)
     return Prompt(chat(question, prompts, thinking=settings.thinking), files)
-
-
-def _sendable(text: str) -> str:
-    """Replace what UTF-8 does not have, and write line ends as a model does."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from swerl_eval.core.answers.listings import parse_paths
 from swerl_eval.core.answers.script_blocks import script_in
 from swerl_eval.core.answers.solution import solution_of
-from swerl_eval.core.codings import legible
+from swerl_eval.core.codings import legible, sendable
 from swerl_eval.core.context import is_test_path, tree_text
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.pysource import canonical_tree, parse
@@ -78,7 +78,7 @@ async def reproduce(
 ) -> list[ReproductionTest]:
     """Return all scripts, each with its outcome on the original code; those that are run on candidates have a rank."""
     instance, snapshot = target.instance, target.snapshot
-    text = legible(snapshot.read(guide) or "").encode("utf-8", "replace").decode() if guide else ""
+    text = sendable(legible(snapshot.read(guide) or "")) if guide else ""
     question = prompts.render(REPRODUCE, problem_statement=instance.problem_statement, guide=guide or "", text=text)
     prompt = Prompt(chat(question, prompts, thinking=settings.thinking), (guide,) if guide else ())
     samples = await sample_answers(sampling, instance.instance_id, STAGE, [prompt] * settings.samples)

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import anyio
 
+from swerl_eval.core.codings import sendable
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.types import Completion, Message, Sample, SampleRequest
 from swerl_eval.ports import Sampler
@@ -185,11 +186,7 @@ def _storable(completion: Completion) -> Completion:
     """Replace lone surrogates, which a model's tokens can decode to, and which UTF-8 does not have."""
     return dataclasses.replace(
         completion,
-        text=_sendable(completion.text),
-        reasoning=_sendable(completion.reasoning),
-        error=_sendable(completion.error),
+        text=sendable(completion.text),
+        reasoning=sendable(completion.reasoning),
+        error=sendable(completion.error),
     )
-
-
-def _sendable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -15,7 +15,9 @@ from swerl_eval.cli.options import resolve
 from swerl_eval.cli.switches import replace_words
 from swerl_eval.config import BOUND_BY, RunConfig, load_config
 from swerl_eval.core.errors import RunConflictError, UsageError
-from swerl_eval.records.run_folder import RunManifest, open_run, write_json
+from swerl_eval.records.atomic import write_json
+from swerl_eval.records.manifest import RunManifest
+from swerl_eval.records.run_folder import open_run
 from tests.config.configs import written
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swerl_eval.core.codings import declared_coding, legible, stored
+from swerl_eval.core.codings import declared_coding, legible, sendable, sendable_bytes, stored
 
 
 def snapshot(data: bytes) -> str:
@@ -91,3 +91,10 @@ DECLARED = st.sampled_from(
 def test_what_is_shown_of_any_file_leads_back_to_its_bytes(start: bytes, head: bytes, rest: bytes):
     text = snapshot(start + head + rest)
     assert stored(legible(text), text) == text
+
+
+@given(st.text(st.characters()) | st.text(st.characters(categories=["Cs", "Lu", "So"])))
+def test_a_sendable_text_differs_in_lone_surrogates_alone(text: str) -> None:
+    expected = "".join("?" if "\ud800" <= character <= "\udfff" else character for character in text)
+    assert sendable(text) == expected
+    assert sendable_bytes(text) == expected.encode()

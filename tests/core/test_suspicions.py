@@ -58,7 +58,7 @@ FOUND = {
 @pytest.mark.parametrize(("path", "rule"), FOUND.items(), ids=FOUND.keys())
 def test_each_rule_finds_its_files(path: str, rule: tuple[str, str, bool]) -> None:
     (touch,) = suspicions(patch_of(path), "", ())
-    assert (touch.path, touch.reason, touch.aside) == (path, rule[1], rule[2])
+    assert (touch.path, touch.reason, touch.reset_for_confirmation) == (path, rule[1], rule[2])
     assert str(touch) == f"{path} {rule[1]}"
 
 
@@ -102,7 +102,7 @@ def test_new_test_files_are_welcome_and_all_else_among_the_tests_is_shown() -> N
 def test_the_files_of_the_tests_that_decide_come_first() -> None:
     (touch,) = suspicions(added("tests/test_new.py"), added("tests/test_new.py"), ())
     assert touch.reason == "is a file of the tests that decide"
-    assert touch.aside
+    assert touch.reset_for_confirmation
 
 
 def test_a_file_of_the_test_command_is_the_runner_but_for_the_tests_that_it_names() -> None:
@@ -120,9 +120,9 @@ def test_links_and_submodules_are_found_by_their_mode(mode: str, what: str) -> N
 
 
 @pytest.mark.parametrize("path", ["../x", "a/../../x", ".git/hooks/post-checkout", "sub/.git/config"])
-def test_places_outside_of_the_repository_are_found_and_cannot_be_set_aside(path: str) -> None:
+def test_places_outside_of_the_repository_are_found_and_cannot_be_reset(path: str) -> None:
     (touch,) = suspicions(added(path), "", ())
-    assert not touch.aside
+    assert not touch.reset_for_confirmation
 
 
 def test_an_absolute_path_is_found_and_the_file_that_it_makes_too() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from unidiff import PatchSet
 
-from swerl_eval.core.applying import apply_edits
+from swerl_eval.core.apply_edits import apply_edits
 from swerl_eval.core.diffs import unified_diff
 from swerl_eval.core.edits import parse_answer
 from swerl_eval.core.errors import UsageError

@@ -241,7 +241,7 @@ REJECTED = {
         "stop",
         "",
         Rejection.TOO_LONG,
-        "edit 19 (b.py): makes the file longer than 4194304 letters",
+        "edit 19 (b.py): makes the file longer than 4194304 characters",
     ),
     "a character that the file's coding lacks": (
         block("coded.py", "x = 1\n", "x = '\u2192'\n"),
@@ -537,7 +537,7 @@ def test_a_loop_of_equal_blocks_is_one_edit():
 async def test_blocks_that_multiply_a_file_are_rejected_by_the_stage():
     found = await read_in_background([sample(growing(40), files=["loop.py"])], LOOPED, frozenset())
     assert [candidate.rejection for candidate in found] == [Rejection.TOO_LONG]
-    assert found[0].detail.endswith("(loop.py): makes the file longer than 4194304 letters")
+    assert found[0].detail.endswith("(loop.py): makes the file longer than 4194304 characters")
 
 
 async def test_an_answer_that_takes_long_is_read_in_another_process_to_the_same_end():

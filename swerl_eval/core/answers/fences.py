@@ -1,4 +1,4 @@
-"""Fenced blocks of a text as Markdown has them, and as models write them. In linear time on any text."""
+"""Reads the fenced blocks of a text, as Markdown has them and as models write them, in linear time on any text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _FENCE = re.compile(r"^(?P<before>[^`~\n]*)(?P<fence>`{3,}|~{3,})(?P<info>[^`\n]*)$", re.MULTILINE)
 _MARKER = re.compile(r"[\s>]*(?:(?:[-*+•]|\d{1,3}[.)])[ \t]+)?")
-"""What may stand before a fence: blanks, a quote's `>`, and the marker of a list item."""
+"""What may stand before a fence: blanks, the `>` of a quotation, and the marker of a list item."""
 
 
 @dataclass(frozen=True)
@@ -18,20 +18,20 @@ class FenceLine:
     start: int
     """Where the line begins in the text."""
     end: int
-    """Where its line feed stands, or the text ends."""
+    """Where its line feed is, or the end of the text."""
     fence: str
     """The fence itself, such as three backquotes."""
     info: str
-    """What follows it, such as `python`; no tag of an answer's parts."""
+    """The word after it, such as `python`; empty for a tag such as `</think>`."""
     opens: bool
-    """Whether it may open a block: not where such a tag follows it, as in "```</think>"."""
+    """Whether it may open a block; not if a tag follows it, as in "```</think>"."""
     indent: int
-    """Letters before the fence."""
+    """Number of characters before the fence."""
     alone: bool
-    """Nothing but indentation stands before it: it may close a block."""
+    """Whether only indentation stands before it, so that it may close a block."""
 
     def closes(self, opening: FenceLine) -> bool:
-        """Whether a block that `opening` began ends here: the same kind of fence, as long, and nothing after it."""
+        """Whether this line ends the block of `opening`: the same kind of fence, as long, and nothing after it."""
         return self.alone and not self.info and self.fence.startswith(opening.fence)
 
 
@@ -43,12 +43,12 @@ class Block:
     start: int
     end: int
     after: int
-    """Where the text goes on."""
+    """Where the text after the block begins."""
     closed: bool
 
 
 def fence_lines(text: str, start: int = 0, end: int | None = None) -> list[FenceLine]:
-    """All lines with a fence in `text[start:end]`, in order, with their places in the text.
+    """Return all lines with a fence in `text[start:end]`, in order, with their positions in the whole text.
 
     Words before an opening fence are allowed, as in `The fix: ```python`.
     """
@@ -66,9 +66,9 @@ def fence_lines(text: str, start: int = 0, end: int | None = None) -> list[Fence
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """The fenced blocks in order; the last one may lack its end.
+    """Yield the fenced blocks in order; the last one may lack its end.
 
-    A fence that names a language begins a block anew, even where one is open: the end of that one is missing then.
+    A fence that names a language always opens a block. If another one is open, its end is missing.
     """
     opening: FenceLine | None = None
     for line in fence_lines(text):
@@ -85,5 +85,5 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def without_indent(body: str, indent: int) -> str:
-    """A block's body without the indentation of its fence."""
+    """Remove the indentation of the fence from a block's body."""
     return "\n".join(line[min(indent, len(line) - len(line.lstrip(" \t"))) :] for line in body.split("\n"))

@@ -1,84 +1,88 @@
-"""Lists read from an answer: paths of a repository, in whichever layout a model writes them."""
+"""Reads lists of repository paths from an answer, in any layout that models write.
+
+`parse_paths` says which parts of an answer count, `list_lines` which lines list something, and `known_paths` which
+path a word means.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import takewhile
 
 from swerl_eval.core.answers.fences import blocks
+from swerl_eval.core.answers.known_paths import KnownPaths, is_path_like, undecorated
+from swerl_eval.core.answers.list_lines import INVISIBLE, bullet_end, goes_on, has_words, json_strings, leads
 
-INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad"))
-_DECORATION = "`'\"*,;:()[]{}<>|! \t\r"
-_BULLET = re.compile(r"\s*(?:(?:[-*+•>]|#{1,6}|\[[ xX]\]|\(?\d{1,3}[.)])\s+)*")
+MOST_IGNORED = 20
+"""How many entries that do not exist are recorded of one answer."""
 _PIECE = re.compile(r"[^|,;]+")
 _WORD = re.compile(r"`([^`]+)`|\"([^\"]+)\"|'([^']+)'|[^\s`\"'()\[\]{}<>*]+")
 _BARE_WORD = re.compile(r"[^\s`\"'()\[\]{}<>*]+")
 _REMARKS = (": ", " - ", " \u2013 ", " \u2014 ", " (")
-_PLACE = re.compile(r"(\.\w{1,8})[:#(?][^\s,;|/]*$")
-"""The end of a path and a place in the file: `a.py:12`, `a.py#L5`, `a.py::test`, `a.py(12)`."""
-_ABSOLUTE = re.compile(r"/|~|\$|\.\./|<|[A-Za-z]:/|[a-z]+://")
-_PATH_LIKE = re.compile(r"[^\s:]*(?:/[^\s:/]*\.\w{1,8}|\.(?:py|pyi|pyx|rst|txt|md|cfg|toml|ini|json|ya?ml|html|c|h))")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_NEGATIONS = frozenset({"no", "none", "not", "never", "neither", "nor"})
-_CONJUNCTION = re.compile(r"\b(?:and|or|plus)$")
-_OPENING = "*_`\"'[({<| \t"
-"""What may stand right before a path."""
-_CONTAINER = "/testbed/"
-_LONGEST = 1000
-"""Letters of a word that may be a path."""
-MOST_IGNORED = 20
-"""Entries of one answer that are recorded though they do not exist."""
+"""What may stand between a path and a remark on it."""
 
 
 @dataclass(frozen=True)
 class _Token:
-    """A word that is a path, or looks like one."""
+    """A word of a line that is a path, or looks like one."""
 
     start: int
     end: int
     path: str | None
-    """As the repository has it; None for one that does not exist."""
+    """The path in the repository; None if it does not exist."""
     text: str
 
 
 @dataclass
 class _Named:
-    """What a part of an answer names, in order."""
+    """The paths that a part of an answer names, in order."""
 
     paths: dict[str, None] = field(default_factory=dict)
-    missed: dict[str, None] = field(default_factory=dict)
+    unknown: dict[str, None] = field(default_factory=dict)
 
     def add(self, tokens: Iterable[_Token]) -> None:
         for token in tokens:
             if token.path is not None:
                 self.paths[token.path] = None
-            elif len(self.missed) < MOST_IGNORED:
-                self.missed[token.text[:200]] = None
+            elif len(self.unknown) < MOST_IGNORED:
+                self.unknown[token.text[:200]] = None
 
     def merge(self, other: _Named) -> None:
         self.paths |= other.paths
-        self.missed |= other.missed
+        self.unknown |= other.unknown
 
 
 @dataclass(frozen=True)
 class _Line:
+    """The paths of one line."""
+
     listed: list[_Token]
-    """Those that the line lists: at its beginning, or after a bullet, a number, or a label."""
+    """The paths at its beginning, or after a bullet, a number or a label."""
     mentioned: list[_Token]
-    """All others."""
+    """The other paths, within a sentence."""
 
 
 def parse_paths(answer: str, known: Set[str], limit: int) -> tuple[list[str], list[str]]:
-    """Paths that exist, in the order answered, at most `limit`; and what was named but does not exist.
+    """Read the paths that an answer lists.
 
-    The last fenced list that names a known file counts, and several that hold one path each are one list. Without such
-    a list: the lines that list a path (headings, bullets, tables, `File: …`), then what the words before the first of
-    them mention; without such lines all that is mentioned, in code last. Fences of code are no lists: most of their
-    lines list no path.
+    The first of these that the answer has counts:
+
+    1. The last fenced list that names a known path. Several fenced lists with one path each are one list. A fenced
+       block is a list if at least half of its lines list a path, so code is none.
+    2. The whole answer as JSON.
+    3. All lines that list a known path (headings, bullets, tables, `File: …`), followed by the paths that the text
+       before the first of them mentions.
+    4. All paths that the answer mentions, those in code last.
+
+    Args:
+        answer: The solution of an answer.
+        known: The paths that exist.
+        limit: The most paths to return.
+
+    Returns:
+        The known paths in the order of the answer, and what was listed but does not exist.
     """
     text = answer.translate(INVISIBLE)
     reader = _Reader(known)
@@ -95,49 +99,46 @@ def parse_paths(answer: str, known: Set[str], limit: int) -> tuple[list[str], li
     segments.append((text[position:], False))
     named = _last_list(fenced) or reader.json(text) or reader.lines(segments)
     if named.paths:
-        return list(named.paths)[:limit], list(named.missed)
-    missed = list(fenced[-1].missed if fenced else named.missed)
+        return list(named.paths)[:limit], list(named.unknown)
+    unknown = list(fenced[-1].unknown if fenced else named.unknown)
     bodies = [body for body, code in segments if code] or [text]
-    return [], (missed or [line.strip()[:200] for line in bodies[-1].splitlines() if line.strip()])[:MOST_IGNORED]
+    return [], (unknown or [line.strip()[:200] for line in bodies[-1].splitlines() if line.strip()])[:MOST_IGNORED]
 
 
 def _last_list(fenced: list[_Named]) -> _Named | None:
+    """Return the last fenced list with a known path, joined with those before it while each has one path at most."""
     while fenced and not fenced[-1].paths:
         fenced = fenced[:-1]
     if not fenced or len(fenced[-1].paths) > 1:
         return fenced[-1] if fenced else None
-    first = len(fenced)
-    while first and len(fenced[first - 1].paths) <= 1:
-        first -= 1
-    together = _Named()
-    for named in fenced[first:]:
-        together.merge(named)
-    return together
+    joined = _Named()
+    for named in reversed(list(takewhile(lambda named: len(named.paths) <= 1, reversed(fenced)))):
+        joined.merge(named)
+    return joined
 
 
 class _Reader:
-    """Reads lines and blocks against the paths that exist."""
+    """Reads lines and blocks, and compares their words with the known paths."""
 
     def __init__(self, known: Set[str]) -> None:
-        self._known = known
-        self._folders: frozenset[str] | None = None
+        self._known = KnownPaths(known)
 
     def fenced_list(self, body: str) -> _Named | None:
-        """What a fenced block lists, or None where it is no list."""
+        """Return what a fenced block lists, or None if it is not a list."""
         named = self.json(body)
         if named is not None:
             return named
         named = _Named()
-        listing = content = 0
-        for line in body.splitlines():
-            read = self._line(line, code=True)
-            named.add(read.listed)
-            listing += bool(read.listed)
-            content += bool(_LETTERS.search(line)) and not line.rstrip().endswith(("[", "(", "{"))
-        return named if listing and 2 * listing >= content else None
+        listing_lines = content_lines = 0
+        for text in body.splitlines():
+            line = self._line(text, code=True)
+            named.add(line.listed)
+            listing_lines += bool(line.listed)
+            content_lines += has_words(text) and not text.rstrip().endswith(("[", "(", "{"))
+        return named if listing_lines and 2 * listing_lines >= content_lines else None
 
     def json(self, text: str) -> _Named | None:
-        """What the strings of a JSON text name; None where it is none, or names nothing."""
+        """Return what the strings of a JSON text name; None if it is not JSON or names nothing."""
         named = _Named()
         named.add(
             token
@@ -145,16 +146,16 @@ class _Reader:
             if (token := self._token(0, len(string), string)) is not None
             and (token.path is not None or " " not in string)
         )
-        return named if named.paths or named.missed else None
+        return named if named.paths or named.unknown else None
 
     def lines(self, segments: list[tuple[str, bool]]) -> _Named:
-        """What the lines of a text name; `segments` are its parts, and whether each is fenced."""
+        """Return what the lines of a text name; `segments` are its parts, and whether each is fenced."""
         listed, before, prose, code = _Named(), _Named(), _Named(), _Named()
         for body, fenced in segments:
-            for line in body.splitlines():
-                read = self._line(line, code=fenced)
-                listed.add(read.listed)
-                (code if fenced else prose if listed.paths else before).add(read.mentioned)
+            for text in body.splitlines():
+                line = self._line(text, code=fenced)
+                listed.add(line.listed)
+                (code if fenced else prose if listed.paths else before).add(line.mentioned)
         if listed.paths:
             listed.merge(before)
             return listed
@@ -172,17 +173,16 @@ class _Reader:
         return _Line(tokens[:count], tokens[count:])
 
     def _tokens(self, line: str) -> Iterator[_Token]:
-        bullet = _BULLET.match(line)
-        start = bullet.end() if bullet else 0
+        start = bullet_end(line)
         whole = line[start:]
-        # a path with blanks in it is no word, so the line is tried as a whole, and up to a remark
+        # a path may hold blanks, so the whole line is tried first, then the line up to a remark
         for form in (whole, *(whole.partition(remark)[0] for remark in _REMARKS if remark in whole)):
-            path = self._path(form)
+            path = self._known.find(form)
             if path is not None and (form == whole or " " in path):
                 yield _Token(start, start + len(form), path, form)
                 return
         for piece in _PIECE.finditer(line):
-            path = self._path(piece[0])
+            path = self._known.find(piece[0])
             if path is not None:
                 yield _Token(*piece.span(), path, piece[0])
                 continue
@@ -201,83 +201,6 @@ class _Reader:
                     yield token
 
     def _token(self, start: int, end: int, word: str) -> _Token | None:
-        path = self._path(word)
-        bare = word.strip(_DECORATION).rstrip(".")
-        if path is None and (len(bare) > _LONGEST or not _PATH_LIKE.match(bare)):
-            return None
-        return _Token(start, end, path, bare)
-
-    def _path(self, word: str) -> str | None:
-        """The known path that a word means."""
-        if len(word) > _LONGEST:
-            return None
-        if word in self._known:
-            return word
-        bare = word.strip(_DECORATION).rstrip(".?").replace("\\", "/")
-        place = _PLACE.search(bare)
-        for form in (bare, bare[: place.end(1)] if place else bare.rpartition(":")[0]):
-            for prefix in ("", "./", "/", "a/", "b/", _CONTAINER):
-                if form.startswith(prefix) and form[len(prefix) :] in self._known:
-                    return form[len(prefix) :]
-            if _ABSOLUTE.match(form) and not form.startswith(_CONTAINER) and (path := self._ending(form)) is not None:
-                return path
-        return None
-
-    def _ending(self, absolute: str) -> str | None:
-        """The longest end of a path that is known.
-
-        A file of the top folder only where no folder of the repository stands before it: `/x/pkg/setup.py` is not
-        the repository's `setup.py`.
-        """
-        parts = absolute.split("/") if " " not in absolute else []
-        for first in range(1, len(parts)):
-            path = "/".join(parts[first:])
-            if path in self._known:
-                return path if first < len(parts) - 1 or self._top_folders().isdisjoint(parts[:first]) else None
-        return None
-
-    def _top_folders(self) -> frozenset[str]:
-        if self._folders is None:
-            self._folders = frozenset(path.partition("/")[0] for path in self._known if "/" in path)
-        return self._folders
-
-
-def leads(prefix: str, *, code: bool) -> bool:
-    """Whether what stands before a path on its line is a bullet, a label, or nothing: no sentence.
-
-    `code` says that the line may be code, where a `#` begins a comment and no heading.
-    """
-    if len(prefix) > _LONGEST or (code and prefix.strip() in {"#", "//"}):
-        return False
-    bullet = _BULLET.match(prefix)
-    bare = prefix[bullet.end() if bullet else 0 :].rstrip()
-    words = _LETTERS.findall(bare)
-    if not words:
-        return True
-    label = bare.rstrip(_OPENING.replace("|", ""))
-    bracket = bare[len(label) :].strip("*_`\"' \t")
-    ends = label[-1:] in set(":|>-\u2192\u2013\u2014") or (label[-1:] == "=" and bracket[:1] in {"[", "(", "{"})
-    return len(words) <= 4 and _NEGATIONS.isdisjoint(map(str.lower, words)) and (ends or bare.endswith("]("))
-
-
-def goes_on(gap: str) -> bool:
-    """Whether two paths with this between them are a list: no words but "and", or a comma after a remark."""
-    before = _CONJUNCTION.sub("", gap.rstrip(_OPENING)).rstrip("`'\"*)]}> \t")
-    return not _LETTERS.search(before) or before.endswith((",", ";"))
-
-
-def json_strings(text: str) -> Iterator[str]:
-    """The strings of a JSON list or object in order, keys among them; nothing where the text is neither."""
-    bare = text.strip()
-    waiting: list[Any] = []
-    if bare.startswith(("[", "{")):
-        with contextlib.suppress(ValueError, RecursionError):
-            waiting.append(json.loads(bare))
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, list):
-            waiting += reversed(item)
-        elif isinstance(item, dict):
-            waiting += reversed([part for pair in item.items() for part in pair])
+        path = self._known.find(word)
+        bare = undecorated(word)
+        return _Token(start, end, path, bare) if path is not None or is_path_like(bare) else None

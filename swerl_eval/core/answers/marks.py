@@ -1,4 +1,4 @@
-"""Where an answer marks its parts: the published tags, and what other models write for them."""
+"""Finds the marks between an answer's parts: the published tags, and what other models write instead."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SOLUTION_END = "</solution>"
 
 _TAG = r"(?:(?:seed|mm):)?(?i:think|thinking|thought|reasoning)(?::[^\s<>]{1,16})?"
 SPELLINGS: tuple[tuple[str, str, str], ...] = (
-    # whose, what opens the thinking, what closes it; regular expressions. First the published tags and their like:
+    # whose, what opens the thinking, what closes it (regular expressions); first the published tags and similar ones:
     # DeepSeek, Qwen, GLM, Kimi K2, MiniMax (`mm:`), Seed-OSS (`seed:`), Hunyuan (a suffix), EXAONE (`thought`)
     ("tags", rf"<{_TAG}>", rf"</{_TAG}>"),
     ("Mistral", r"\[THINK\]", r"\[/THINK\]"),
@@ -31,7 +31,7 @@ SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ),
     ("harmony, its special tokens left out", r"\Aanalysis(?=[A-Z])", r"assistantfinal"),
     ("Gemma 4", r"<\|channel>thought\n", r"<channel\|>"),
-    # these open it with words that an answer might begin with, too
+    # these open it with words that an answer may begin with, so only the end counts
     ("Granite", r"(?!)", r"^Here(?:'s| is) my response:"),
     ("Apriel", r"(?!)", r"\[BEGIN FINAL RESPONSE\]"),
 )
@@ -47,11 +47,11 @@ _MARKS = re.compile(
     ),
     re.MULTILINE,
 )
-_FIRST_LETTERS = re.compile(r"[<\[◁]|assistantf|analysis|Here")
-"""Where a mark may begin: looked for first, since trying every mark at every letter takes ten times as long."""
+_MARK_STARTS = re.compile(r"[<\[◁]|assistantf|analysis|Here")
+"""Where a mark may begin. Trying every mark at every character would take ten times as long."""
 _QUOTES = re.compile(r"(?<!\w)'|'(?!\w)|\"|(?<!`)``?(?!`)")
 _LONGEST_QUOTE = 200
-"""Letters from one quote to the other; further apart they are two stray ones."""
+"""Characters from one quote to the other; quotes that are further apart are no pair."""
 
 
 @dataclass(frozen=True)
@@ -65,29 +65,35 @@ class Mark:
 
 
 def marks_in(text: str) -> Iterator[Mark]:
-    """All marks that are not quoted on their line."""
-    found: list[Mark] = []
-    for letters in _FIRST_LETTERS.finditer(text):
-        match = _MARKS.match(text, letters.start())
-        if match and not (found and match.start() < found[-1].end):
-            found.append(Mark(str(match.lastgroup).rstrip("0123456789"), *match.span()))
+    """Yield all marks that are not quoted on their line, in order."""
+    marks = _all_marks(text)
     first = 0
-    while first < len(found):
-        line_start = text.rfind("\n", 0, found[first].start) + 1
-        line_end = text.find("\n", found[first].start)
+    while first < len(marks):
+        line_start = text.rfind("\n", 0, marks[first].start) + 1
+        line_end = text.find("\n", marks[first].start)
         line_end = line_end if line_end >= 0 else len(text)
-        last = bisect.bisect_right(found, line_end, first, key=lambda mark: mark.start)
-        quoted = list(_quoted(text, line_start, line_end))
-        starts = [start for start, _ in quoted]
-        for mark in found[first:last]:
-            place = bisect.bisect_right(starts, mark.start) - 1
-            if place < 0 or quoted[place][1] < mark.end:
+        next_line = bisect.bisect_right(marks, line_end, first, key=lambda mark: mark.start)
+        quotations = list(_quotations(text, line_start, line_end))
+        starts = [start for start, _ in quotations]
+        for mark in marks[first:next_line]:
+            before = bisect.bisect_right(starts, mark.start) - 1
+            if before < 0 or quotations[before][1] < mark.end:
                 yield mark
-        first = last
+        first = next_line
 
 
-def _quoted(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """What stands between two quotes of one kind on a line."""
+def _all_marks(text: str) -> list[Mark]:
+    """Return all marks that do not overlap, quoted ones too."""
+    marks: list[Mark] = []
+    for start in _MARK_STARTS.finditer(text):
+        match = _MARKS.match(text, start.start())
+        if match and not (marks and match.start() < marks[-1].end):
+            marks.append(Mark(str(match.lastgroup).rstrip("0123456789"), *match.span()))
+    return marks
+
+
+def _quotations(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the texts between two quotes of one kind start and end, on a line."""
     opening: re.Match[str] | None = None
     for quote in _QUOTES.finditer(text, start, end):
         if opening is None or quote.start() - opening.start() > _LONGEST_QUOTE:

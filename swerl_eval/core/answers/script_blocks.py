@@ -1,4 +1,4 @@
-"""Which part of an answer is the reproduction script. Nothing is run here."""
+"""Finds the reproduction script in an answer. Nothing is run here."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from collections.abc import Iterator
 from swerl_eval.core.answers.fences import FenceLine, fence_lines, without_indent
 from swerl_eval.core.pysource import parse
 
-_TOLD_BY = ("reproduced", "resolved", "Other issues")
-"""In the strings of a script that prints one of the three phrases, even where it puts the phrase together."""
+_PHRASE_PARTS = ("reproduced", "resolved", "Other issues")
+"""A script that prints one of the three phrases has one of these in a string, even where it composes the phrase."""
 _MOST_FENCES = 16
-"""Lines with a fence that may stand in the strings of a script."""
+"""How many lines with a fence the strings of a script may hold."""
 _MOST_BLOCKS = 64
-"""Blocks of an answer that are looked at, from the last one on."""
+"""How many blocks of an answer are tried, from the last one on."""
 
 
 def script_in(solution: str) -> str:
-    """The last block that parses as Python and prints one of the phrases, else the solution itself where it does.
+    """Return the last block that parses as Python and prints one of the phrases, or the solution itself if it does.
 
-    The last, since models that write several say what is wrong with the first ones. Empty where there is none.
+    The last one counts, since models that write several say what is wrong with the earlier ones.
+
+    Returns:
+        The script, ending in a line end; empty where there is none.
     """
     text = solution.replace("\r\n", "\n")
     lines = fence_lines(text)
@@ -40,9 +43,9 @@ def script_in(solution: str) -> str:
 
 
 def _bodies(text: str, lines: list[FenceLine], number: int) -> Iterator[tuple[str, int]]:
-    """What a fence may hold, shortest first: up to a line that closes it, beyond one that stands in a string.
+    """Yield what a block may hold, shortest first: a closing fence may be the end, or stand in a string of the script.
 
-    Each with the place where the text goes on.
+    Each comes with the position where the text after the block begins.
     """
     opening = lines[number]
     start = opening.end + 1
@@ -60,10 +63,12 @@ def _strings_are_closed(body: str) -> bool:
 
 
 def _is_script(text: str) -> bool:
-    if not any(word in text for word in _TOLD_BY):
+    if not any(word in text for word in _PHRASE_PARTS):
         return False
     tree = parse(text)
     return tree is not None and any(
-        isinstance(node, ast.Constant) and isinstance(node.value, str) and any(word in node.value for word in _TOLD_BY)
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and any(word in node.value for word in _PHRASE_PARTS)
         for node in ast.walk(tree)
     )

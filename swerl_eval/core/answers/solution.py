@@ -1,11 +1,24 @@
-"""What of a model's answer is the answer: after the thinking, and within `<solution>` where there is one.
+"""Finds the solution in a model's answer: the part after the thinking, within `<solution>` if there is one.
 
-The one reader for every stage. Drafts in the thinking are never read: thinking that was not closed leaves no solution.
+Every stage reads answers here. Drafts in the thinking are never read.
 
-A mark of thinking may also be a word of the answer, in a repository about language models. A mark does not count within
-quotes or backquotes that both stand on its line, nor within a whole fenced block, where whole means: closed, no other
-block begun within, and as many SEARCH as REPLACE markers (a draft that the model broke off is not whole). Where that is
-wrong, it costs an answer, and applies no draft: of the marks that count, the last one that closes ends the thinking.
+Which marks count: a mark of thinking may also be a word of the answer, in a repository about language models. So a mark
+does not count
+
+- within quotes or backquotes that both stand on its line (`marks.marks_in`);
+- within a whole fenced block. Whole means: closed, no other block opened within, and as many SEARCH as REPLACE markers
+  (a draft that the model broke off is not whole). But if nothing else closes the thinking, a closing mark alone on its
+  line of such a block does count: a draft's fence that was never closed hides the end of the thinking.
+
+Where the solution is:
+
+1. It follows the last mark that closes the thinking.
+2. If nothing follows that mark, the solution is what stands between the last two thoughts, if it is whole.
+3. If thinking is opened after that mark, the solution ends there. It has to be whole: then the mark is a word in a
+   remark, else the thinking was cut, and there is no solution.
+4. The tags `<solution>` and `</solution>` bound it further.
+
+Where these rules are wrong, an answer is lost, but no draft is applied.
 """
 
 from __future__ import annotations
@@ -29,157 +42,18 @@ from swerl_eval.core.answers.marks import (
 from swerl_eval.core.types import Completion
 
 _LAST_TOKENS = ("<|end|>", "<|return|>", "<|call|>", "<|END_RESPONSE|>", "[END FINAL RESPONSE]", "<turn|>")
-"""What servers leave at the end of a text whose special tokens they do not take out."""
+"""Special tokens that some servers leave at the end of a text."""
 _SEARCH, _REPLACE = re.compile(r"^<{7} SEARCH\s*$", re.MULTILINE), re.compile(r"^>{7} REPLACE\s*$", re.MULTILINE)
 
 
-@dataclass
-class _Walk:
-    """The marks that count, found in one pass over marks and fences."""
-
-    text: str
-    marks: list[Mark] = field(default_factory=list)
-    weak: Mark | None = None
-    """The last closing mark that stands alone in a whole block; see `_read`."""
-    _open: FenceLine | None = None
-    _within: list[Mark] = field(default_factory=list)
-
-    def mark(self, mark: Mark) -> None:
-        """Take the next mark that is not quoted on its line."""
-        (self.marks if self._open is None else self._within).append(mark)
-
-    def fence(self, line: FenceLine, *, after_mark: bool = False, before_mark: bool = False) -> None:
-        """Take the next line with a fence; a mark on it in front of the fence, or behind it, is no part of a block."""
-        if after_mark and self._within:
-            self._break_off()
-            self._open = line
-            return
-        if self._open is not None and line.closes(self._open):
-            whole = self._whole(line)
-            if whole:
-                self._passed_over()
-            self._open = line if not whole and self._break_off() else None
-        elif (line.info or not before_mark) and (self._open is None or (line.info and line.alone)):
-            self._break_off()
-            self._open = line
-
-    def end(self) -> None:
-        """No more of either: a block that is open now is not whole."""
-        self._break_off()
-
-    def _whole(self, closing: FenceLine) -> bool:
-        if self._open is None or not self._within:
-            return True
-        start, end = self._open.end, closing.start
-        return len(_SEARCH.findall(self.text, start, end)) == len(_REPLACE.findall(self.text, start, end))
-
-    def _break_off(self) -> bool:
-        """The open block was none, or its end is missing: marks within count. Says whether one ends the thinking."""
-        self.marks += self._within
-        ended = any(mark.kind == CLOSES for mark in self._within)
-        self._within = []
-        return ended
-
-    def _passed_over(self) -> None:
-        opened = False
-        for mark in self._within:
-            opened = opened or mark.kind == OPENS
-            if mark.kind == CLOSES and not opened and self._is_alone(mark):
-                self.weak = mark
-        self._within = []
-
-    def _is_alone(self, mark: Mark) -> bool:
-        line_start = self.text.rfind("\n", 0, mark.start) + 1
-        line_end = self.text.find("\n", mark.end)
-        rest = self.text[mark.end : line_end if line_end >= 0 else len(self.text)]
-        return not self.text[line_start : mark.start].strip() and not rest.replace(SOLUTION_START, "").strip()
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """Where the parts of an answer stand."""
-
-    marks: list[Mark]
-    """Those that count, in order."""
-    closing: Mark | None
-    """What ends the thinking."""
-    solution: tuple[int, int] | None
-    """None where thinking was opened and not closed."""
-
-
-def _read(text: str) -> _Reading:
-    walk = _walked(text)
-    marks = walk.marks
-    last = next((mark for mark in reversed(marks) if mark.kind in {OPENS, CLOSES}), None)
-    closing = next((mark for mark in reversed(marks) if mark.kind == CLOSES), None)
-    weak = walk.weak
-    if weak is not None and closing is None and (last is not None or _begins_solution(text, weak)):
-        # a draft's fence that was never closed swallowed the end of the thinking
-        closing = last = weak
-        rest = _walked(text[weak.end :]).marks
-        moved = [Mark(mark.kind, mark.start + weak.end, mark.end + weak.end) for mark in rest]
-        marks = [*(mark for mark in marks if mark.start < weak.start), weak, *moved]
-    start, end = closing.end if closing else 0, len(text)
-    if closing is not None and last is closing and not _without_last_tokens(text[start:]).strip():
-        closing, start, end = _before_last_thought(text, marks, closing) or (closing, start, end)
-    elif last is not None and last.kind == OPENS:
-        # with a whole block or solution before it, this is a word in a remark; else thinking that was cut
-        end = next(mark.start for mark in marks if mark.kind == OPENS and mark.start >= start)
-        if not _is_complete(text[start:end]):
-            return _Reading(marks, closing, None)
-    begins = next((mark for mark in marks if mark.kind == BEGINS and start <= mark.start < end), None)
-    if begins is not None:
-        start = begins.end
-    ends = next((mark.start for mark in marks if mark.kind == ENDS and start <= mark.start < end), end)
-    if begins is not None or text[start:ends].strip():  # the thinking may stand within the solution
-        end = ends
-    return _Reading(marks, closing, (start, end))
-
-
-def _before_last_thought(text: str, marks: list[Mark], closing: Mark) -> tuple[Mark, int, int] | None:
-    """Where nothing follows the last thought: the answer between it and the one before, if there is a whole one."""
-    earlier = [mark for mark in marks if mark.start < closing.start]
-    before = next((mark for mark in reversed(earlier) if mark.kind == CLOSES), None)
-    if before is None:  # what stands there may be a draft, in thinking that the template opened
-        return None
-    since = [mark for mark in earlier if mark.start > before.start]
-    opening = next((mark for mark in since if mark.kind == OPENS), None)
-    end = opening.start if opening else closing.start
-    kinds = {mark.kind for mark in since if mark.start < end}
-    whole = {BEGINS, ENDS} <= kinds or (opening is not None and _is_complete(text[before.end : end]))
-    return (before, before.end, end) if whole else None
-
-
-def _walked(text: str) -> _Walk:
-    walk = _Walk(text)
-    position = 0
-    for mark in marks_in(text):
-        # what a mark stands beside on its line may be a fence of its own: "```</think>", "</think> ```python"
-        for line in fence_lines(text, position, mark.start):
-            walk.fence(line, after_mark=0 < line.start == position, before_mark=line.end == mark.start)
-        walk.mark(mark)
-        position = mark.end
-    for line in fence_lines(text, position):
-        walk.fence(line, after_mark=0 < line.start == position)
-    walk.end()
-    return walk
-
-
-def _begins_solution(text: str, mark: Mark) -> bool:
-    return text[mark.end : mark.end + 100].lstrip().startswith(SOLUTION_START)
-
-
-def _is_complete(text: str) -> bool:
-    lines = fence_lines(text)
-    return SOLUTION_END in text or any(line.closes(lines[0]) for line in lines[1:])
-
-
 def solution_of(completion: Completion, *, thinking: bool) -> str | None:
-    """The part of an answer that counts, or None where it ended within its thinking.
+    """Return the part of an answer that counts, or None where the answer ended within its thinking.
 
-    `thinking` says whether the run asked for thinking. If so, an answer that was cut and in which nothing closes the
-    thinking is all thinking: the chat template may have opened it, which the answer does not show. Not where the server
-    sent the thinking apart and some text after it, nor where the answer begins with `<solution>`.
+    Args:
+        completion: The answer.
+        thinking: Whether the run asks for thinking. If so, an answer that was cut and holds no mark that closes the
+            thinking is all thinking, since the chat template may have opened it. Exceptions are an answer whose server
+            sent the thinking apart and some text after it, and an answer that begins with `<solution>`.
     """
     text = completion.text
     cut = completion.finish_reason == "length"
@@ -193,20 +67,14 @@ def solution_of(completion: Completion, *, thinking: bool) -> str | None:
     return None if unclosed else _without_last_tokens(text[slice(*reading.solution)])
 
 
-def _without_last_tokens(text: str) -> str:
-    bare = text.rstrip()
-    while token := next((token for token in _LAST_TOKENS if bare.endswith(token)), ""):
-        text = bare.removesuffix(token)
-        bare = text.rstrip()
-    return text
-
-
 def published_form(completion: Completion) -> str:
-    """The whole answer as the model wrote it, in the tags of the published reward.
+    """Return the whole answer as the model wrote it, in the tags of the published reward.
 
-    Thinking that a server sent apart is put back in front, and a text without `<solution>` is wrapped in it. Where the
-    chat template opened the thinking, the opening tag is put in front. Marks of another spelling become the published
-    ones. Nothing else is mended: what the model did wrong stays wrong.
+    - Thinking that a server sent apart is put in front, and a text without `<solution>` is wrapped in it.
+    - Where the chat template opened the thinking, the opening tag is put in front.
+    - Marks of another spelling become the published ones.
+
+    Nothing else is corrected: what the model did wrong stays wrong.
     """
     text = completion.text
     if completion.reasoning:
@@ -215,19 +83,19 @@ def published_form(completion: Completion) -> str:
         return f"{put_back(completion.reasoning)}\n{text}"
     reading = _read(text)
     if THINK_START not in text and THINK_END not in text:
-        text = _respelt(text, reading.marks)
+        text = _with_published_tags(text, reading.marks)
     if THINK_START not in text and reading.closing is not None:
         text = THINK_START + text
     return text
 
 
 def put_back(thinking: str) -> str:
-    """Thinking within its tags, which some servers leave on it."""
+    """Put thinking within its tags, which some servers leave on it."""
     bare = thinking.strip().removeprefix(THINK_START).removesuffix(THINK_END)
     return f"{THINK_START}{bare}{THINK_END}"
 
 
-def _respelt(text: str, marks: list[Mark]) -> str:
+def _with_published_tags(text: str, marks: list[Mark]) -> str:
     tags = {OPENS: THINK_START, CLOSES: THINK_END}
     parts, position, opened = [], 0, False
     for mark in marks:
@@ -238,3 +106,171 @@ def _respelt(text: str, marks: list[Mark]) -> str:
             position = mark.end
             opened = mark.kind == OPENS
     return "".join([*parts, text[position:]])
+
+
+def _without_last_tokens(text: str) -> str:
+    bare = text.rstrip()
+    while token := next((token for token in _LAST_TOKENS if bare.endswith(token)), ""):
+        text = bare.removesuffix(token)
+        bare = text.rstrip()
+    return text
+
+
+# -- where the solution is
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Where the parts of an answer are."""
+
+    marks: list[Mark]
+    """The marks that count, in order."""
+    closing: Mark | None
+    """The mark that ends the thinking."""
+    solution: tuple[int, int] | None
+    """Start and end; None where thinking was opened and not closed."""
+
+
+def _read(text: str) -> _Reading:
+    marks, closing, last = _thinking_marks(text)
+    start, end = closing.end if closing else 0, len(text)
+    if closing is not None and last is closing and not _without_last_tokens(text[start:]).strip():
+        closing, start, end = _between_last_thoughts(text, marks, closing) or (closing, start, end)
+    elif last is not None and last.kind == OPENS:
+        end = next(mark.start for mark in marks if mark.kind == OPENS and mark.start >= start)
+        if not _is_whole(text[start:end]):
+            return _Reading(marks, closing, None)
+    return _Reading(marks, closing, _within_tags(text, marks, start, end))
+
+
+def _thinking_marks(text: str) -> tuple[list[Mark], Mark | None, Mark | None]:
+    """Return the marks that count, the last of them that closes thinking, and the last that opens or closes it."""
+    counted = _count_marks(text)
+    marks = counted.marks
+    closing = next((mark for mark in reversed(marks) if mark.kind == CLOSES), None)
+    last = next((mark for mark in reversed(marks) if mark.kind in {OPENS, CLOSES}), None)
+    hidden = counted.hidden_closing
+    if hidden is None or closing is not None or (last is None and not _solution_follows(text, hidden)):
+        return marks, closing, last
+    after = _count_marks(text[hidden.end :]).marks
+    moved = [Mark(mark.kind, mark.start + hidden.end, mark.end + hidden.end) for mark in after]
+    return [*(mark for mark in marks if mark.start < hidden.start), hidden, *moved], hidden, hidden
+
+
+def _solution_follows(text: str, mark: Mark) -> bool:
+    return text[mark.end : mark.end + 100].lstrip().startswith(SOLUTION_START)
+
+
+def _between_last_thoughts(text: str, marks: list[Mark], closing: Mark) -> tuple[Mark, int, int] | None:
+    """Return the end of the last thought but one, and the bounds of what stands between the two, if it is whole."""
+    earlier = [mark for mark in marks if mark.start < closing.start]
+    before = next((mark for mark in reversed(earlier) if mark.kind == CLOSES), None)
+    if before is None:  # the text may be a draft, in thinking that the chat template opened
+        return None
+    since = [mark for mark in earlier if mark.start > before.start]
+    opening = next((mark for mark in since if mark.kind == OPENS), None)
+    end = opening.start if opening else closing.start
+    kinds = {mark.kind for mark in since if mark.start < end}
+    whole = {BEGINS, ENDS} <= kinds or (opening is not None and _is_whole(text[before.end : end]))
+    return (before, before.end, end) if whole else None
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text holds the end of a solution or a closed block."""
+    lines = fence_lines(text)
+    return SOLUTION_END in text or any(line.closes(lines[0]) for line in lines[1:])
+
+
+def _within_tags(text: str, marks: list[Mark], start: int, end: int) -> tuple[int, int]:
+    """Narrow bounds to the text within `<solution>` and `</solution>`, as far as these are there."""
+    begins = next((mark for mark in marks if mark.kind == BEGINS and start <= mark.start < end), None)
+    if begins is not None:
+        start = begins.end
+    ends = next((mark.start for mark in marks if mark.kind == ENDS and start <= mark.start < end), end)
+    if begins is None and not text[start:ends].strip():  # the thinking may stand within the solution
+        return start, end
+    return start, ends
+
+
+# -- which marks count
+
+
+@dataclass
+class _CountedMarks:
+    """Collects the marks that count, in one pass over marks and lines with a fence."""
+
+    text: str
+    marks: list[Mark] = field(default_factory=list)
+    hidden_closing: Mark | None = None
+    """The last closing mark that stands alone on its line in a whole block."""
+    _opening: FenceLine | None = None
+    """Of the block that is open."""
+    _in_block: list[Mark] = field(default_factory=list)
+    """Marks since then."""
+
+    def add_mark(self, mark: Mark) -> None:
+        """Take the next mark that is not quoted on its line."""
+        (self.marks if self._opening is None else self._in_block).append(mark)
+
+    def add_fence(self, line: FenceLine, *, after_mark: bool = False, before_mark: bool = False) -> None:
+        """Take the next line with a fence, and say whether a mark stands on it, in front of the fence or behind it."""
+        if after_mark and self._in_block:
+            self._count_in_block()
+            self._opening = line
+            return
+        if self._opening is not None and line.closes(self._opening):
+            if self._is_whole(self._opening, line):
+                self._skip_in_block()
+                self._opening = None
+            else:
+                self._opening = line if self._count_in_block() else None
+        elif (line.info or not before_mark) and (self._opening is None or (line.info and line.alone)):
+            self._count_in_block()
+            self._opening = line
+
+    def finish(self) -> None:
+        """Take the end of the text: a block that is open now is not whole."""
+        self._count_in_block()
+
+    def _is_whole(self, opening: FenceLine, closing: FenceLine) -> bool:
+        if not self._in_block:
+            return True
+        start, end = opening.end, closing.start
+        return len(_SEARCH.findall(self.text, start, end)) == len(_REPLACE.findall(self.text, start, end))
+
+    def _count_in_block(self) -> bool:
+        """Count the marks since the block was opened, which is not whole; return whether one ends the thinking."""
+        ends_thinking = any(mark.kind == CLOSES for mark in self._in_block)
+        self.marks += self._in_block
+        self._in_block = []
+        return ends_thinking
+
+    def _skip_in_block(self) -> None:
+        """Skip the marks of a whole block, but note one that may be the end of the thinking."""
+        opened = False
+        for mark in self._in_block:
+            opened = opened or mark.kind == OPENS
+            if mark.kind == CLOSES and not opened and self._is_alone(mark):
+                self.hidden_closing = mark
+        self._in_block = []
+
+    def _is_alone(self, mark: Mark) -> bool:
+        line_start = self.text.rfind("\n", 0, mark.start) + 1
+        line_end = self.text.find("\n", mark.end)
+        rest = self.text[mark.end : line_end if line_end >= 0 else len(self.text)]
+        return not self.text[line_start : mark.start].strip() and not rest.replace(SOLUTION_START, "").strip()
+
+
+def _count_marks(text: str) -> _CountedMarks:
+    counted = _CountedMarks(text)
+    position = 0
+    for mark in marks_in(text):
+        # a fence may stand beside a mark on its line: "```</think>", "</think> ```python"
+        for line in fence_lines(text, position, mark.start):
+            counted.add_fence(line, after_mark=0 < line.start == position, before_mark=line.end == mark.start)
+        counted.add_mark(mark)
+        position = mark.end
+    for line in fence_lines(text, position):
+        counted.add_fence(line, after_mark=0 < line.start == position)
+    counted.finish()
+    return counted

@@ -1,9 +1,9 @@
-"""The shell that runs inside a container, as text built from data. No model's text ever becomes part of it.
+"""Builds the shell scripts that run inside containers. No model's text ever becomes part of one.
 
-Parts of a job's output are told apart by lines with a token that is random per job. The shell reads it from a file
-that is gone before any code of the repository runs, and keeps it in a variable that is not exported, so nothing that
-the tests print can forge such a line. (They run as the same user; code that reads the memory of another process could.
-No check in the same container can rule that out.)
+Token lines separate the parts of a job's output: lines that begin with a random token of the job. The shell reads the
+token from a file that is deleted before any code of the repository runs, and keeps it in a variable that is not
+exported. So nothing that the tests print can forge such a line. (The tests run as the same user: code that reads the
+memory of another process could. No check in the same container can rule that out.)
 """
 
 from __future__ import annotations
@@ -28,23 +28,22 @@ NOT_APPLIED = "NOT-APPLIED"
 ENDED = "ENDED"
 
 PREAMBLE = (
-    # One pipe for both streams: read from two, their lines were seen to come out of order and inside each other.
+    # One pipe for both streams: read from two, lines came out of order and inside each other.
     "exec 2>&1 </dev/null",
     f'read -r token < {TOKEN_FILE}; rm -rf {TOKEN_FILE} "$0"',
 )
-"""How every job's script begins."""
+"""The first lines of every job's script."""
 
 
 def token_file(token: str) -> tuple[str, bytes]:
-    """The file that the preamble reads."""
+    """Return the path and content of the file that the preamble reads."""
     return TOKEN_FILE, f"{token}\n".encode()
 
 
 def environment(limits: Limits) -> tuple[tuple[str, str], ...]:
-    """What is fixed in every container, so that a score depends on no machine: time zone, hashes, locale, threads.
+    """Return the variables that keep scores equal on all machines: time zone, hash seed, locale, threads.
 
-    `LANG=C` is what a process sees that has no locale at all, as in the official harness; images that set a variable
-    themselves keep theirs.
+    `LANG=C` equals having no locale, as in the official harness. Variables that an image sets itself are not replaced.
     """
     threads = str(max(1, int(limits.cpus or 1)))
     pools = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
@@ -53,16 +52,16 @@ def environment(limits: Limits) -> tuple[tuple[str, str], ...]:
 
 
 def evaluation(*, apply_patch: bool) -> str:
-    """Apply the patch by the official ladder, then run the eval script.
+    """Return the script that applies the patch by the official ladder and runs the eval script.
 
-    Before any code of the repository runs, one line `<token> APPLIED <time> <command>` or `<token> NOT-APPLIED` is
-    printed; the test output follows, up to the line `<token> ENDED <exit code> <time>`.
+    Before any code of the repository runs, it prints `<token> APPLIED <time> <command>` or `<token> NOT-APPLIED`. The
+    test output follows, up to the line `<token> ENDED <exit code> <time>`.
     """
     return _text([*PREAMBLE, *apply_lines(apply_patch=apply_patch), *run_lines(EVAL_FILE, ENDED), "exit 0"])
 
 
 def apply_lines(*, apply_patch: bool) -> list[str]:
-    """The official ladder, and the line that says how it ended. Between attempts the tree is reset, as officially."""
+    """Return the official ladder, with a reset of the tree between attempts, and the token line about its result."""
     lines = [f"cd {WORKDIR} || exit 97", "applied=''"]
     if apply_patch:
         for number, command in enumerate(APPLY_LADDER):
@@ -82,7 +81,7 @@ def apply_lines(*, apply_patch: bool) -> list[str]:
 
 
 def run_lines(file: str, word: str) -> list[str]:
-    """Run a script of its own, and say on a line of its own how it ended."""
+    """Return the lines that run a script and print a token line with its exit code and the time."""
     return [f"/bin/bash {file}", f'printf "\\n%s {word} %s %s\\n" "$token" $? "${{EPOCHREALTIME:-0}}"']
 
 

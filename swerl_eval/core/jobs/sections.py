@@ -1,9 +1,8 @@
-"""Cuts a job's output at the lines that carry its token (`core.jobs.scripts`), in pieces, whatever its size.
+"""Cuts a job's output into sections at its token lines (`core.jobs.scripts`), piece by piece, whatever its size.
 
-What is said of words here holds for whatever `split` takes for the word of a token line.
-
-What stands before the first such line belongs to the section "". The line end right before a token line is the token
-line's own: it is printed with one, so that it starts a line whatever the tests printed last.
+A token line holds the token, a word, and the rest. The word names the section that follows; the output before the first
+token line is the section "". The line end right before a token line belongs to the token line: the shell prints one, so
+that the token starts a line whatever the tests printed last.
 """
 
 from __future__ import annotations
@@ -18,49 +17,49 @@ LINE_WEIGHT = 32
 
 
 def first_word(line: str) -> tuple[str, str]:
-    """The first word of a token line, and what stands behind it."""
+    """Split a token line into its first word and the rest."""
     word, _, rest = line.partition(" ")
     return word, rest
 
 
 @dataclass
 class Sections:
-    """Hands each section's bytes to whoever takes them; sections that nobody takes are dropped."""
+    """Hands the bytes of each section to the function that takes it; sections without one are dropped."""
 
     token: bytes
     takers: dict[str, Take]
     """By the word of the token line that opens the section."""
     marks: dict[str, str] = field(default_factory=dict)
-    """What stood behind the word of each token line. The first of a word counts."""
+    """The rest of each token line, by its word. Of several lines with one word, the first counts."""
     split: Callable[[str], tuple[str, str]] = first_word
-    """A token line's word, and what stands behind it."""
+    """Splits a token line, without the token, into its word and the rest."""
     _taker: Take | None = None
-    _held: bytes = b""
-    """A line end that may belong to a token line."""
+    _line_end: bytes = b""
+    """The last line end, held back since it may belong to a token line."""
     _at_line_start: bool = True
 
     def __post_init__(self) -> None:
         self._taker = self.takers.get("")
 
     def feed(self, line: bytes) -> None:
-        """Take a line, or a piece of one that is overlong."""
-        starts, self._at_line_start = self._at_line_start, line.endswith(b"\n")
-        if starts and line.startswith(self.token + b" "):
+        """Read the next line, or the next piece of an overlong one."""
+        starts_line, self._at_line_start = self._at_line_start, line.endswith(b"\n")
+        if starts_line and line.startswith(self.token + b" "):
             word, rest = self.split(line[len(self.token) + 1 :].decode("utf-8", "replace").strip())
             if word not in self.marks:
                 self.marks[word] = rest
-                self._taker, self._held = self.takers.get(word), b""
+                self._taker, self._line_end = self.takers.get(word), b""
                 return
         if self._taker is not None:
-            end = b"\n" if line.endswith(b"\n") else b""
-            self._taker(self._held + line[: len(line) - len(end)])
-            self._held = end
+            body = line.removesuffix(b"\n")
+            self._taker(self._line_end + body)
+            self._line_end = line[len(body) :]
 
     def end(self) -> None:
-        """No more is to come."""
+        """Finish the last section."""
         if self._taker is not None:
-            self._taker(self._held)
-        self._held = b""
+            self._taker(self._line_end)
+        self._line_end = b""
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""Running tests in one container: the script that does it, and what is read from its output.
+"""Runs tests in one container: builds the script, and reads its output.
 
-The parts of the output are set apart by lines with the job's token (`core.jobs.scripts`).
+Lines with the job's token (`core.jobs.scripts`) separate the tests' outputs.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from swerl_eval.core.types import Outcome, TestPlan
 SCRIPTS = "/swerl-eval/scripts"
 _OUTPUT = "/swerl-eval/output"
 SCRIPT_OUTPUT = 200_000
-"""Bytes of a reproduction script's output that are read; its phrases come early or not at all."""
+"""Bytes of a reproduction script's output that are read; its phrases come early or never."""
 TEST_OUTPUT = 32_000_000
 """Bytes of a test file's output that are read."""
 HELD_WEIGHT = 2 * TEST_OUTPUT
-"""Of these, what is held in memory (`core.jobs.sections.Bounded`): all, unless most lines are very short."""
+"""Weight of one output that is held in memory (`core.jobs.sections.Bounded`): all, unless most lines are very short."""
 TAIL_WEIGHT = 2**20
-"""Of this, for its end, where there is more."""
+"""Weight of the end of an output that exceeds this."""
 
 PHRASES = {
     "Issue reproduced": Outcome.REPRODUCED,
@@ -32,27 +32,28 @@ PHRASES = {
     "Other issues": Outcome.OTHER,
 }
 KILLED = 137
+"""Exit code of a process that was killed by its time limit."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One test's part of a job."""
+    """What one test file or script did in a job."""
 
     name: str
     """`script 3` or `tests 0`."""
     exit_code: int
     seconds: float
     changed_repository: bool
-    """Files of the repository are other than before; nothing was run after it."""
-    said: frozenset[str] = frozenset()
-    """Of the phrases, those that a script printed."""
+    """Whether it left the repository's files changed; after a script that did, nothing else was run."""
+    phrases: frozenset[str] = frozenset()
+    """The phrases of `PHRASES` that a script printed."""
     statuses: Mapping[str, str] = field(default_factory=dict)
-    """Of each test of a test file."""
+    """The status of each test of a test file."""
 
 
 @dataclass(frozen=True)
 class TestLimits:
-    """Seconds that tests may take."""
+    """Time limits of tests, in seconds."""
 
     __test__ = False
 
@@ -67,11 +68,19 @@ class TestLimits:
 def script(
     plan: TestPlan, *, patch: bool, test_files: Sequence[str], scripts: Sequence[int], limits: TestLimits
 ) -> str:
-    """The job: apply the patch, run each test file, then each reproduction script, one after another.
+    """Return the job's script: apply the patch, run each test file, then each reproduction script.
 
     The repository's own tests come first, since a generated script may do anything to the tree. After each script the
-    tree is compared; once it has changed, the job ends, so that no later result rests on it. What a test leaves
-    running is killed. Every test has its own time limit and a limit on the size of files.
+    tree is compared with its state before the tests. Once it has changed, the job ends, so that no later result depends
+    on the change. Processes that a test leaves behind are killed. Every test has its own time limit and a limit on the
+    size of files.
+
+    Args:
+        plan: How the repository runs tests.
+        patch: Whether a patch is applied first.
+        test_files: Paths of the test files to run.
+        scripts: Numbers of the reproduction scripts to run.
+        limits: Of time.
     """
     lines = [
         *PREAMBLE,
@@ -114,19 +123,19 @@ run() {{
 
 
 def runner_label(plan: TestPlan, file: str) -> str:
-    """A test file as the repository's runner names it: a path, or Django's dotted label."""
+    """Return a test file's name for the repository's runner: its path, or Django's dotted label."""
     if "runtests.py" in plan.command:
         return file.removeprefix("tests/").removesuffix(".py").replace("/", ".")
     return file
 
 
 def script_name(number: int) -> str:
-    """What the section of a script is called."""
+    """Return the name of a script's section."""
     return f"script {number}"
 
 
 def tests_name(number: int) -> str:
-    """What the section of a test file is called."""
+    """Return the name of a test file's section."""
     return f"tests {number}"
 
 
@@ -135,18 +144,25 @@ _ENDED = re.compile(r"(-?\d+) ([\d.,]+) ([\d.,]+) (same|changed)")
 
 
 class OutputReader:
-    """Reads a job's output piece by piece: what each test printed is held in memory only until it is understood."""
+    """Reads a job's output piece by piece. Holds the output of one test at a time in memory."""
 
     def __init__(self, token: str, names: Sequence[str], parse: Callable[[str], dict[str, str]]) -> None:
-        """`names` are those of the sections, in the order in which they are run; `parse` reads a test file's output."""
+        """Prepare for the output of one job.
+
+        Args:
+            token: The job's token.
+            names: Of the sections, in the order in which they are run.
+            parse: Reads the statuses of tests from a test file's output.
+        """
         self._names = names
         self._parse = parse
         takers: dict[str, Take] = {f"BEGIN {name}": functools.partial(self._take, name) for name in names}
         self._sections = Sections(token.encode(), takers, split=_split)
-        self._open = ""
-        self._kept: list[bytes] = []
-        self._bounded = Bounded(self._kept.append, HELD_WEIGHT, TAIL_WEIGHT)
-        self._said: dict[str, frozenset[str]] = {}
+        self._current = ""
+        self._output: list[bytes] = []
+        """Of the current section."""
+        self._bounded = Bounded(self._output.append, HELD_WEIGHT, TAIL_WEIGHT)
+        self._phrases: dict[str, frozenset[str]] = {}
         self._statuses: dict[str, dict[str, str]] = {}
 
     def feed(self, line: bytes) -> None:
@@ -154,49 +170,56 @@ class OutputReader:
         self._sections.feed(line)
 
     def end(self) -> list[Section] | None:
-        """The tests that ran to their end, in order; None when not even the set-up did."""
+        """Return the tests that ran to their end, in order; None when the set-up did not."""
         self._sections.end()
-        self._understand()
-        if "READY" not in self._sections.marks:
+        self._close_current()
+        marks = self._sections.marks
+        if "READY" not in marks:
             return None
-        found = ((name, _ENDED.fullmatch(self._sections.marks.get(f"END {name}", ""))) for name in self._names)
-        return [self._section(name, ended) for name, ended in found if ended is not None]
+        ends = ((name, _ENDED.fullmatch(marks.get(f"END {name}", ""))) for name in self._names)
+        return [self._section(name, end) for name, end in ends if end is not None]
 
     def _take(self, name: str, piece: bytes) -> None:
-        if name != self._open:
-            self._understand()
-            self._open = name
+        if name != self._current:
+            self._close_current()
+            self._current = name
         self._bounded.take(piece)
 
-    def _understand(self) -> None:
-        """Read what the open section printed, and let go of it."""
+    def _close_current(self) -> None:
+        """Read what the current section printed, and drop its output."""
         self._bounded.end()
-        text = b"".join(self._kept).decode("utf-8", "replace")
-        self._kept.clear()
-        if self._open.startswith("script"):
-            self._said[self._open] = frozenset(line.strip() for line in text.splitlines()) & PHRASES.keys()
-        elif self._open:
-            self._statuses[self._open] = self._parse(text)
+        text = b"".join(self._output).decode("utf-8", "replace")
+        self._output.clear()
+        if self._current.startswith("script"):
+            self._phrases[self._current] = frozenset(line.strip() for line in text.splitlines()) & PHRASES.keys()
+        elif self._current:
+            self._statuses[self._current] = self._parse(text)
 
-    def _section(self, name: str, ended: re.Match[str]) -> Section:
-        begun, end = (float(ended[k].replace(",", ".")) for k in (2, 3))
+    def _section(self, name: str, end: re.Match[str]) -> Section:
+        exit_code, begun, ended, tree = end.groups()
         return Section(
             name,
-            int(ended[1]),
-            max(0.0, end - begun),
-            ended[4] == "changed",
-            self._said.get(name, frozenset()),
-            self._statuses.get(name, {}),
+            exit_code=int(exit_code),
+            seconds=max(0.0, _number(ended) - _number(begun)),
+            changed_repository=tree == "changed",
+            phrases=self._phrases.get(name, frozenset()),
+            statuses=self._statuses.get(name, {}),
         )
 
 
+def _number(text: str) -> float:
+    """Read a decimal number; bash writes it with the locale's decimal sign."""
+    return float(text.replace(",", "."))
+
+
 def _split(line: str) -> tuple[str, str]:
+    """Split a token line as `Sections` asks: `BEGIN` and `END` count with the section's name."""
     match = _TOKEN_LINE.fullmatch(line)
     return (match[1], match[2]) if match else (line, "")
 
 
 def outcome_of(section: Section) -> Outcome:
-    """What a script said. Only whole lines of its own output count: an echo of its source or a traceback does not."""
-    if len(section.said) == 1:
-        return PHRASES[next(iter(section.said))]
-    return Outcome.TIMED_OUT if section.exit_code == KILLED and not section.said else Outcome.UNCLEAR
+    """Return the outcome of a script. Only whole lines count, so an echo of its source or a traceback does not."""
+    if len(section.phrases) == 1:
+        return PHRASES[next(iter(section.phrases))]
+    return Outcome.TIMED_OUT if section.exit_code == KILLED and not section.phrases else Outcome.UNCLEAR

@@ -1,36 +1,29 @@
 """The similarity of two texts, exactly as difflib gives it, without difflib's cost.
 
-Ratcliff and Obershelp's measure: take the longest substring that both texts have, then do the same to its left and to
-its right; twice the matched letters over all letters is the ratio. For each of these substrings
-`difflib.SequenceMatcher(None, a, b, autojunk=False)` walks every pair of equal letters, which is quadratic in the
-length, and more with many of them: minutes for two diffs of 100 KB.
+The measure is Ratcliff and Obershelp's: take the longest substring that both texts have, then do the same to its left
+and to its right. The ratio is twice the number of matched characters over the number of all characters.
+`difflib.SequenceMatcher(None, a, b, autojunk=False)` looks at every pair of equal characters for each of these
+substrings, which is quadratic in the length at least: minutes for two diffs of 100 KB.
 
-Two searches for the same substrings do it here. The first asks `str.find` for windows that are one letter longer than
-the best match so far; it wins by far on texts that are alike, or short. Repetitive texts defeat it, so it works on a
-budget; what is left when that is spent goes to `suffixes.sweep`, which needs numpy and has a bound.
+Two searches find the same substrings here. The quick one asks `str.find` for windows that are one character longer than
+the best match so far. It is by far the faster one for texts that are alike or short, but repetitive texts defeat it, so
+it has a budget. When that is spent, `suffixes.sweep` does the rest; it needs numpy and its time is bounded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from swerl_eval.core.reward.matches import Match, Rect, Widen, common_prefix, parts_beside
 
-Rect = tuple[int, int, int, int]
-"""A part of each text, to be matched with each other: start and end in the first, start and end in the second."""
-Block = tuple[int, int, int]
-"""A match: start in the first text, start in the second, length."""
-Extend = Callable[[Block, Rect], Block]
-"""Makes a match longer within its rectangle."""
-
-# One `str.find` costs about as much as scanning this many letters (0.2 µs at 1 to 4 letters a nanosecond).
+# One `str.find` costs about as much as scanning this many characters (0.2 µs at 1 to 4 characters a nanosecond).
 CALL = 200
-# The budget in letters scanned: alike patches need 16 a letter (median of 623), at most 261; `sweep` costs about
-# 2 µs a letter and 1 ms to begin with, so that giving up costs no more than having started there.
-BUDGET_PER_LETTER = 500
+# The budget in characters scanned. Alike patches need 16 for each of theirs (median of 623), at most 261; `sweep` costs
+# about 2 µs a character and 1 ms to begin with. So giving up costs no more than having started with `sweep`.
+BUDGET_PER_CHARACTER = 500
 BUDGET = 1_000_000
 
 
 def ratio(a: str, b: str) -> float:
-    """Similarity of two texts in [0, 1]; two empty texts are alike.
+    """Return the similarity of two texts, from 0 to 1; two empty texts are alike.
 
     Equal to `difflib.SequenceMatcher(None, a, b, autojunk=False).ratio()` in every bit.
     """
@@ -40,44 +33,47 @@ def ratio(a: str, b: str) -> float:
     return 2.0 * matched / (len(a) + len(b))
 
 
-def matching_blocks(a: str, b: str, extend: Extend | None = None) -> list[Block]:
-    """The longest match of the whole texts, then of what lies left of it, right of it, and so on; in no fixed order.
+def matching_blocks(a: str, b: str, widen: Widen | None = None) -> list[Match]:
+    """Find the longest match of the whole texts, then of the parts left and right of it, and so on.
 
-    Among equally long matches the one that starts first in `a` is taken, then the one that starts first in `b`, as
-    difflib does. `extend` may widen each match by letters that cannot begin one; what it adds is not matched again.
+    Of equally long matches the one that starts first in `a` is taken, then the one that starts first in `b`, as difflib
+    does.
+
+    Args:
+        widen: Makes each match longer by characters that cannot begin a match; they are not matched again.
+
+    Returns:
+        The matches, in no fixed order.
     """
-    blocks: list[Block] = []
+    matches: list[Match] = []
     rects: list[Rect] = [(0, len(a), 0, len(b))]
-    budget = BUDGET + BUDGET_PER_LETTER * (len(a) + len(b))
+    budget = BUDGET + BUDGET_PER_CHARACTER * (len(a) + len(b))
     while rects:
         rect = rects.pop()
-        block, budget = _longest_match(a, b, rect, budget)
+        match, budget = _longest_match(a, b, rect, budget)
         if budget < 0:
-            from swerl_eval.core.reward.suffixes import sweep  # numpy is loaded only when it is needed
+            from swerl_eval.core.reward.suffixes import sweep  # loads numpy, which few texts need
 
-            return blocks + sweep(a, b, [*rects, rect], extend)
-        if not block[2]:
+            return matches + sweep(a, b, [*rects, rect], widen)
+        if not match[2]:
             continue
-        if extend:
-            block = extend(block, rect)
-        blocks.append(block)
-        rects.extend(part for part in parts_beside(rect, block) if part[0] < part[1] and part[2] < part[3])
-    return blocks
+        if widen:
+            match = widen(match, rect)
+        matches.append(match)
+        rects.extend(part for part in parts_beside(rect, match) if part[0] < part[1] and part[2] < part[3])
+    return matches
 
 
-def parts_beside(rect: Rect, block: Block) -> tuple[Rect, Rect]:
-    """What a match leaves of its rectangle: the part before it in both texts, and the part after it."""
-    (a_start, a_end, b_start, b_end), (i, j, size) = rect, block
-    return (a_start, i, b_start, j), (i + size, a_end, j + size, b_end)
+def _longest_match(a: str, b: str, rect: Rect, budget: int) -> tuple[Match, int]:
+    """Find the longest match within a rectangle by `str.find`.
 
+    The search walks `a` and looks for a window one character longer than the best match so far, so the first one that
+    it meets is the one that starts first. All windows that start at i, i+1, ..., i+step-1 share the characters from
+    i+step-1 to the end of the window at i. If `b` lacks these, none of the windows matches, and `step` positions are
+    done with at once. If `b` has them, the step is halved until it is one window, which then matches.
 
-def _longest_match(a: str, b: str, rect: Rect, budget: int) -> tuple[Block, int]:
-    """The longest match within a rectangle, and what is left of the budget (less than 0: given up).
-
-    The search walks `a` and looks for a window one letter longer than the best so far, so the first one found is the
-    one that starts first. All windows that start at i, i+1, ..., i+step-1 share the letters from i+step-1 to the end of
-    the one that starts at i. If `b` does not have those, no such window matches and `step` positions are done with at
-    once; if it has them, the step is halved until it is one window, which then matches.
+    Returns:
+        The match, and what is left of the budget; less than 0 means that the search gave up.
     """
     a_start, a_end, b_start, b_end = rect
     cost = CALL + b_end - b_start
@@ -95,37 +91,9 @@ def _longest_match(a: str, b: str, rect: Rect, budget: int) -> tuple[Block, int]
         elif step > 1:
             step //= 2
         else:
-            # find gives the first j; a longer window at this i can only match at this j or a later one
+            # `find` gives the first j, so a longer window at this i can only match at this j or a later one
             best_i, best_j = i, j
             best += 1
             best += common_prefix(a, b, (i + best, a_end, j + best, b_end))
             longest_step = best // 2 + 1
     return (best_i, best_j, best), budget
-
-
-def common_prefix(a: str, b: str, rect: Rect) -> int:
-    """With how many equal letters the two parts begin."""
-    i, a_end, j, b_end = rect
-    start, step = i, 16
-    while step:
-        if i + step <= a_end and j + step <= b_end and a[i : i + step] == b[j : j + step]:
-            i += step
-            j += step
-            step *= 2
-        else:
-            step //= 2
-    return i - start
-
-
-def common_suffix(a: str, b: str, rect: Rect) -> int:
-    """With how many equal letters the two parts end."""
-    a_start, i, b_start, j = rect
-    end, step = i, 16
-    while step:
-        if i - step >= a_start and j - step >= b_start and a[i - step : i] == b[j - step : j]:
-            i -= step
-            j -= step
-            step *= 2
-        else:
-            step //= 2
-    return end - i

@@ -1,16 +1,17 @@
-"""All longest matches of two texts at once, longest first: the search for texts that repeat themselves.
+"""Finds all longest matches of two texts at once, longest first: the search for texts that repeat themselves.
 
-A rectangle (a part of each text) is settled by its longest match, which leaves two smaller rectangles; none of them
-overlap, neither in the first text nor in the second. So all rectangles can be searched together, for matches of one
-length, then of the next shorter length that has any: a pass a length instead of a search a match. There are at most
-sqrt(2n) different lengths, since their matches take letters away.
+A rectangle (a part of each text) is settled by its longest match, which leaves two smaller rectangles. No two
+rectangles overlap, neither in the first text nor in the second. So all of them are searched together: for matches of
+one length, then of the next shorter length that has any. That is one pass for each length instead of one search for
+each match. There are at most sqrt(2n) different lengths, since their matches use up characters.
 
-In the sorted order of all suffixes of both texts, windows of a length that are equal stand side by side, with a longest
-common prefix of at least that length between neighbours. A letter takes part in a pass only when some letter of the
-other text shares that many letters with it, which its neighbours in that order tell.
+In the sorted order of all suffixes of both texts, equal windows of a length stand side by side, and neighbours share a
+prefix of at least that length. A position takes part in a pass only when some position of the other text shares that
+many characters with it; its neighbours in the sorted order tell.
 
-Two texts of 500,000 letters take 0.3 to 4 s and up to 280 MB: all-equal letters, random letters, equally long lines,
-pieces of every length (results/reward.md). 4 s is what a new length for nearly every match costs.
+Two texts of 500,000 characters take 0.3 to 4 s and up to 280 MB, whatever they are: one character repeated, random
+characters, equally long lines, pieces of every length (results/reward.md). It takes 4 s when nearly every match has a
+length of its own.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from swerl_eval.core.reward.similarity import Block, Extend, Rect, parts_beside
+from swerl_eval.core.reward.matches import Match, Rect, Widen, parts_beside
 
 Ints = npt.NDArray[np.signedinteger]
 Flags = npt.NDArray[np.bool_]
 
 FREE = -1
-"""Owner of a letter that is in no rectangle any more."""
+"""Owner of a position that is in no rectangle any more."""
 
 
-def sweep(a: str, b: str, rects: list[Rect], extend: Extend | None = None) -> list[Block]:
-    """Matches of disjoint rectangles of two texts, as `similarity.matching_blocks` describes them; in any order."""
+def sweep(a: str, b: str, rects: list[Rect], widen: Widen | None = None) -> list[Match]:
+    """Return the matches of disjoint rectangles of two texts, as `similarity.matching_blocks` does, in any order."""
     shift = len(a) + 1  # one separator stands between the texts
-    text = np.concatenate([_letters(a) + 2, [1], _letters(b) + 2, [0]])
-    board = _Board(len(text), shift, extend)
+    text = np.concatenate([_code_points(a) + 2, [1], _code_points(b) + 2, [0]])
+    board = _Board(len(text), shift, widen)
     for rect in rects:
         board.add(rect)
     search = _Search(_Suffixes(text), board)
@@ -45,17 +46,17 @@ def sweep(a: str, b: str, rects: list[Rect], extend: Extend | None = None) -> li
         if search.is_worn():
             search.refresh()
             length = min(length, search.highest())
-    return board.blocks
+    return board.matches
 
 
-def _letters(text: str) -> Ints:
+def _code_points(text: str) -> Ints:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
 
 
 class _Suffixes:
-    """The sorted suffixes of a text whose last letter is unique, by prefix doubling.
+    """The sorted suffixes of a text whose last character is unique, by prefix doubling.
 
-    `ranks[e][p]` numbers the windows of 2**e letters in sorted order; equal windows have equal numbers.
+    `ranks[e][p]` numbers the windows of 2**e characters in sorted order; equal windows have equal numbers.
     """
 
     def __init__(self, text: Ints) -> None:
@@ -77,7 +78,7 @@ class _Suffixes:
                 return
 
     def common(self, x: Ints, y: Ints) -> Ints:
-        """How many letters the suffixes at x and at y share, for pairs of different positions."""
+        """Return how many characters the suffixes at x and at y share, for pairs of different positions."""
         shared = np.zeros(len(x), np.int32)
         for exponent in range(len(self.ranks) - 2, -1, -1):
             rank = self.ranks[exponent]
@@ -87,30 +88,30 @@ class _Suffixes:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Where windows of one length match: first-text positions in order, each with its span of `others`."""
+    """Where windows of one length match: positions in the first text, in order, each with its span of `others`."""
 
     length: int
     positions: list[int]
     starts: list[int]
     ends: list[int]
     others: list[int]
-    """Second-text positions; equal windows of one rectangle side by side and in order."""
+    """Positions in the second text; those of equal windows of one rectangle stand side by side and in order."""
 
 
 class _Board:
-    """Which letter belongs to which rectangle. Positions are those of the joined text: the second text is shifted."""
+    """Which position belongs to which rectangle. Positions are those of the joined text: the second text is shifted."""
 
-    def __init__(self, size: int, shift: int, extend: Extend | None) -> None:
+    def __init__(self, size: int, shift: int, widen: Widen | None) -> None:
         self.shift = shift
         self.owner = np.full(size, FREE, np.int32)
         self.end = np.zeros(size, np.int32)
-        """Where the rectangle of a letter ends in that letter's text."""
+        """Where the rectangle of a position ends, in the text of that position."""
         self.rects: list[Rect] = []
-        self.blocks: list[Block] = []
-        self.extend = extend
+        self.matches: list[Match] = []
+        self.widen = widen
 
     def add(self, rect: Rect) -> None:
-        """Hand the letters of a rectangle to it; one with an empty side can match nothing."""
+        """Give a rectangle its positions; one with an empty side is dropped, since nothing in it can match."""
         a_start, a_end, b_start, b_end = rect
         if a_start < a_end and b_start < b_end:
             self._give(rect, len(self.rects))
@@ -123,7 +124,7 @@ class _Board:
         self.owner[a_start:a_end] = self.owner[b_start + self.shift : b_end + self.shift] = owner
 
     def take(self, pairs: _Pairs) -> None:
-        """Settle all matches of a length, rectangle by rectangle in the order of the first text."""
+        """Settle all matches of one length, rectangle by rectangle in the order of the first text."""
         owners = self.owner[pairs.positions].tolist()
         at = 0
         while at < len(owners):
@@ -133,28 +134,28 @@ class _Board:
             at = after
 
     def _take_in(self, rect: Rect, pairs: _Pairs, at: int, after: int) -> None:
-        """The first match in a rectangle, then the first in what lies right of it, and so on.
+        """Settle the first match in a rectangle, then the first one right of it, and so on.
 
-        What lies left of a match has none of this length: it would have been the first.
+        The part left of a match has none of this length: it would have been the first.
         """
         self._give(rect, FREE)
         while at < after:
             i = pairs.positions[at]
-            found = bisect_left(pairs.others, rect[2] + self.shift, pairs.starts[at], pairs.ends[at])
-            if found == pairs.ends[at]:
+            other = bisect_left(pairs.others, rect[2] + self.shift, pairs.starts[at], pairs.ends[at])
+            if other == pairs.ends[at]:
                 at += 1
                 continue
-            block = (i, pairs.others[found] - self.shift, pairs.length)
-            block = self.extend(block, rect) if self.extend else block
-            self.blocks.append(block)
-            left, rect = parts_beside(rect, block)
+            match = (i, pairs.others[other] - self.shift, pairs.length)
+            match = self.widen(match, rect) if self.widen else match
+            self.matches.append(match)
+            left, rect = parts_beside(rect, match)
             self.add(left)
             at = bisect_left(pairs.positions, rect[0], at + 1, after)
         self.add(rect)
 
 
 class _Search:
-    """The letters still to be matched, in the order of their suffixes, one rectangle after another."""
+    """The positions still to be matched, in the order of their suffixes, one rectangle after another."""
 
     def __init__(self, suffixes: _Suffixes, board: _Board) -> None:
         self.suffixes = suffixes
@@ -163,13 +164,13 @@ class _Search:
         self.refresh()
 
     def refresh(self) -> None:
-        """Drop settled letters, and find how long a match may begin at each of the others."""
+        """Drop settled positions, and find how long a match at each of the others can be."""
         owner = self.board.owner[self.positions]
         alive = np.flatnonzero(owner != FREE)
         alive = alive[np.argsort(owner[alive], kind="stable")]
         self.positions, owner = self.positions[alive], owner[alive]
         self.shared = np.zeros(len(alive), np.int32)
-        """Letters shared with the suffix before, 0 at the first of a rectangle."""
+        """Characters shared with the suffix before; 0 at the first of a rectangle."""
         if len(alive):
             common = self.suffixes.common(self.positions[:-1], self.positions[1:])
             self.shared[1:] = np.where(owner[1:] == owner[:-1], common, 0)
@@ -188,22 +189,22 @@ class _Search:
         return np.where(second, nearest[1], nearest[0])
 
     def highest(self) -> int:
-        """A length that no match exceeds."""
+        """Return a length that no match exceeds."""
         return int(self.bound.max(initial=0))
 
     def is_worn(self) -> bool:
-        """Whether passes have looked at so many letters that a refresh is cheap against it."""
+        """Whether passes have looked at so many positions that a refresh is cheap in comparison."""
         return self.scanned > 4 * len(self.positions)
 
     def longest(self, at_most: int) -> _Pairs | None:
-        """The matches of the greatest length that has any, up to `at_most`."""
+        """Return the matches of the greatest length that has any, up to `at_most`."""
         high, low, step = at_most, at_most, 1
         pairs = None
         while low > 0 and not (pairs := self._matches(low)):
             high = low - 1
             low = max(low - step, min(high, 1))
             step *= 2
-        while pairs and pairs.length < high:  # a match of a length is one of every shorter length
+        while pairs and pairs.length < high:  # where a length has a match, every shorter length has one
             middle = (pairs.length + high + 1) // 2
             longer = self._matches(middle)
             if longer:
@@ -235,10 +236,10 @@ class _Search:
 
 
 def _lowest_since(marks: Flags, values: Ints) -> Ints:
-    """For each place the lowest of the values after the last marked place up to here; 0 where none is marked yet."""
+    """Return for each place the lowest value after the last marked place, up to here; 0 before the first mark."""
     if not len(values):
         return values
-    # Each stretch between marks is lowered below all before it, so that one running minimum serves them all.
+    # Each stretch between marks is moved below all before it, so that one running minimum serves them all.
     span = np.int64(values.max()) + 1
     offset = np.cumsum(marks) * span
     lowest = np.minimum.accumulate(np.where(marks, span - 1, values) - offset) + offset

@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 import openai
 
+from swerl_eval.core.codings import sendable
 from swerl_eval.core.errors import UsageError, cause_of
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
@@ -220,7 +221,7 @@ class OpenAISampler:
         body: dict[str, Any] = {
             **self._settings.request,
             "model": self._settings.model,
-            "messages": [{"role": message.role, "content": _valid(message.content)} for message in request.messages],
+            "messages": [{"role": message.role, "content": sendable(message.content)} for message in request.messages],
             "n": len(numbers),
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -261,8 +262,3 @@ class OpenAISampler:
         """End the servers that were started, at once."""
         if self._launched is not None:
             self._launched.abort()
-
-
-def _valid(text: str) -> str:
-    """Bytes of a repository that are not UTF-8 come as lone surrogates, which JSON in UTF-8 cannot carry."""
-    return text.encode("utf-8", "replace").decode("utf-8")

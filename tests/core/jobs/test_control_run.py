@@ -1,4 +1,4 @@
-"""What a control run has against a verdict, and the shell that it is."""
+"""How a control run contradicts a verdict, and its shell script."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swerl_eval.core.jobs.control_run import (
-    ASIDE_FILE,
     CONFIRMED,
     CONTROL,
+    RESET_LIST_FILE,
     ControlResult,
     control_script,
     discrepancy,
@@ -34,12 +34,12 @@ def test_tests_that_fail_and_a_runner_that_says_so_are_clean() -> None:
 
 @pytest.mark.parametrize("status", ["PASSED", "SKIPPED", "XFAIL", None])
 def test_a_test_that_does_not_fail_is_named(status: str | None) -> None:
-    complaint = discrepancy(ControlResult({"a": "FAILED", "b": status}, 1), ControlResult(FAILS, 1))
-    assert complaint.startswith("1 tests that were made to fail did not, such as b (")
-    assert (status or "not reported") in complaint
+    difference = discrepancy(ControlResult({"a": "FAILED", "b": status}, 1), ControlResult(FAILS, 1))
+    assert difference.startswith("1 tests that were made to fail did not, such as b (")
+    assert (status or "not reported") in difference
 
 
-def test_success_by_exit_status_alone_is_an_objection() -> None:
+def test_success_by_exit_status_alone_is_a_discrepancy() -> None:
     assert "says success by its exit status" in discrepancy(ControlResult(FAILS, 0), ControlResult(FAILS, 1))
 
 
@@ -50,12 +50,12 @@ def test_only_what_differs_from_the_gold_patch_counts() -> None:
 
 
 @given(results)
-def test_nothing_is_held_against_what_is_like_the_gold_patch(result: ControlResult) -> None:
+def test_what_is_like_the_gold_patch_has_no_discrepancy(result: ControlResult) -> None:
     assert discrepancy(result, result) == ""
 
 
 @given(results, results)
-def test_a_clean_run_meets_no_objection(candidate: ControlResult, gold: ControlResult) -> None:
+def test_a_clean_run_has_no_discrepancy(candidate: ControlResult, gold: ControlResult) -> None:
     if candidate.clean:
         assert discrepancy(candidate, gold) == ""
 
@@ -71,12 +71,12 @@ def test_the_job_is_well_formed_and_ends_in_zero(confirm: bool) -> None:
     script = control_script(confirm=confirm, base_commit="0123abcd")
     subprocess.run(["bash", "-n"], input=script.encode(), check=True)
     assert script.endswith("exit 0\n")
-    assert (CONFIRMED in script) is (ASIDE_FILE in script) is confirm
+    assert (CONFIRMED in script) is (RESET_LIST_FILE in script) is confirm
 
 
-def test_the_control_comes_before_files_are_set_aside() -> None:
+def test_the_control_run_comes_before_files_are_reset() -> None:
     script = control_script(confirm=True, base_commit="0123abcd")
-    assert script.index(CONTROL) < script.index("kill -9 -1") < script.index(ASIDE_FILE) < script.index(CONFIRMED)
+    assert script.index(CONTROL) < script.index("kill -9 -1") < script.index(RESET_LIST_FILE) < script.index(CONFIRMED)
 
 
 def test_a_base_commit_that_is_shell_is_quoted() -> None:

@@ -1,4 +1,4 @@
-"""What is read from the output of a job that runs tests."""
+"""Reading the output of a job that runs tests."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ anything = st.binary(max_size=60) | st.lists(
     st.sampled_from([b"Issue reproduced", b"Issue resolved", b"\n", b"\r\n", b" ", b"x", b"\xff", TOKEN[:-1].encode()])
 ).map(b"".join)
 outputs = st.dictionaries(st.sampled_from(NAMES), anything).map(
-    lambda found: {n: found[n] for n in NAMES if n in found}
+    lambda bodies: {name: bodies[name] for name in NAMES if name in bodies}
 )
 
 
@@ -59,7 +59,7 @@ def test_every_test_is_read_by_what_it_printed_alone(bodies: dict[str, bytes], b
         if section.name.startswith("tests"):
             assert section.statuses == lines_of(text)
         else:
-            assert section.said == {line.strip() for line in text.splitlines()} & test_job.PHRASES.keys()
+            assert section.phrases == {line.strip() for line in text.splitlines()} & test_job.PHRASES.keys()
 
 
 @given(outputs, st.data())
@@ -111,7 +111,7 @@ def test_of_what_a_test_prints_without_end_its_beginning_and_its_end_are_read(mo
     monkeypatch.setattr(test_job, "TAIL_WEIGHT", 1000)
     body = b"PASSED first\n" + b"noise\n" * 10_000 + b"PASSED last"
     (section,) = read(printed({"tests 0": body})) or []
-    kept = list(section.statuses.values())
-    assert (kept[0], kept[-1]) == ("PASSED first", "PASSED last")
-    assert sum("bytes of output left out here]" in line for line in kept) == 1
-    assert sum(len(line) for line in kept) < 1500
+    lines = list(section.statuses.values())
+    assert (lines[0], lines[-1]) == ("PASSED first", "PASSED last")
+    assert sum("bytes of output left out here]" in line for line in lines) == 1
+    assert sum(len(line) for line in lines) < 1500

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swerl_eval.core.reward import similarity
-from swerl_eval.core.reward.linediff import AUTOJUNK_FROM, unified_hunks
+from swerl_eval.core.reward.linediff import AUTOJUNK_LINES, LineMatcher, unified_hunks
 
 LINE = st.sampled_from(["", "", "", "}", "return", *map(str, range(40))])
 
@@ -28,6 +28,17 @@ def versions(draw, most):
     return old, new
 
 
+LONG = st.tuples(versions(30), st.integers(1, 12), st.booleans())
+
+
+def enlarged(files, copies, numbered):
+    """Two files repeated, with so many lines that difflib treats frequent ones apart."""
+    old, new = (
+        [f"{line}{copy}" if numbered and line else line for copy in range(copies) for line in lines] for lines in files
+    )
+    return old, [*new, *map(str, range(AUTOJUNK_LINES))]
+
+
 def by_difflib(old, new, context=3):
     return list(difflib.unified_diff(old, new, lineterm="", n=context))[2:]
 
@@ -42,25 +53,31 @@ def test_short_files_give_difflibs_hunks(files, context):
 
 
 @settings(max_examples=150, deadline=None)
-@given(versions(30), st.integers(1, 12), st.booleans())
-def test_long_files_give_difflibs_hunks_frequent_lines_included(files, copies, numbered):
-    old, new = (
-        [f"{line}{copy}" if numbered and line else line for copy in range(copies) for line in lines] for lines in files
-    )
-    new += [str(number) for number in range(AUTOJUNK_FROM)]
+@given(LONG)
+def test_long_files_give_difflibs_hunks_frequent_lines_included(case):
+    old, new = enlarged(*case)
     assert unified_hunks(old, new) == by_difflib(old, new)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(versions(60), LONG.map(lambda case: enlarged(*case))))
+def test_the_blocks_are_difflibs_and_not_only_the_hunks_made_of_them(files):
+    matcher, reference = LineMatcher(*files), difflib.SequenceMatcher(None, *files)
+    assert matcher.get_matching_blocks() == reference.get_matching_blocks()
+    assert matcher.get_opcodes() == reference.get_opcodes()
+    assert matcher.ratio() == reference.ratio()
 
 
 @settings(max_examples=150, deadline=None)
 @given(versions(60), st.integers(0, 2000))
 def test_giving_up_the_first_search_changes_nothing(files, budget):
-    saved = similarity.BUDGET, similarity.BUDGET_PER_LETTER
-    similarity.BUDGET, similarity.BUDGET_PER_LETTER = budget, 0
+    saved = similarity.BUDGET, similarity.BUDGET_PER_CHARACTER
+    similarity.BUDGET, similarity.BUDGET_PER_CHARACTER = budget, 0
     try:
         old, new = files[0] * 4, files[1] * 4
         assert unified_hunks(old, new) == by_difflib(old, new)
     finally:
-        similarity.BUDGET, similarity.BUDGET_PER_LETTER = saved
+        similarity.BUDGET, similarity.BUDGET_PER_CHARACTER = saved
 
 
 def test_equal_files_give_nothing():

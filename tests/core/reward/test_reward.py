@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import swerl_eval as swerl
 from swerl_eval.core import reward
-from swerl_eval.core.edits import STRICT, find_blocks
+from swerl_eval.core.edits import REWARD, STRICT, find_blocks
 from swerl_eval.core.reward import (
     FormatError,
     apply_code_change,
@@ -201,7 +201,7 @@ def test_strict_blocks_are_those_of_the_published_expression(text):
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_leniency_adds_a_last_block_and_changes_no_other(text):
-    strict, lenient = find_blocks(text, STRICT), find_blocks(text, reward.REWARD)
+    strict, lenient = find_blocks(text, STRICT), find_blocks(text, REWARD)
     assert lenient[: len(strict)] == strict
     assert len(lenient) - len(strict) in {0, 1}
 

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swerl_eval.core.reward import similarity
-from swerl_eval.core.reward.similarity import common_prefix, common_suffix, matching_blocks, ratio
+from swerl_eval.core.reward.matches import common_prefix, common_suffix
+from swerl_eval.core.reward.similarity import matching_blocks, ratio
 from swerl_eval.core.reward.suffixes import sweep
 
-FEW_LETTERS = st.text("ab", max_size=60)
-ANY_LETTERS = st.text(max_size=40)
+FEW_CHARACTERS = st.text("ab", max_size=60)
+ANY_CHARACTERS = st.text(max_size=40)
 SURROGATES = st.text(st.characters(categories=["Cs", "Lu", "Zs", "So"]), max_size=30)
 LINES = st.lists(st.sampled_from(["", "    return x\n", "    return y\n", "x\n", "\r\n"]), max_size=25).map("".join)
-TEXTS = st.one_of(FEW_LETTERS, ANY_LETTERS, SURROGATES, LINES)
+TEXTS = st.one_of(FEW_CHARACTERS, ANY_CHARACTERS, SURROGATES, LINES)
 
 
 @st.composite
@@ -54,7 +55,7 @@ def expected_blocks(a, b):
 @pytest.fixture
 def no_budget(monkeypatch):
     monkeypatch.setattr(similarity, "BUDGET", 0)
-    monkeypatch.setattr(similarity, "BUDGET_PER_LETTER", 0)
+    monkeypatch.setattr(similarity, "BUDGET_PER_CHARACTER", 0)
 
 
 @settings(max_examples=1500, deadline=None)
@@ -79,12 +80,12 @@ def test_the_search_for_repetitive_texts_gives_the_same_matches(pair):
 @settings(max_examples=300, deadline=None)
 @given(relatives(), st.integers(0, 4000))
 def test_giving_up_at_any_point_changes_nothing(pair, budget):
-    saved = similarity.BUDGET, similarity.BUDGET_PER_LETTER
-    similarity.BUDGET, similarity.BUDGET_PER_LETTER = budget, 0
+    saved = similarity.BUDGET, similarity.BUDGET_PER_CHARACTER
+    similarity.BUDGET, similarity.BUDGET_PER_CHARACTER = budget, 0
     try:
         assert ratio(*pair) == by_difflib(*pair).ratio()
     finally:
-        similarity.BUDGET, similarity.BUDGET_PER_LETTER = saved
+        similarity.BUDGET, similarity.BUDGET_PER_CHARACTER = saved
 
 
 def test_empty_texts_are_alike_and_an_empty_one_is_like_no_other():
@@ -104,7 +105,7 @@ def test_the_measure_is_not_symmetric():
 
 
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 40, 1000])
-def test_common_ends_are_counted_to_the_letter_and_stay_within_their_rectangle(size):
+def test_common_ends_are_counted_to_the_character_and_stay_within_their_rectangle(size):
     a, b = "x" * size + "1", "x" * size + "2"
     assert common_prefix(a, b, (0, len(a), 0, len(b))) == size
     assert common_suffix(a[::-1], b[::-1], (0, len(a), 0, len(b))) == size
@@ -136,14 +137,14 @@ def test_larger_adversarial_texts_agree_with_difflib(no_budget):
 
 
 @pytest.mark.parametrize(
-    "kind", ["one letter", "two random letters", "equal lines", "equally long lines", "one huge line"]
+    "kind", ["one character", "two random characters", "equal lines", "equally long lines", "one huge line"]
 )
 def test_no_pathological_pair_of_half_a_megabyte_takes_long(kind):
     rng = random.Random(3)
     size = 250_000
     pair = {
-        "one letter": lambda: ("x" * size, "x" * (size // 2) + "y" + "x" * (size // 3)),
-        "two random letters": lambda: tuple("".join(rng.choices("ab", k=size)) for _ in range(2)),
+        "one character": lambda: ("x" * size, "x" * (size // 2) + "y" + "x" * (size // 3)),
+        "two random characters": lambda: tuple("".join(rng.choices("ab", k=size)) for _ in range(2)),
         "equal lines": lambda: (
             "+    return self.value\n" * (size // 24),
             "+    return cls.value\n" * (size // 23),

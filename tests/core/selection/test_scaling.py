@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.metrics import pass_at_k
 from swerl_eval.core.selection.ranking import choose
-from swerl_eval.core.selection.scaling import Judged, ScalingRow, scaling
+from swerl_eval.core.selection.scaling import JudgedInstance, ScalingRow, scaling
 from swerl_eval.core.types import Candidate, Evidence, Outcome, Rejection
 
 
-def judged(forms: str, right: str = "", **said: str) -> Judged:
+def judged(forms: str, right: str = "", **said: str) -> JudgedInstance:
     """A sample for each letter (`.` is one without an edit); the right forms; `a="+-1"`: outcomes, count of broken."""
-    return Judged(
+    return JudgedInstance(
         [
             Candidate("i", index, rejection=Rejection.NO_EDIT)
             if form == "."
@@ -89,7 +89,7 @@ def test_an_instance_with_fewer_samples_gives_all_it_has():
 
 def test_the_first_samples_are_those_with_the_lowest_numbers():
     instance = judged("abb", "a")
-    backwards = Judged(instance.candidates[::-1], instance.evidence, instance.verdicts)
+    backwards = JudgedInstance(instance.candidates[::-1], instance.evidence, instance.verdicts)
     assert scaling({"i": backwards}, [1, 2], [0]) == scaling({"i": instance}, [1, 2], [0])
     assert [row.solve_rate for row in scaling({"i": backwards}, [1, 2, 3], [0])] == [1.0, 1.0, 0.0]
 
@@ -124,7 +124,7 @@ def test_the_interval_holds_nineteen_of_twenty_subsets():
 
 def test_a_candidate_without_a_verdict_is_an_error_that_says_what_to_do():
     instance = judged("aab", "a")
-    partial = Judged(instance.candidates, instance.evidence, {"a": True})
+    partial = JudgedInstance(instance.candidates, instance.evidence, {"a": True})
     with pytest.raises(InputError, match="django-1: 1 of 2 unique candidates have no verdict; evaluate all"):
         scaling({"django-1": partial}, [1], [0])
 
@@ -156,7 +156,9 @@ INSTANCES = st.dictionaries(
 
 @settings(deadline=None)
 @given(INSTANCES, st.booleans(), st.integers(0, 3))
-def test_every_figure_is_that_of_choosing_from_each_subset(instances: dict[str, Judged], regression: bool, seed: int):
+def test_every_figure_is_that_of_choosing_from_each_subset(
+    instances: dict[str, JudgedInstance], regression: bool, seed: int
+):
     for row in scaling(instances, [1, 3, 8], [0, 1, None], regression=regression, resamples=4, seed=seed):
 
         def solved(name: str, subset: list[Candidate], tests: int | None = row.tests) -> bool:

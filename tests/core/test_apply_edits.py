@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swerl_eval.core.applying import MAX_FILE_CHARACTERS, apply_edits, longest_text, resolved
+from swerl_eval.core.apply_edits import MAX_FILE_CHARACTERS, apply_edits, longest_text, resolve_divider
 from swerl_eval.core.edits import EditError, parse_answer
 from swerl_eval.core.types import Edit, Rejection
 
@@ -165,7 +165,7 @@ TITLED = "Title\n=======\n\nOld text.\n"
 def test_of_several_dividers_the_one_counts_whose_search_is_in_the_file():
     # as a block is read: split at its first divider
     edit = Edit("f", ("Title",), ("", "Old text.", "=======", "Title", "=======", "", "New text."))
-    assert resolved(edit, TITLED) == Edit(
+    assert resolve_divider(edit, TITLED) == Edit(
         "f", ("Title", "=======", "", "Old text."), ("Title", "=======", "", "New text.")
     )
     assert apply_edits({"f": TITLED}, [edit]) == {"f": "Title\n=======\n\nNew text.\n"}
@@ -241,7 +241,7 @@ def test_edits_that_all_change_nothing_are_no_change_named_by_the_first():
 def test_edits_that_multiply_a_file_are_rejected_before_they_fill_the_memory():
     doubling = [Edit("f", ("x",), ("x", f"y{number}", "x")) for number in range(60)]
     start = time.thread_time()
-    with pytest.raises(EditError, match=re.escape("(f): makes the file longer than 4194304 letters")) as caught:
+    with pytest.raises(EditError, match=re.escape("(f): makes the file longer than 4194304 characters")) as caught:
         apply_edits({"f": "x\n"}, doubling)
     assert caught.value.rejection is Rejection.TOO_LONG
     assert time.thread_time() - start < 20  # 1 s; without the bound it fills any memory
@@ -251,7 +251,7 @@ def test_a_file_that_is_long_already_may_grow_to_twice_its_size():
     assert longest_text("x") == MAX_FILE_CHARACTERS
     assert longest_text("x" * MAX_FILE_CHARACTERS) == 2 * MAX_FILE_CHARACTERS
     assert apply_edits({"f": "x\n" * 9}, [Edit("f", ("x",), ("x", "x"))], limit=20) == {"f": "x\n" * 18}
-    with pytest.raises(EditError, match="longer than 36 letters"):
+    with pytest.raises(EditError, match="longer than 36 characters"):
         apply_edits({"f": "x\n" * 9}, [Edit("f", ("x",), ("x", "x", "x"))], limit=20)
 
 
@@ -411,5 +411,5 @@ def test_the_split_is_the_longest_whose_search_stands_in_the_file_line_by_line(l
     fitting = [at for at in dividers if stands(without_blank_end(body[:at]))]
     divider = max(fitting, default=dividers[0])
     read = Edit("f", tuple(body[: dividers[0]]), tuple(body[dividers[0] + 1 :]))
-    meant = resolved(read, "".join(f"{line}\n" for line in lines))
+    meant = resolve_divider(read, "".join(f"{line}\n" for line in lines))
     assert meant == Edit("f", tuple(body[:divider]), tuple(body[divider + 1 :]))
