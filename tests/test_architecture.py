@@ -173,7 +173,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         False,
     ),
     "transformers": {"swerl_eval.samplers.vllm.sampler": False},
-    "psutil": {"swerl_eval.samplers.vllm.engine_process": False},
+    "psutil": {},
     "torch": {},
     "swebench": {
         "swerl_eval.official.harness": False,
@@ -220,7 +220,6 @@ COME_WITH: dict[str, str] = {
     "transformers": "vllm",
     "datasets": "swebench",
     "huggingface_hub": "swebench",
-    "psutil": "vllm",
 }
 """Packages that are imported and not declared, and the declared one whose own they are."""
 

@@ -18,7 +18,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -27,7 +26,7 @@ from pathlib import Path
 
 from swerl_eval.core.errors import UsageError
 from swerl_eval.ports import Launch
-from swerl_eval.samplers.openai import server_guard
+from swerl_eval.samplers import watchdog
 from swerl_eval.samplers.openai.servers import Pool, Server
 
 RESTARTS = 3
@@ -36,7 +35,7 @@ STEADY = 3600.0
 """Seconds of health after which former crashes do not count any more."""
 GRACE = 15.0
 """Seconds that a server has to end by itself."""
-STOP_SECONDS = GRACE + server_guard.LEFT_BEHIND + server_guard.KILLED_WITHIN + 5.0
+STOP_SECONDS = GRACE + watchdog.WORKER_EXIT_WAIT + watchdog.KILL_WAIT + 5.0
 """For a guard to end its server by all its means. Then the guard itself is killed."""
 POLL = 0.2
 """Seconds between two looks at a server that is starting or running."""
@@ -137,13 +136,10 @@ class ServerProcess:
             output.write(f"--- {shlex.join(command)}\n".encode())
             output.flush()
             self._begin = output.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", server_guard.__file__, str(os.getpid()), str(GRACE), "env", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self._process = watchdog.start(
+                "run", str(GRACE), "env", *command,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
         self.started = time.monotonic()
 
     def exit_code(self) -> int | None:
@@ -162,9 +158,9 @@ class ServerProcess:
             self._process.terminate()
             if not await self._ended_within(STOP_SECONDS):
                 self._process.kill()
-                if not await self._ended_within(server_guard.KILLED_WITHIN):
+                if not await self._ended_within(watchdog.KILL_WAIT):
                     return f"its guard, process {self._process.pid}, does not end though it was killed"
-        return self.tail().splitlines()[-1] if self.exit_code() == server_guard.STUCK else ""
+        return self.tail().splitlines()[-1] if self.exit_code() == watchdog.STUCK else ""
 
     def kill(self) -> None:
         """Have it and its children killed now, without waiting for it."""
@@ -174,7 +170,7 @@ class ServerProcess:
     async def _ended_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while self.exit_code() is None and time.monotonic() < deadline:
-            await asyncio.sleep(server_guard.POLL)
+            await asyncio.sleep(watchdog.POLL)
         return self.exit_code() is not None
 
     def tail(self) -> str:

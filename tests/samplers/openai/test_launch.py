@@ -401,7 +401,7 @@ def test_when_client_and_guard_are_killed_at_once_the_server_ends_too(bench: Ben
         assert any(b"ANSWERED" in line for line in client.stdout)
         server, worker = bench.pids()
         guard = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])
-        assert b"guard.py" in Path(f"/proc/{guard}/cmdline").read_bytes()
+        assert b"watchdog.py" in Path(f"/proc/{guard}/cmdline").read_bytes()
         os.kill(guard, signal.SIGKILL)
         client.kill()
         client.wait(20)
