@@ -23,7 +23,7 @@ import jsonlines
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, SampleRequest
 from swerl_eval.demo.setup import ANSWERS, SUITE, demo_settings, prepare
-from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, ignore
 from swerl_eval.records.run_folder import Run
 from swerl_eval.runner import Runner
 from swerl_eval.samplers.replay import ReplaySampler
@@ -52,7 +52,7 @@ class SlowedEngine:
         return cls(ReplaySampler.open(settings), float(settings.engine["tokens_per_second"]))
 
     async def sample(
-        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
     ) -> list[Completion]:
         """The recorded answers, each told when its time has come."""
         completions = await self._answers.sample(request, on_tokens)

@@ -83,7 +83,7 @@ def open_sampler(
             requests_per_server=config.requests_per_server,
             launch=launch,
             request=config.request,
-            say=say or Progress().say,
+            notify=say or Progress().say,
             answers=Path(config.answers) if config.answers else None,
             engine=config.engine,
             oracle=source.oracle if config.sampler == "gold" else None,

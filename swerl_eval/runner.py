@@ -180,7 +180,7 @@ class Runner:
         if not progress.samples or run.manifest.recorded:
             return
         counted: list[dict[str, int]] = [
-            getattr(sampler, "figures", dict)() for sampler in (parts.sampler, parts.test_sampler) if sampler
+            getattr(sampler, "stats", dict)() for sampler in (parts.sampler, parts.test_sampler) if sampler
         ]
         known = [each["prompt_tokens_computed"] for each in counted if "prompt_tokens_computed" in each]
         run.usage.append(

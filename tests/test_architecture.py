@@ -38,6 +38,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "swerl_eval.scheduling": ("swerl_eval.core", "swerl_eval.records", "swerl_eval.scheduling"),
     # what stands behind the seams
     "swerl_eval.samplers": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.samplers"),
+    # an engine in this process is sized by its checkpoint and the machine
+    "swerl_eval.samplers.vllm": (
+        "swerl_eval.core",
+        "swerl_eval.ports",
+        "swerl_eval.preflight.checkpoint",
+        "swerl_eval.preflight.footprint",
+        "swerl_eval.preflight.hardware",
+        "swerl_eval.samplers",
+    ),
     "swerl_eval.sources": ("swerl_eval.core", "swerl_eval.official", "swerl_eval.ports", "swerl_eval.sources"),
     "swerl_eval.sandboxes": ("swerl_eval.core", "swerl_eval.ports", "swerl_eval.sandboxes"),
     "swerl_eval.reports": (
@@ -140,8 +149,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
 """What the modules below a name may import of this package: modules, or folders with all below them."""
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("swerl_eval.samplers.vllm.cpu_platform", "swerl_eval.preflight.checkpoint"): "sizes a CPU's cache by the weights",
-    ("swerl_eval.samplers.vllm.cpu_platform", "swerl_eval.preflight.footprint"): "as above",
     ("swerl_eval.reports.swebench_report", "swerl_eval.evaluation.evaluator"): "the names of the official log files",
     ("swerl_eval.stages.run_tests", "swerl_eval.evaluation.evaluation_run"): "reads a job's output",
 }

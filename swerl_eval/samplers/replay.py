@@ -1,4 +1,4 @@
-"""Recorded answers instead of a model."""
+"""Answer from a file of recorded answers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from pydantic import TypeAdapter, ValidationError
 
 from swerl_eval.core.errors import InputError, UsageError
 from swerl_eval.core.types import Completion, SampleRequest
-from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, ignore
 from swerl_eval.samplers import estimated_tokens
 
 
 class ReplaySampler:
-    """Gives answer number k of an instance and stage to sample k (a `ports.Sampler`).
+    """Gives sample k recorded answer k of its instance and stage (a `ports.Sampler`).
 
     The file has one line per instance and stage: `{"instance_id", "stage", "completions": [{"text", …}, …]}`. A sample
-    for which nothing is recorded is a recorded failure, not an answer used twice.
+    without a recorded answer is a completion with `error` set; no answer is used twice. `sample` raises nothing.
+
+    Args:
+        answers: The file, read now.
+
+    Raises:
+        InputError: The file cannot be read; the message names the line.
     """
 
     recorded = True
@@ -29,16 +35,16 @@ class ReplaySampler:
 
     @classmethod
     def open(cls, settings: SamplerSettings) -> ReplaySampler:
-        """Needs `answers`."""
+        """Take `answers`. Raises `UsageError` without them, `InputError` if the file is wrong."""
         if settings.answers is None:
             message = "the replay sampler needs the file of recorded answers: --answers FILE"
             raise UsageError(message)
         return cls(settings.answers)
 
     async def sample(
-        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
     ) -> list[Completion]:
-        """The recorded answers for the request's sample numbers."""
+        """Return the recorded answers for the request's sample numbers."""
         recorded = self._answers.get((request.instance_id, request.stage), [])
         completions = []
         for index in request.indices:
@@ -51,11 +57,11 @@ class ReplaySampler:
         return completions
 
     def count_tokens(self, text: str) -> int:
-        """An estimate."""
+        """Estimate the number of tokens from the number of bytes."""
         return estimated_tokens(text)
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
 def _read(path: Path) -> dict[tuple[str, str], list[Completion]]:

@@ -12,7 +12,7 @@ import anyio
 
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.types import Completion, Message, Sample, SampleRequest
-from swerl_eval.ports import Sampler
+from swerl_eval.ports import Sampler, ignore
 from swerl_eval.progress import Progress
 from swerl_eval.records.journal import Journal
 from swerl_eval.scheduling.request_queue import RequestQueue
@@ -52,12 +52,8 @@ class SamplingContext:
 OnSample = Callable[[Sample], None]
 
 
-def _unheard(sample: Sample) -> None:
-    """For who waits for all samples anyway."""
-
-
 async def draw(
-    drawing: SamplingContext, instance_id: str, stage: str, prompts: Sequence[Prompt], on_sample: OnSample = _unheard
+    drawing: SamplingContext, instance_id: str, stage: str, prompts: Sequence[Prompt], on_sample: OnSample = ignore
 ) -> list[Sample]:
     """One answer for each prompt: number k of the list is sample k. `on_sample` is told of each once it is stored.
 

@@ -14,7 +14,7 @@ import pytest
 from swerl_eval.core import edits
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import Completion, Message, Oracle, SampleRequest
-from swerl_eval.ports import Sampler, SamplerSettings
+from swerl_eval.ports import Sampler, SamplerSettings, ignore
 from swerl_eval.registry import load
 from swerl_eval.samplers import SAMPLERS
 from tests.fake_server import serving
@@ -99,10 +99,6 @@ async def sampler(kind: Any, settings: SamplerSettings) -> AsyncIterator[Sampler
 def asking(*indices: int, seed: int = 40) -> SampleRequest:
     messages = (Message("system", "Think."), Message("user", "Fix it."))
     return SampleRequest(INSTANCE, "repair", messages, indices, seed, 1.0, 1.0, 16)
-
-
-def ignore(_: int) -> None:
-    """No count is wanted."""
 
 
 @pytest.mark.anyio

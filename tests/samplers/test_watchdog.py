@@ -1,4 +1,4 @@
-"""The watchdog of a sampler's processes. Needs no vLLM; `tests/samplers/openai/test_launch.py` covers its `run` mode."""
+"""The watchdog of an engine's processes, without vLLM. `tests/samplers/openai/test_launch.py` covers its `run` mode."""
 
 from __future__ import annotations
 

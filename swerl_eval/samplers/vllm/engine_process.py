@@ -21,7 +21,7 @@ _EXIT_WAIT = 10.0
 _EXIT_CODE_WAIT = 2.0
 """Seconds from the news that a core process died to its exit code."""
 _START_LOCK = threading.Lock()
-"""One start at a time: vLLM measures free memory while it starts, and children that appear meanwhile are the engine's."""
+"""One start at a time: a starting vLLM measures free memory, and children that appear meanwhile are the engine's."""
 
 
 class EngineDiedError(Exception):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swerl_eval.samplers.openai.chunks import End, Reply, TokenCounts, end_of
-from swerl_eval.samplers.openai.events import MOST_BYTES, EventReader, ReplyError
+from swerl_eval.samplers.openai.events import MAX_BYTES, EventReader, ReplyError
 
 
 def read(body: bytes, wanted: int = 1, size: int = 0) -> tuple[Reply, EventReader]:
@@ -182,7 +182,7 @@ def test_a_body_that_is_no_stream_is_kept_and_one_without_end_is_given_up() -> N
     assert read(page)[1].stray == b"<html>\n<body>sign in</body>"
     reader = EventReader()
     with pytest.raises(ReplyError, match="no stream of events"):
-        for _ in range(MOST_BYTES // (1 << 20) + 1):
+        for _ in range(MAX_BYTES // (1 << 20) + 1):
             list(reader.feed(b"x" * (1 << 20)))
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import Launch, SamplerSettings
+from swerl_eval.ports import Launch, SamplerSettings, ignore
 from swerl_eval.samplers.openai import launch as launch_module
 from swerl_eval.samplers.openai.sampler import OpenAISampler
 
@@ -41,7 +41,7 @@ class Bench:
 
     def open(self, command: str, copies: int = 1, **more: Any) -> OpenAISampler:
         launch = Launch(command, self.logs, copies, **more)
-        return OpenAISampler.open(SamplerSettings(model="m", launch=launch, say=self.said.append))
+        return OpenAISampler.open(SamplerSettings(model="m", launch=launch, notify=self.said.append))
 
     def serve(self, *options: str, notes: str = "0") -> str:
         return f"{SERVE} --notes {shlex.quote(str(self.notes))}/{notes} {shlex.join(options)}"
@@ -106,7 +106,7 @@ def asking(seed: int, n: int = 1) -> SampleRequest:
 
 
 async def sample(sampler: OpenAISampler, seed: int, n: int = 1) -> list[str]:
-    completions: list[Completion] = await sampler.sample(asking(seed, n), lambda _: None)
+    completions: list[Completion] = await sampler.sample(asking(seed, n), ignore)
     return [completion.text for completion in completions]
 
 
@@ -360,7 +360,7 @@ import sys, anyio
 from pathlib import Path
 from swerl_eval.runner import interruptible
 from swerl_eval.core.types import Message, SampleRequest
-from swerl_eval.ports import Launch, SamplerSettings
+from swerl_eval.ports import Launch, SamplerSettings, ignore
 from swerl_eval.samplers.openai.sampler import OpenAISampler
 
 async def work():
@@ -429,7 +429,7 @@ def test_a_command_that_cannot_be_is_told_before_anything_is_started(
 
 def test_the_models_name_stands_where_the_command_wants_it(tmp_path: Path) -> None:
     launch = Launch("A={model} python --model {model} --port {port} --gpu {index}", tmp_path)
-    assert launch_module.words(launch, "/models/my model") == [
+    assert launch_module.split_command(launch, "/models/my model") == [
         "A=/models/my model", "python", "--model", "/models/my model", "--port", "{port}", "--gpu", "{index}",
     ]  # fmt: skip
 

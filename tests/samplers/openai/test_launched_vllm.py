@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import Launch, SamplerSettings
+from swerl_eval.ports import Launch, SamplerSettings, ignore
 from swerl_eval.samplers.openai.sampler import OpenAISampler
 from tests.tiny_model import make_tiny_model
 
@@ -61,7 +61,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sampler(run: Run, said: list[str], logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAISampler]:
     model = make_tiny_model(tmp_path_factory.mktemp("tiny-model"))
     # two at a time: the engine is far ahead of what its server sends, and would be done with more before it is killed
-    settings = SamplerSettings(model=str(model), requests_per_server=2, launch=Launch(SERVER, logs), say=said.append)
+    settings = SamplerSettings(model=str(model), requests_per_server=2, launch=Launch(SERVER, logs), notify=said.append)
     opened = OpenAISampler.open(settings)
     yield opened
     family = descendants(os.getpid())
@@ -106,10 +106,6 @@ def request(content: str = "Fix the parser.", n: int = 1, seed: int = 0, **chang
     values = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 32} | changes
     messages = (Message("system", "You mend code."), Message("user", content))
     return SampleRequest("demo__demo-1", "repair", messages, tuple(range(n)), seed, **values)
-
-
-def ignore(_: int) -> None:
-    """No count is wanted."""
 
 
 def texts(completions: list[Completion]) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import SamplerSettings
-from swerl_eval.samplers.openai.pending import AT_ONCE
+from swerl_eval.ports import SamplerSettings, ignore
+from swerl_eval.samplers.openai.pending import MAX_PARTS
 from swerl_eval.samplers.openai.sampler import OpenAISampler
 from swerl_eval.samplers.openai.servers import ATTEMPTS, Pool, Server
 from tests.fake_server import (
@@ -48,8 +48,8 @@ async def sampler(server: FakeServer) -> AsyncIterator[OpenAISampler]:
 
 
 def sampler_of(address: str, said: list[str] | None = None, **request: Any) -> OpenAISampler:
-    say = (said if said is not None else []).append
-    settings = SamplerSettings(model=MODEL, api_key="key-1", say=say, request=request)
+    notify = (said if said is not None else []).append
+    settings = SamplerSettings(model=MODEL, api_key="key-1", notify=notify, request=request)
     return OpenAISampler(settings, Pool([Server(address)], first_pause=0.001))
 
 
@@ -68,10 +68,6 @@ def asking(n: int = 1, seed: int = 100) -> SampleRequest:
 
 def answered(seed: int, tokens: int) -> Completion:
     return Completion(f"answer {seed}", "stop", PROMPT_TOKENS, tokens)
-
-
-def ignore(_: int) -> None:
-    """No count is wanted."""
 
 
 def refused(reason: str) -> Completion:
@@ -577,7 +573,7 @@ async def test_of_parts_no_more_are_in_flight_than_a_client_has_connections_for(
     server.rule = lambda body: Refuse(400, "n has to be 1") if body["n"] > 1 else Answer()
     found = await sampler.sample(asking(60), ignore)
     assert [completion.text for completion in found] == [f"answer {100 + k}" for k in range(60)]
-    assert server.most_in_flight <= AT_ONCE
+    assert server.most_in_flight <= MAX_PARTS
 
 
 async def test_what_was_only_guessed_is_forgotten_when_it_does_not_help(

@@ -96,7 +96,7 @@ def test_what_two_requests_have_learnt_is_joined() -> None:
     other = Dialect(frozenset({"top_p"}), "max_completion_tokens", most=2, taken=8)
     both = Dialect(frozenset({"seed", "top_p"}), "max_completion_tokens", 2, 8)
     assert one.joined(other) == other.joined(one) == both
-    assert both.news(one) == [
+    assert both.changes(one) == [
         "does not take top_p, so it is left out: it samples with its own",
         "takes max_completion_tokens in place of max_tokens",
         "gives at most 2 answers a request, so more are asked for in several, with the same seeds",

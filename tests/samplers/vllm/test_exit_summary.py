@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from swerl_eval.core.errors import SamplerError
 from swerl_eval.samplers.vllm.engine_settings import reason, without_secrets
-from swerl_eval.samplers.vllm.exit_summary import Death, Restarts, informative, last_fault, with_remedy
+from swerl_eval.samplers.vllm.exit_summary import ExitSummary, Restarts, informative, last_fault, with_remedy
 
 WORKER = "(Worker pid=71) ERROR 11-29 19:01:53 [multiproc_executor.py:1063] "
 CORE = "(EngineCore pid=70) ERROR 11-29 19:01:53 [core.py:1512] "
@@ -139,36 +139,37 @@ def test_the_remedy_stands_in_the_message_where_there_is_one() -> None:
 
 def test_one_that_dies_at_once_of_the_same_again_is_not_started_anew() -> None:
     restarts = Restarts("m", 3)
-    told = restarts.add(Death("EngineDeadError, its core ended with 1", "IndexError: at 0x7f12 of 5"), at_once=True)
+    first = ExitSummary("EngineDeadError, its core ended with 1", "IndexError: at 0x7f12 of 5")
+    told = restarts.add(first, at_once=True)
     assert told == (
         "vLLM with m died (IndexError: at 0x7f12 of 5; EngineDeadError, its core ended with 1): "
         "restart 1 of at most 3, then the lost requests are sent again"
     )
     with pytest.raises(SamplerError, match="m died at once of the same again, so it is not started anew: IndexError"):
-        restarts.add(Death("requests broken off, its core still runs", "IndexError: at 0x8e of 77"), at_once=True)
-    assert len(restarts.deaths) == 1
+        restarts.add(ExitSummary("requests broken off, its core still runs", "IndexError: at 0x8e of 77"), at_once=True)
+    assert len(restarts.exits) == 1
 
 
 @pytest.mark.parametrize(
     ("second", "at_once"),
     [
-        (Death("b", "KeyError: 1"), True),
-        (Death("a", "IndexError: 2", killed=True), True),
-        (Death("a", "IndexError: 2"), False),
+        (ExitSummary("b", "KeyError: 1"), True),
+        (ExitSummary("a", "IndexError: 2", killed=True), True),
+        (ExitSummary("a", "IndexError: 2"), False),
     ],
 )
 def test_one_that_dies_of_something_else_or_after_an_answer_is_started_anew_within_the_bound(
-    second: Death, at_once: bool
+    second: ExitSummary, at_once: bool
 ) -> None:
     restarts = Restarts("m", 2)
-    restarts.add(Death("a", "IndexError: 1"), at_once=True)
+    restarts.add(ExitSummary("a", "IndexError: 1"), at_once=True)
     assert "restart 2 of at most 2" in restarts.add(second, at_once=at_once)
     with pytest.raises(
         SamplerError, match=r"died again after 2 restarts: \(1\) IndexError.*\(2\).*\(3\) OSError: x; c"
     ):
-        restarts.add(Death("c", "OSError: x"), at_once=True)
+        restarts.add(ExitSummary("c", "OSError: x"), at_once=True)
 
 
 def test_without_a_restart_the_first_death_ends_it() -> None:
     with pytest.raises(SamplerError, match=r"died again after 0 restarts: \(1\) a"):
-        Restarts("m", 0).add(Death("a"), at_once=True)
+        Restarts("m", 0).add(ExitSummary("a"), at_once=True)

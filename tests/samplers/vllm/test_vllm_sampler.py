@@ -21,10 +21,11 @@ from typing import Any
 import anyio
 import pytest
 
-from swerl_eval.cli.redirect_output import eject
+from swerl_eval.cli.redirect_output import redirect_output
 from swerl_eval.core.answers.solution import solution_of
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
+from swerl_eval.ports import ignore
 from swerl_eval.samplers.vllm.cpu_platform import for_platform, on_cpu
 from swerl_eval.samplers.vllm.engine_settings import STREAM_INTERVAL, EngineSettings, engine_arguments, refusal
 from swerl_eval.samplers.vllm.sampler import VllmSampler
@@ -60,10 +61,6 @@ def request(content: str = "Fix the parser.", n: int = 1, **changes: Any) -> Sam
     values = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 32, "seed": 0} | changes
     messages = (Message("system", "You mend code."), Message("user", content))
     return SampleRequest("demo__demo-1", "repair", messages, tuple(range(10, 10 + n)), **values)
-
-
-def ignore(tokens: int) -> None:
-    pass
 
 
 def tokenizer_of(model: str) -> Any:
@@ -133,7 +130,7 @@ def test_seeded_prompts_that_are_more_than_a_batch_end_no_engine_on_a_cpu(
         return await asyncio.gather(*(sampler.sample(each, ignore) for each in asked))
 
     assert [answer.error for (answer,) in run(at_once())] == [""] * 8
-    assert sampler.figures()["engine_restarts"] == 0
+    assert sampler.stats()["engine_restarts"] == 0
 
 
 def test_another_seed_gives_other_answers(sampler: VllmSampler, run: Run) -> None:
@@ -320,9 +317,9 @@ def test_prompt_tokens_that_were_in_the_cache_are_not_counted_as_computed(sample
     asked = request("def add(a, b):\n    return a - b\n" * 20, n=16, max_tokens=4)
 
     async def counted() -> list[int]:
-        before = sampler.figures()
+        before = sampler.stats()
         answers = await sampler.sample(asked, ignore)
-        after = sampler.figures()
+        after = sampler.stats()
         return [
             answers[0].prompt_tokens or 0,
             after["prompt_tokens"] - before["prompt_tokens"],
@@ -416,7 +413,7 @@ def test_an_engine_that_dies_is_started_again_within_a_bound_and_the_answers_are
         answers = await asyncio.wait_for(asyncio.gather(*await kill(mortal)), 300)
         assert not first & descendants(), "something of the dead engine is left beside the new one"
         assert answers == undisturbed
-        assert mortal.figures()["engine_restarts"] == 1
+        assert mortal.stats()["engine_restarts"] == 1
         assert short.completion_tokens == 1
         (starts, platform, ready, death, platform_again, again) = said
         assert starts == f"vLLM is starting with {model}"
@@ -455,16 +452,16 @@ def test_an_engine_that_dies_at_once_of_the_same_again_is_given_up_with_its_own_
             await sampler.aclose()
         return sampler
 
-    with eject(tmp_path / "engine.log"):
+    with redirect_output(tmp_path / "engine.log"):
         sampler = asyncio.run(died())
-    assert sampler.figures()["engine_restarts"] == 1
+    assert sampler.stats()["engine_restarts"] == 1
     (restart,) = [told for told in said if "restart" in told]
     assert "RuntimeError: CPU Generator does not use offset" in restart
 
 
 def test_an_engine_that_cannot_have_its_cache_is_told_by_its_own_last_error(model: str, tmp_path: Path) -> None:
     sampler = VllmSampler(model, ENGINE | {"kv_cache_memory_bytes": 1 << 16})
-    with eject(tmp_path / "engine.log"), pytest.raises(SamplerError) as caught:
+    with redirect_output(tmp_path / "engine.log"), pytest.raises(SamplerError) as caught:
         asyncio.run(sampler.sample(request(), ignore))
     found = str(caught.value)
     assert "does not start with" in found
