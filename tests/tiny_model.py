@@ -18,7 +18,7 @@ ENGINE: dict[str, Any] = {
     "max_num_batched_tokens": 4096,
     "seed": 0,
 }
-"""Settings with which the real engine runs on a CPU, quickly and the same each time. Nothing says that it is one."""
+"""Settings with which the real engine runs on a CPU, quickly and the same each time. None of them names a CPU."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"

@@ -10,5 +10,5 @@ SAMPLERS = {
 
 
 def estimated_tokens(text: str) -> int:
-    """Estimate the tokens of a text without a tokenizer: a third of its UTF-8 bytes, a high number for code and prose."""
+    """Estimate the tokens of a text without a tokenizer: a third of its UTF-8 bytes, which is high for code."""
     return -(-len(text.encode("utf-8", "surrogatepass")) // 3)

@@ -51,7 +51,7 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Bytes(ReplaySampler):
-    """Counts bytes, so that lengths can be told."""
+    """Counts bytes, so that lengths are known."""
 
     def count_tokens(self, text: str) -> int:
         return len(text.encode())
@@ -177,8 +177,8 @@ def test_a_model_is_compared_with_the_gpus_of_this_machine(
 ) -> None:
     config = vllm_config(demo_config, tmp_path, monkeypatch, **engine)
     script_nvidia_smi(tmp_path, monkeypatch, f"echo '{card}'")
-    found, output = preflight(config, capsys, max_tokens=100)
-    assert (found, said in output) == (code, True), output
+    exit_code, output = preflight(config, capsys, max_tokens=100)
+    assert (exit_code, said in output) == (code, True), output
 
 
 def test_without_a_gpu_the_numbers_are_given_all_the_same(

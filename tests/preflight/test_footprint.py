@@ -39,7 +39,7 @@ def test_weights_are_what_the_tensors_say_where_there_are_any() -> None:
 @pytest.mark.parametrize(
     ("stored", "engine", "loaded"),
     [
-        ("F32", {}, 50),  # vLLM loads 32 bits as 16 unless it is told otherwise
+        ("F32", {}, 50),  # vLLM loads 32 bits as 16 unless a setting asks for 32
         ("F32", {"dtype": "float32"}, 100),
         ("BF16", {"dtype": "float32"}, 200),
         ("F8_E4M3", {}, 100),

@@ -71,8 +71,8 @@ async def test_the_bundled_answers_are_as_many_as_the_demo_draws() -> None:
     assert len(ids) == 9
     for name in sorted(ids):
         for stage, count in (("localize", LOCALIZATION_SAMPLES), ("repair", SAMPLES)):
-            found = await sampler.sample(asking(*range(count + 1), instance_id=name, stage=stage), ignore)
-            assert [completion.finish_reason == "error" for completion in found] == [False] * count + [True]
+            completions = await sampler.sample(asking(*range(count + 1), instance_id=name, stage=stage), ignore)
+            assert [completion.finish_reason == "error" for completion in completions] == [False] * count + [True]
 
 
 def test_opening_without_a_file_names_the_option() -> None:

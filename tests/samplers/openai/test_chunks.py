@@ -159,7 +159,7 @@ def test_two_answers_under_one_index_are_told_from_one_that_ends_twice() -> None
     assert read(stream(chunk(text), chunk(text), chunk(end), chunk(end)), wanted=2)[0].ambiguous
     assert read(stream(chunk(text), chunk(end), chunk(text), chunk(end)), wanted=2)[0].ambiguous
     assert not read(stream(chunk(text), chunk(end), chunk(end)), wanted=1)[0].ambiguous
-    other = [{**each, "index": 1} for each in (text, end)]
+    other = [{**choice, "index": 1} for choice in (text, end)]
     both = stream(chunk(text), chunk(other[0]), chunk(end), chunk(other[1]), chunk(end))
     assert not read(both, wanted=2)[0].ambiguous
 

@@ -223,10 +223,10 @@ async def test_while_one_is_started_again_the_others_take_its_requests(
     bench: Bench, opened: Callable[..., OpenAISampler]
 ) -> None:
     sampler = opened(bench.serve("--deaths", "1", "--die-at", "2", "--loading", "0.3", notes="{index}"), copies=2)
-    found: dict[int, list[str]] = {}
+    answers: dict[int, list[str]] = {}
 
     async def one(seed: int) -> None:
-        found[seed] = await sample(sampler, seed, 2)
+        answers[seed] = await sample(sampler, seed, 2)
 
     with anyio.fail_after(60):
         for start in range(0, 80, 20):
@@ -234,7 +234,7 @@ async def test_while_one_is_started_again_the_others_take_its_requests(
                 for seed in range(start, start + 20, 2):
                     group.start_soon(one, seed)
             await anyio.sleep(0.2)
-    assert found == {seed: [f"answer {seed}", f"answer {seed + 1}"] for seed in range(0, 80, 2)}
+    assert answers == {seed: [f"answer {seed}", f"answer {seed + 1}"] for seed in range(0, 80, 2)}
     asked = {(seed, 2) for seed in range(0, 80, 2)}
     # of a request whose stream broke, an answer that was whole is not asked for again
     assert asked <= set(bench.asked()) <= asked | {(seed, 1) for seed in range(80)}

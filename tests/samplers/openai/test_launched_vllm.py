@@ -92,14 +92,14 @@ def descendants(ancestor: int) -> dict[int, str]:
             continue
         if state != "Z":
             parents[int(stat.parent.name)] = int(parent)
-    found: dict[int, str] = {}
+    commands: dict[int, str] = {}
     waiting = [ancestor]
     while waiting:
         parent = waiting.pop()
         children = [pid for pid, its_parent in parents.items() if its_parent == parent]
-        found |= {pid: command_of(pid) for pid in children}
+        commands |= {pid: command_of(pid) for pid in children}
         waiting += children
-    return found
+    return commands
 
 
 def request(content: str = "Fix the parser.", n: int = 1, seed: int = 0, **changes: Any) -> SampleRequest:
@@ -159,10 +159,10 @@ def test_a_server_whose_engine_dies_in_the_middle_comes_again_and_only_lost_requ
 
     log = logs / "server-0.log"
     undisturbed = run(all_of_them(asyncio.Event()))
-    told = len(said)
+    before = len(said)
     answered_before = log.read_text().count('"POST /v1/chat/completions HTTP/1.1" 200')
-    assert [texts(each) for each in run(disturbed())] == [texts(each) for each in undisturbed]
-    assert [line.split(" ")[2] for line in said[told:]] == ["ended", "waiting", "is"]
+    assert [texts(answers) for answers in run(disturbed())] == [texts(answers) for answers in undisturbed]
+    assert [line.split(" ")[2] for line in said[before:]] == ["ended", "waiting", "is"]
     answered = log.read_text().count('"POST /v1/chat/completions HTTP/1.1" 200') - answered_before
     # each before it was lost, and the lost ones again: whole, or in two parts where the middle one was saved
     assert len(seeds) <= answered <= 3 * len(seeds)

@@ -46,15 +46,15 @@ def asking(seed: int, n: int = 1) -> SampleRequest:
 
 
 async def sample_all(sampler: OpenAISampler, seeds: range, n: int = 1) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
+    texts: dict[int, list[str]] = {}
 
     async def one(seed: int) -> None:
-        found[seed] = [completion.text for completion in await sampler.sample(asking(seed, n), ignore)]
+        texts[seed] = [completion.text for completion in await sampler.sample(asking(seed, n), ignore)]
 
     async with anyio.create_task_group() as group:
         for seed in seeds:
             group.start_soon(one, seed)
-    return found
+    return texts
 
 
 def expected(seeds: range, n: int = 1) -> dict[int, list[str]]:
@@ -285,15 +285,15 @@ async def test_one_probe_at_a_time_tells_a_refused_prompt_from_a_server_that_ref
 ) -> None:
     servers[0].rule = lambda body: Refuse(400, "no") if body["messages"][0]["content"] == "Fix it." else Answer()
     sampler = sampler_of(servers[:1])
-    found: list[Completion] = []
+    completions: list[Completion] = []
 
     async def one(seed: int) -> None:
-        found.extend(await sampler.sample(asking(seed), ignore))
+        completions.extend(await sampler.sample(asking(seed), ignore))
 
     async with anyio.create_task_group() as group:
         for seed in range(8):
             group.start_soon(one, seed)
-    assert found == [Completion("", "error", error="refused: 400 no", refused=True)] * 8
+    assert completions == [Completion("", "error", error="refused: 400 no", refused=True)] * 8
     probes = [body for body in servers[0].bodies if body["messages"][0]["content"] != "Fix it."]
     assert len(probes) == 1
     assert {key: value for key, value in probes[0].items() if key not in {"messages", "seed"}} == {

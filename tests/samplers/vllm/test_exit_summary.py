@@ -66,20 +66,20 @@ def test_the_fault_is_the_last_line_that_names_one_and_points_to_no_other(printe
 
 @given(st.text())
 def test_whatever_is_printed_a_fault_is_one_printable_line(printed: str) -> None:
-    found = last_fault(printed)
-    assert found.isprintable()
-    assert len(found) < 500
+    fault = last_fault(printed)
+    assert fault.isprintable()
+    assert len(fault) < 500
 
 
 @given(st.text(alphabet=st.characters(categories=["L", "N", "P"]), min_size=1, max_size=60))
 def test_an_error_s_own_line_is_found_in_whatever_stands_around_it(words: str) -> None:
     line = f"ValueError: {words}"
-    found = last_fault(f"INFO 11-29 19:01:50 [a.py:1] up\n{line}\nINFO 11-29 19:01:51 [a.py:1] down\n")
-    assert found == line
+    fault = last_fault(f"INFO 11-29 19:01:50 [a.py:1] up\n{line}\nINFO 11-29 19:01:51 [a.py:1] down\n")
+    assert fault == line
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "shown"),
     [
         ("OSError: 401 for hf_abcdefghij at https://me:pw@host/x", "OSError: 401 for *** at https://***@host/x"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
@@ -88,9 +88,9 @@ def test_an_error_s_own_line_is_found_in_whatever_stands_around_it(words: str) -
         ("max_tokens=48, 3 tokens: fine", "max_tokens=48, 3 tokens: fine"),
     ],
 )
-def test_secrets_are_blotted_out(text: str, kept: str) -> None:
-    assert without_secrets(text) == kept
-    assert reason(ValueError(text)) == f"ValueError: {kept}"
+def test_secrets_are_replaced(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+    assert reason(ValueError(text)) == f"ValueError: {shown}"
 
 
 PROGRAM = """
@@ -119,9 +119,9 @@ def test_what_is_printed_to_a_file_is_read_back_from_the_engine_s_start_on(
     tmp_path: Path, shell: str, fault: str
 ) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
-    command = f"{sys.executable} {tmp_path}/program.py {tmp_path}/found"
+    command = f"{sys.executable} {tmp_path}/program.py {tmp_path}/fault"
     subprocess.run(["/bin/sh", "-c", shell.format(command=command, log=tmp_path / "log")], check=True, timeout=60)
-    assert (tmp_path / "found").read_text() == fault
+    assert (tmp_path / "fault").read_text() == fault
 
 
 def test_a_reason_that_points_elsewhere_gives_way_to_the_fault() -> None:
@@ -140,8 +140,8 @@ def test_the_remedy_stands_in_the_message_where_there_is_one() -> None:
 def test_one_that_dies_at_once_of_the_same_again_is_not_started_anew() -> None:
     restarts = Restarts("m", 3)
     first = ExitSummary("EngineDeadError, its core ended with 1", "IndexError: at 0x7f12 of 5")
-    told = restarts.add(first, at_once=True)
-    assert told == (
+    line = restarts.add(first, at_once=True)
+    assert line == (
         "vLLM with m died (IndexError: at 0x7f12 of 5; EngineDeadError, its core ended with 1): "
         "restart 1 of at most 3, then the lost requests are sent again"
     )

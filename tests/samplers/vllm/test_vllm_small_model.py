@@ -82,13 +82,13 @@ def test_several_answers_to_several_prompts_are_words_and_each_prompt_is_compute
     async def counted() -> tuple[list[list[Completion]], int, int]:
         before = sampler.stats()
         asked = [request(f"{ISSUE}What is wrong with `{name}`?", n=4, seed=seed) for name, seed in PARSERS.items()]
-        answers = await asyncio.gather(*(sampler.sample(each, ignore) for each in asked))
+        answers = await asyncio.gather(*(sampler.sample(prompt, ignore) for prompt in asked))
         after = sampler.stats()
         total, computed = (after[name] - before[name] for name in ("prompt_tokens", "prompt_tokens_computed"))
         return answers, total, computed
 
     answers, total, computed = run(counted())
-    every = [answer for each in answers for answer in each]
+    every = [answer for several in answers for answer in several]
     assert [answer.error for answer in every] == [""] * 12
     assert len(set(texts(every))) == 12
     spoken = [text for text in texts(every) if len(words_of(text) & WORDS) >= 3]
