@@ -1,4 +1,4 @@
-"""A run with servers that are started for it."""
+"""Runs with launched servers."""
 
 from __future__ import annotations
 
