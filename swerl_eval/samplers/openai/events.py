@@ -42,7 +42,7 @@ class EventReader:
         """Yield the objects that these bytes complete. Raises `ReplyError` for a reply that is no stream of JSON."""
         self._pieces.append(data)
         if b"\n" not in data and b"\r" not in data:
-            self._count(len(data))
+            self._count_bytes(len(data))
             return
         lines = b"".join(self._pieces).splitlines(keepends=True)
         self._pieces = [] if lines[-1].endswith((b"\n", b"\r")) else [lines.pop()]
@@ -71,16 +71,16 @@ class EventReader:
             elif not self._data and (events := _objects(value)) is not None:
                 yield from events
             elif value:
-                self._count(len(value))
+                self._count_bytes(len(value))
                 self._data.append(value)
         elif not line:
             data, self._data = self._data, []
             yield from _joined(data)
         elif not line.startswith((b":", b"event:", b"id:", b"retry:")):
-            self._count(len(line))
+            self._count_bytes(len(line))
             self._stray.append(line)
 
-    def _count(self, size: int) -> None:
+    def _count_bytes(self, size: int) -> None:
         self._stored_bytes += size
         if self._stored_bytes > MAX_BYTES:
             message = f"the reply is over {MAX_BYTES >> 20} MB and no stream of events"
