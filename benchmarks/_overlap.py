@@ -21,7 +21,7 @@ from pathlib import Path
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, SampleRequest
 from swerl_eval.demo.setup import ANSWERS, SUITE, demo_settings, prepare
-from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, ignore
 from swerl_eval.records.atomic import write_lines
 from swerl_eval.records.json_files import read_lines
 from swerl_eval.records.run_folder import Run
@@ -52,7 +52,7 @@ class SlowedEngine:
         return cls(ReplaySampler.open(settings), float(settings.engine["tokens_per_second"]))
 
     async def sample(
-        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
     ) -> list[Completion]:
         """The recorded answers, each told when its time has come."""
         completions = await self._answers.sample(request, on_tokens)

@@ -38,8 +38,8 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Completion, Localization, Message, Sample, SampleRequest
 from swerl_eval.demo.repositories import build_repository
 from swerl_eval.demo.setup import PACKAGES, SUITE
-from swerl_eval.preflight.checkpoint import gpus
-from swerl_eval.preflight.prompt_lengths import Measuring
+from swerl_eval.preflight.hardware import gpus
+from swerl_eval.preflight.prompt_lengths import MeasuringSampler
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.records.journal import Journal
@@ -101,7 +101,7 @@ def requests(model: str, samples: int, max_tokens: int, files: int) -> list[Samp
         source = open_source(config)
         instances = source.instances()
         lists, _ = given_files(config, source, instances)
-        measuring = Measuring(VllmSampler(model, {}))
+        measuring = MeasuringSampler(VllmSampler(model, {}))
         journal = Journal(folder / "samples.jsonl", Sample, lambda each: (each.instance_id, each.stage, each.index))
         journal.open_for_writing()
         drawing = SamplingContext(measuring, journal, RequestQueue(8), Progress(), 1.0, 1.0, max_tokens, 0)
@@ -143,7 +143,7 @@ def through_sampler(plan: Plan, asked: list[SampleRequest], rounds: int, **chang
 
         seconds, cpu, tokens, answers = [], [], 0, []
         await sampler.sample(dataclasses.replace(asked[0], indices=(0,), max_tokens=1, messages=WARM), hear)
-        before = sampler.figures()
+        before = sampler.stats()
         for number in range(rounds):
             begun, busy = time.perf_counter(), time.process_time()
             found: list[list[Completion]] = await asyncio.gather(
@@ -153,7 +153,7 @@ def through_sampler(plan: Plan, asked: list[SampleRequest], rounds: int, **chang
             cpu.append(time.process_time() - busy)
             tokens = sum(each.completion_tokens or 0 for several in found for each in several)
             answers.append(digest([[each.text for each in several] for several in found]))
-        after = sampler.figures()
+        after = sampler.stats()
         await sampler.aclose()
         counted = {name: after[name] - before[name] for name in ("prompt_tokens", "prompt_tokens_computed")}
         return {"seconds": seconds, "cpu": cpu, "tokens": tokens, "answers": answers, **counted}

@@ -100,7 +100,7 @@ def open_sampler(
             requests_per_server=config.requests_per_server,
             launch=launch,
             request=config.request,
-            say=notify or Progress().notify,
+            notify=notify or Progress().notify,
             answers=Path(config.answers) if config.answers else None,
             engine=config.engine,
             oracle=source.oracle if config.sampler == "gold" else None,

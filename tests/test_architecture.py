@@ -43,6 +43,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.records.json_files",
         "swerl_eval.samplers",
     ),
+    # an engine in this process is sized by its checkpoint and the machine
+    "swerl_eval.samplers.vllm": (
+        "swerl_eval.core",
+        "swerl_eval.ports",
+        "swerl_eval.preflight.checkpoint",
+        "swerl_eval.preflight.footprint",
+        "swerl_eval.preflight.hardware",
+        "swerl_eval.samplers",
+    ),
     "swerl_eval.sources": (
         "swerl_eval.core",
         "swerl_eval.official",
@@ -176,12 +185,6 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 """What the modules below a name may import of this package: modules, or folders with all below them."""
 
-EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("swerl_eval.samplers.vllm.cpu_platform", "swerl_eval.preflight.checkpoint"): "sizes a CPU's cache by the weights",
-    ("swerl_eval.samplers.vllm.cpu_platform", "swerl_eval.preflight.footprint"): "as above",
-}
-"""Single modules that may import one module more than their room, and why. One that is not used any more fails."""
-
 LIBRARIES: dict[str, dict[str, bool]] = {
     "docker": dict.fromkeys(
         (
@@ -208,7 +211,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         False,
     ),
     "transformers": {"swerl_eval.samplers.vllm.sampler": False},
-    "psutil": {"swerl_eval.samplers.vllm.engine_process": False},
+    "psutil": {},
     "torch": {},
     "swebench": {
         "swerl_eval.official.harness": False,
@@ -249,7 +252,6 @@ COME_WITH: dict[str, str] = {
     "transformers": "vllm",
     "datasets": "swebench",
     "huggingface_hub": "swebench",
-    "psutil": "vllm",
 }
 """Packages that are imported and not declared, and the declared one whose own they are."""
 
@@ -366,17 +368,11 @@ def test_no_arrow_between_modules_is_forbidden() -> None:
         f"{found.where}: {found.importer} must not import {found.target}"
         for found in imports()
         if ours(found.target)
-        and (found.importer, found.target) not in EXCEPTIONS
         and not any(within(found.target, allowed) for allowed in ROOMS[room_of(found.importer)])
         # the package's own lazy attribute
         and (found.importer, found.target, found.lazy) != ("swerl_eval", "swerl_eval.core", True)
     ]
     assert not violations, listed(violations)
-
-
-def test_no_exception_is_kept_that_nobody_needs() -> None:
-    used = {(found.importer, found.target) for found in imports()}
-    assert not set(EXCEPTIONS) - used
 
 
 def test_only_the_evaluation_the_gold_sampler_and_the_composition_root_may_name_an_answer() -> None:

@@ -1,4 +1,4 @@
-"""A run with servers that are started for it."""
+"""Runs with launched servers."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_model_that_writes_tests_has_servers_of_its_own_after_the_others(
     )
     work = Runner(config, until="localize")
     launched = [sampler._launched for sampler in (work._sampler, work._test_sampler)]  # type: ignore[union-attr]
-    assert [(each._launch.first, each._words[-1]) for each in launched] == [
+    assert [(servers._launch.first, servers._command[-1]) for servers in launched] == [
         (0, f"{tmp_path}/m-{{index}}"),
         (2, f"{tmp_path}/t-{{index}}"),
     ]

@@ -1,4 +1,4 @@
-"""Servers that are not quite OpenAI's, through the command: how it exits, what it says last, what is stored."""
+"""The command with servers that differ from OpenAI's: its exit code, its last line, and what is stored."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ import pytest
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SamplerError
 from swerl_eval.core.types import Completion, Job, JobResult, SampleRequest
-from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, SandboxSettings, unheard
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, SandboxSettings, ignore
 from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import ScriptedSandbox
 from swerl_eval.shutdown import AT_ONCE_SECONDS, FORCED, IN_GOOD_ORDER
@@ -44,7 +44,7 @@ class Failing:
         return cls(answers=settings.model == "answering")
 
     async def sample(
-        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
     ) -> list[Completion]:
         del on_tokens, on_answer
         if not self._answers:

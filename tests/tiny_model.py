@@ -18,7 +18,7 @@ ENGINE: dict[str, Any] = {
     "max_num_batched_tokens": 4096,
     "seed": 0,
 }
-"""Settings with which the real engine runs on a CPU, quickly and the same each time. Nothing says that it is one."""
+"""Settings with which the real engine runs on a CPU, quickly and the same each time. None of them names a CPU."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -27,7 +27,7 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     "{% if messages[-1].content.startswith('Think') %}<think>\n{% endif %}"
 )
-"""Asked to think, it opens the thinking itself, as those of many thinking models do."""
+"""For a prompt that begins with "Think" it opens the thinking itself, as the templates of many models do."""
 
 _SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 

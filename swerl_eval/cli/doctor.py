@@ -6,7 +6,6 @@ import importlib.util
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from swerl_eval.compose import MIN_FREE_BYTES, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import SwerlEvalError
 from swerl_eval.evaluation.verdict_cache import MAX_BYTES
+from swerl_eval.preflight.hardware import nvidia_smi
 from swerl_eval.sandboxes.docker.engine import connect, is_podman, local_root
 
 FINE, MISSING, NOTE = "fine", "missing", "note"
@@ -138,15 +138,12 @@ def _git(config: RunConfig) -> Finding:
 
 def _gpu(config: RunConfig) -> Finding:
     state = MISSING if config.sampler == "vllm" else NOTE
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return Finding("GPU", state, "no nvidia-smi", "only for --sampler vllm; else use a server: --base-url")
-    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    done = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-    names = "; ".join(done.stdout.strip().splitlines())
-    if done.returncode != 0 or not names:
+    rows = nvidia_smi("name", "memory.total")
+    if rows is None:
+        return Finding("GPU", state, "no nvidia-smi", "only for --sampler vllm; else --base-url of a server")
+    if not rows:
         return Finding("GPU", state, "nvidia-smi finds none")
-    return Finding("GPU", FINE, names)
+    return Finding("GPU", FINE, "; ".join(f"{name}, {memory} MiB" for name, memory in rows))
 
 
 def _vllm(config: RunConfig) -> Finding:

@@ -1,4 +1,4 @@
-"""Who answers prompts: the table of samplers. Add one by adding a file here and a line to the table."""
+"""Samplers: backends that answer prompts. To add one, add a file here and a line to the table."""
 
 SAMPLERS = {
     "openai": "swerl_eval.samplers.openai.sampler:OpenAISampler",
@@ -10,5 +10,5 @@ SAMPLERS = {
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens of a text whose tokenizer is not at hand: a third of its UTF-8 bytes, which is high for code and prose."""
+    """Estimate the tokens of a text without a tokenizer: a third of its UTF-8 bytes, which is high for code."""
     return -(-len(text.encode("utf-8", "surrogatepass")) // 3)

@@ -1,4 +1,4 @@
-"""The oracle's patch as a model's answer: checks everything after the sampler, from parsing to the verdict."""
+"""Answer with the gold patch, which checks everything after the sampler, from parsing to the verdict."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.edits import DIVIDER, FENCE, REPAIR, REPLACE, SEARCH, find_blocks
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import Completion, Edit, Oracle, SampleRequest
-from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, ignore
 from swerl_eval.samplers import estimated_tokens
 
 
 class GoldSampler:
-    """Answers every prompt with the gold patch (a `ports.Sampler`). Not a model: reports say so."""
+    """Answers every prompt with the gold patch (a `ports.Sampler`). Not a model: reports say so.
+
+    `sample` raises what `oracle` raises. A patch that blocks cannot express is a completion with `error` set.
+
+    Args:
+        oracle: Returns the answer of an instance, by its id.
+    """
 
     recorded = True
 
@@ -24,16 +30,16 @@ class GoldSampler:
 
     @classmethod
     def open(cls, settings: SamplerSettings) -> GoldSampler:
-        """Needs `oracle`."""
+        """Take `oracle`. Raises `UsageError` without one."""
         if settings.oracle is None:
             message = "the gold sampler needs a dataset with answers"
             raise UsageError(message)
         return cls(settings.oracle)
 
     async def sample(
-        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
     ) -> list[Completion]:
-        """The gold files, or the gold edits."""
+        """Return the files of the gold patch for localization, else its edits; the same answer n times."""
         patch = self._oracle(request.instance_id).patch
         if request.stage == "localize":
             answer = Completion("\n".join([FENCE, *files_touched(patch), FENCE]))
@@ -43,15 +49,15 @@ class GoldSampler:
         return [answer] * request.n
 
     def count_tokens(self, text: str) -> int:
-        """An estimate."""
+        """Estimate the number of tokens from the number of bytes."""
         return estimated_tokens(text)
 
     async def aclose(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
 
 def gold_answer(patch: str) -> Completion:
-    """A unified diff as SEARCH/REPLACE blocks, one a hunk; what blocks cannot say is a recorded failure."""
+    """Return a unified diff as SEARCH/REPLACE blocks, one for each hunk; `error` is set if blocks cannot express it."""
     blocks: list[str] = []
     edits: list[Edit] = []
     for file in PatchSet(patch):

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import Completion, SampleRequest
-from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, ignore
 from swerl_eval.records.json_files import malformed, read_lines
 from swerl_eval.samplers import estimated_tokens
 
@@ -35,7 +35,7 @@ class ReplaySampler:
         return cls(settings.answers)
 
     async def sample(
-        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
     ) -> list[Completion]:
         """The recorded answers for the request's sample numbers."""
         recorded = self._answers.get((request.instance_id, request.stage), [])

@@ -13,7 +13,7 @@ import anyio
 from swerl_eval.core.codings import sendable
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.types import Completion, Message, Sample, SampleRequest
-from swerl_eval.ports import Sampler
+from swerl_eval.ports import Sampler, ignore
 from swerl_eval.progress import Progress
 from swerl_eval.records.journal import Journal
 from swerl_eval.scheduling.request_queue import RequestQueue
@@ -62,16 +62,12 @@ class SamplingContext:
 OnSample = Callable[[Sample], None]
 
 
-def _ignore(sample: Sample) -> None:
-    """Do nothing: for callers that wait for all samples anyway."""
-
-
 async def sample_answers(
     context: SamplingContext,
     instance_id: str,
     stage: str,
     prompts: Sequence[Prompt],
-    on_sample: OnSample = _ignore,
+    on_sample: OnSample = ignore,
 ) -> list[Sample]:
     """Sample one answer for each prompt, and store it.
 

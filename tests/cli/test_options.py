@@ -104,5 +104,5 @@ def test_boolean_options_take_both_spellings_on_the_command_line(
 
 def test_an_option_that_is_no_pair_is_left_as_it_is() -> None:
     """`reward --strict` has no `--no-strict`: a word after it is the file of answers."""
-    with pytest.raises(UsageError, match="there is no file on"):
+    with pytest.raises(UsageError, match="cannot read on: No such file"):
         app(["reward", "--strict", "on"], standalone_mode=False)

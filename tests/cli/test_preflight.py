@@ -13,13 +13,19 @@ from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Instance, Localization
 from swerl_eval.ports import SamplerSettings
-from swerl_eval.preflight.checkpoint import Memory
 from swerl_eval.preflight.footprint import Parallelism, footprint
-from swerl_eval.preflight.prompt_lengths import Asking, Length, Measuring, measure, spread
+from swerl_eval.preflight.hardware import Memory
+from swerl_eval.preflight.prompt_lengths import (
+    MeasuringSampler,
+    PromptLength,
+    PromptSettings,
+    evenly_spaced,
+    measure_prompts,
+)
 from swerl_eval.prompts import load_prompts
 from swerl_eval.runner import Runner
 from swerl_eval.samplers.replay import ReplaySampler
-from tests.preflight.test_checkpoint import nvidia_smi
+from tests.preflight.test_hardware import script_nvidia_smi
 
 TINY: dict[str, Any] = {
     "hidden_size": 4096,
@@ -45,18 +51,20 @@ def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Bytes(ReplaySampler):
-    """Counts bytes, so that lengths can be told."""
+    """Counts bytes, so that lengths are known."""
 
     def count_tokens(self, text: str) -> int:
         return len(text.encode())
 
 
-async def measured(config: RunConfig, lists: dict[str, Any], *, localize: bool, budget: int = 60_000) -> list[Length]:
-    how = settings(config.model_copy(update={"max_input_tokens": budget}))
+async def measured(
+    config: RunConfig, lists: dict[str, Any], *, localize: bool, budget: int = 60_000
+) -> list[PromptLength]:
+    stages = settings(config.model_copy(update={"max_input_tokens": budget}))
     work = Runner(config)
     counter = Bytes.open(SamplerSettings(answers=Path(config.answers)))
-    asking = Asking(load_prompts(""), counter, how.localize if localize else None, how.repair)
-    return await measure([i for i in work.instances if i.instance_id in lists], work.source, lists, asking)
+    how = PromptSettings(load_prompts(""), counter, stages.localize if localize else None, stages.repair)
+    return await measure_prompts([i for i in work.instances if i.instance_id in lists], work.source, lists, how)
 
 
 @pytest.mark.anyio
@@ -90,13 +98,14 @@ async def test_an_instance_without_files_has_no_repair_prompt(demo_config: RunCo
 
 def test_of_many_instances_some_are_picked_at_equal_distances() -> None:
     many = [Instance(f"a__b-{number}", "a/b", "", "", "") for number in range(1000)]
-    assert [instance.instance_id for instance in spread(many, 4)] == ["a__b-0", "a__b-250", "a__b-500", "a__b-750"]
-    assert spread(many[:3], 4) == many[:3]
+    picked = [instance.instance_id for instance in evenly_spaced(many, 4)]
+    assert picked == ["a__b-0", "a__b-250", "a__b-500", "a__b-750"]
+    assert evenly_spaced(many[:3], 4) == many[:3]
 
 
 def test_the_measuring_sampler_is_not_to_be_opened_by_name() -> None:
     with pytest.raises(TypeError, match="only measures"):
-        Measuring.open(SamplerSettings())
+        MeasuringSampler.open(SamplerSettings())
 
 
 @pytest.fixture(autouse=True)
@@ -167,9 +176,9 @@ def test_a_model_is_compared_with_the_gpus_of_this_machine(
     said: str,
 ) -> None:
     config = vllm_config(demo_config, tmp_path, monkeypatch, **engine)
-    nvidia_smi(tmp_path, monkeypatch, f"echo '{card}'")
-    found, output = preflight(config, capsys, max_tokens=100)
-    assert (found, said in output) == (code, True), output
+    script_nvidia_smi(tmp_path, monkeypatch, f"echo '{card}'")
+    exit_code, output = preflight(config, capsys, max_tokens=100)
+    assert (exit_code, said in output) == (code, True), output
 
 
 def test_without_a_gpu_the_numbers_are_given_all_the_same(
@@ -208,12 +217,12 @@ def test_without_a_gpu_the_numbers_are_given_all_the_same(
 def test_on_a_cpu_weights_and_cache_are_compared_with_the_memory_that_is_free(
     free: int, engine: dict[str, Any], state: str, said: str
 ) -> None:
-    here = Memory(128 << 30, 2 * free << 30, free << 30, 64 << 30)
+    machine = Memory(128 << 30, 2 * free << 30, free << 30, 64 << 30)
     size = footprint(TINY, [], engine)
-    share = Parallelism(
+    parallelism = Parallelism(
         tensor=engine.get("tensor_parallel_size", 1), utilization=engine.get("gpu_memory_utilization", 0.9)
     )
-    lines = list(memory_on_cpu(size, share, here, size.context, engine))
+    lines = list(memory_on_cpu(size, parallelism, machine, size.context, engine))
     assert not any("GPU" in cell for line in lines for cell in line)
     assert lines[-1][1] == state, lines
     assert said in lines[-1][2], lines

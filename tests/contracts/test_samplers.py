@@ -14,7 +14,7 @@ import pytest
 from swerl_eval.core import edits
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import Completion, Message, Oracle, SampleRequest
-from swerl_eval.ports import Sampler, SamplerSettings
+from swerl_eval.ports import Sampler, SamplerSettings, ignore
 from swerl_eval.registry import load
 from swerl_eval.samplers import SAMPLERS
 from tests.fake_server import serving
@@ -73,8 +73,8 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module", params=NAMES)
 def name(request: pytest.FixtureRequest) -> str:
     """Of the sampler under contract."""
-    found: str = request.param
-    return found
+    parameter: str = request.param
+    return parameter
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,8 @@ def asking(*indices: int, seed: int = 40) -> SampleRequest:
     return SampleRequest(INSTANCE, "repair", messages, indices, seed, 1.0, 1.0, 16)
 
 
-def ignore(_: int) -> None:
-    """No count is wanted."""
+def texts(completions: list[Completion]) -> list[str]:
+    return [completion.text for completion in completions]
 
 
 @pytest.mark.anyio
@@ -118,7 +118,7 @@ async def test_there_are_exactly_n_answers_and_none_is_an_error(sampler: Sampler
 async def test_answer_k_is_that_of_the_kth_index_and_of_seed_plus_k(sampler: Sampler) -> None:
     together = await sampler.sample(asking(0, 1, 2, 3), ignore)
     alone = [(await sampler.sample(asking(k, seed=40 + k), ignore))[0] for k in range(4)]
-    assert [completion.text for completion in together] == [completion.text for completion in alone]
+    assert texts(together) == texts(alone)
 
 
 @pytest.mark.anyio
@@ -126,7 +126,7 @@ async def test_it_may_be_called_concurrently(sampler: Sampler) -> None:
     requests = [asking(k, k + 1, seed=40 + k) for k in range(5)]
     together = await asyncio.gather(*(sampler.sample(request, ignore) for request in requests))
     one_by_one = [await sampler.sample(request, ignore) for request in requests]
-    assert [[c.text for c in found] for found in together] == [[c.text for c in found] for found in one_by_one]
+    assert [texts(answers) for answers in together] == [texts(answers) for answers in one_by_one]
 
 
 @pytest.mark.anyio
@@ -161,11 +161,11 @@ def test_it_says_whether_its_answers_are_recorded(name: str) -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_entry_of_the_table_is_a_class_with_the_methods_of_the_seam(name: str) -> None:
-    kind = load("sampler", name, SAMPLERS)
+    kind: Any = load("sampler", name, SAMPLERS)
     assert isinstance(kind, type)
     for method in ("open", "sample", "count_tokens", "aclose"):
         assert callable(getattr(kind, method)), method
-    assert isinstance(kind.recorded, bool)
+    assert isinstance(kind.__dict__["recorded"], bool)
 
 
 @pytest.mark.parametrize(

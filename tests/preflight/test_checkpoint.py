@@ -1,30 +1,20 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from swerl_eval.core.errors import InputError
-from swerl_eval.preflight.checkpoint import Gpu, Memory, folder_of, gpus, memory, read_config, read_tensors
+from swerl_eval.preflight.checkpoint import checkpoint_folder, read_config, read_tensors
 
 
-def safetensors(path: Path, head: object) -> None:
-    text = json.dumps(head).encode()
+def safetensors(path: Path, header: object) -> None:
+    text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 16)
 
 
-def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    program = folder / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-
-
-def test_tensors_are_read_from_the_heads_of_all_files(tmp_path: Path) -> None:
+def test_tensors_are_read_from_the_headers_of_all_files(tmp_path: Path) -> None:
     first, second = ({"dtype": "BF16", "shape": [4], "data_offsets": [0, size]} for size in (8, 6))
     safetensors(tmp_path / "model-1.safetensors", {"a": first, "__metadata__": {"format": "pt"}})
     safetensors(tmp_path / "model-2.safetensors", {"b": second})
@@ -38,120 +28,12 @@ def test_a_file_that_is_no_safetensors_is_named(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_a_folder_with_a_configuration(tmp_path: Path) -> None:
-    assert folder_of(str(tmp_path)) is None
-    assert folder_of("org/model") is None
+    assert checkpoint_folder(str(tmp_path)) is None
+    assert checkpoint_folder("org/model") is None
     (tmp_path / "config.json").write_text("[1]")
-    assert folder_of(str(tmp_path)) == tmp_path
+    assert checkpoint_folder(str(tmp_path)) == tmp_path
     with pytest.raises(InputError, match="no JSON object"):
         read_config(tmp_path)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json cannot be read"):
         read_config(tmp_path)
-
-
-def test_gpus_are_those_that_nvidia_smi_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nvidia_smi(tmp_path, monkeypatch, "echo 'Card, 80 GB, 81559, 81000'; echo 'Card, 80 GB, 81559, [N/A]'; echo")
-    assert gpus() == [Gpu("Card, 80 GB", 81559 << 20, 81000 << 20)]
-
-
-def test_without_nvidia_smi_or_a_driver_there_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpus() == []
-    nvidia_smi(tmp_path, monkeypatch, "echo 'couldn''t communicate with the NVIDIA driver'; exit 9")
-    assert gpus() == []
-
-
-GIB = 1 << 20
-"""In kB, as the kernel counts."""
-MEMINFO = f"MemTotal: {32 * GIB} kB\nMemFree: {1 * GIB} kB\nMemAvailable: {20 * GIB} kB\nHugePages_Total: 0\n"
-
-
-def machine(root: Path, **files: str) -> Path:
-    """A machine's /proc and /sys; in the names, `__` stands for a slash."""
-    for name, text in {"proc__meminfo": MEMINFO, **files}.items():
-        file = root / name.replace("__", "/")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    return root
-
-
-def gib(found: Memory | None) -> list[int]:
-    """Total, free, free on the node, the node's total."""
-    assert found is not None
-    return [size >> 30 for size in (found.total, found.free, found.node, found.node_total)]
-
-
-def test_memory_is_what_the_kernel_calls_available(tmp_path: Path) -> None:
-    assert gib(memory(machine(tmp_path))) == [32, 20, 20, 32]
-
-
-def test_where_the_system_does_not_tell_its_memory_nothing_is_known(tmp_path: Path) -> None:
-    assert memory(tmp_path) is None
-    assert memory(machine(tmp_path, proc__meminfo="MemTotal: 12 kB\n")) is None
-
-
-def test_a_control_group_limits_it_and_cached_files_count_as_free(tmp_path: Path) -> None:
-    second = {
-        "proc__self__cgroup": "0::/user/run\n",
-        "sys__fs__cgroup__user__memory.max": f"{8 << 30}\n",
-        "sys__fs__cgroup__user__memory.current": f"{5 << 30}\n",
-        "sys__fs__cgroup__user__memory.stat": f"anon 1\nactive_file {1 << 30}\ninactive_file {1 << 30}\n",
-        "sys__fs__cgroup__user__run__memory.max": "max\n",
-        "sys__fs__cgroup__user__run__memory.current": "1\n",
-    }
-    assert gib(memory(machine(tmp_path / "second", **second))) == [8, 5, 5, 8]
-    first = {
-        "proc__self__cgroup": "7:cpu:/x\n4:memory:/docker/abc\n",
-        # within a container the mount is the group itself
-        "sys__fs__cgroup__memory__memory.limit_in_bytes": f"{6 << 30}\n",
-        "sys__fs__cgroup__memory__memory.usage_in_bytes": f"{7 << 30}\n",
-        "sys__fs__cgroup__memory__memory.stat": "active_file 0\ntotal_active_file 0\ntotal_inactive_file 0\n",
-    }
-    assert gib(memory(machine(tmp_path / "first", **first))) == [6, 0, 0, 6]
-
-
-def test_a_worker_has_no_more_than_the_smallest_numa_node_that_it_may_run_on(tmp_path: Path) -> None:
-    nodes = {}
-    ours = sorted(os.sched_getaffinity(0))[0]
-    for number, cpus, free in (
-        (0, str(ours), 6),
-        (1, f"0-{ours}", 9),
-        (2, f"{ours + 1000}-{ours + 1001}", 1),
-        (3, "", 1),
-    ):
-        folder = f"sys__devices__system__node__node{number}__"
-        nodes[f"{folder}cpulist"] = f"{cpus}\n"
-        nodes[f"{folder}meminfo"] = (
-            f"Node {number} MemTotal: {16 * GIB} kB\nNode {number} MemFree: {(free - 1) * GIB} kB\n"
-            f"Node {number} Inactive(file): {GIB} kB\n"
-        )
-    found = memory(machine(tmp_path, **nodes))
-    assert gib(found) == [32, 20, 6, 16]
-    assert found is not None
-    assert [found.for_each(workers) >> 30 for workers in (1, 2, 4)] == [6, 6, 5]
-
-
-@given(st.text(), st.text(), st.text())
-def test_whatever_stands_in_these_files_there_is_a_number_or_none(
-    tmp_path_factory: pytest.TempPathFactory, meminfo: str, groups: str, statistics: str
-) -> None:
-    root = tmp_path_factory.mktemp("machine")
-    machine(
-        root,
-        **{
-            "proc__meminfo": (MEMINFO + meminfo).encode("utf-8", "replace").decode(),
-            "proc__self__cgroup": f"0::/\n{groups}".encode("utf-8", "replace").decode(),
-            "sys__fs__cgroup__memory.max": "5",
-            "sys__fs__cgroup__memory.current": "3",
-            "sys__fs__cgroup__memory.stat": statistics.encode("utf-8", "replace").decode(),
-        },
-    )
-    found = memory(root)
-    assert found is not None
-    assert 0 <= found.node <= found.free
-
-
-def test_this_machine_tells_its_own() -> None:
-    found = memory()
-    assert found is not None
-    assert 0 < found.node <= found.free <= found.total

@@ -30,8 +30,8 @@ def test_parameters_follow_from_the_dimensions() -> None:
 
 
 def test_weights_are_what_the_tensors_say_where_there_are_any() -> None:
-    told = footprint(SEVEN_B, [tensor("BF16", 100), tensor("BF16", 28)], {})
-    assert (told.weights, told.weights_known) == (128, True)
+    known = footprint(SEVEN_B, [tensor("BF16", 100), tensor("BF16", 28)], {})
+    assert (known.weights, known.weights_known) == (128, True)
     guessed = footprint(SEVEN_B, [], {})
     assert (guessed.weights, guessed.weights_known) == (2 * parameters(SEVEN_B), False)
 
@@ -39,7 +39,7 @@ def test_weights_are_what_the_tensors_say_where_there_are_any() -> None:
 @pytest.mark.parametrize(
     ("stored", "engine", "loaded"),
     [
-        ("F32", {}, 50),  # vLLM loads 32 bits as 16 unless it is told otherwise
+        ("F32", {}, 50),  # vLLM loads 32 bits as 16 unless a setting asks for 32
         ("F32", {"dtype": "float32"}, 100),
         ("BF16", {"dtype": "float32"}, 200),
         ("F8_E4M3", {}, 100),
@@ -54,41 +54,41 @@ def test_numbers_are_counted_in_the_width_that_they_are_loaded_in(
 
 def test_a_token_takes_keys_and_values_of_every_layer() -> None:
     size = footprint(SEVEN_B, [], {})
-    assert size.kv_on_a_gpu(Parallelism()) == 2 * 28 * 4 * 128 * 2
-    assert footprint(SEVEN_B, [], {"kv_cache_dtype": "fp8"}).kv_on_a_gpu(Parallelism()) == 28 * 4 * 128 * 2
-    assert footprint(SEVEN_B | {"head_dim": 64}, [], {}).kv_on_a_gpu(Parallelism()) == 2 * 28 * 4 * 64 * 2
+    assert size.token_bytes_per_gpu(Parallelism()) == 2 * 28 * 4 * 128 * 2
+    assert footprint(SEVEN_B, [], {"kv_cache_dtype": "fp8"}).token_bytes_per_gpu(Parallelism()) == 28 * 4 * 128 * 2
+    assert footprint(SEVEN_B | {"head_dim": 64}, [], {}).token_bytes_per_gpu(Parallelism()) == 2 * 28 * 4 * 64 * 2
 
 
 def test_latent_attention_keeps_one_vector_for_all_heads() -> None:
     size = footprint(SEVEN_B | {"kv_lora_rank": 512, "qk_rope_head_dim": 64}, [], {})
-    assert size.kv_on_a_gpu(Parallelism()) == size.kv_on_a_gpu(Parallelism(tensor=4)) == 28 * 576 * 2
+    assert size.token_bytes_per_gpu(Parallelism()) == size.token_bytes_per_gpu(Parallelism(tensor=4)) == 28 * 576 * 2
 
 
 def test_layers_that_keep_a_window_or_a_state_are_left_out_and_said_to_be_an_estimate() -> None:
     mixed = footprint(SEVEN_B | {"layer_types": ["full_attention"] * 7 + ["linear_attention"] * 21}, [], {})
-    assert (mixed.kv_on_a_gpu(Parallelism()), mixed.kv_known) == (2 * 7 * 4 * 128 * 2, False)
+    assert (mixed.token_bytes_per_gpu(Parallelism()), mixed.kv_known) == (2 * 7 * 4 * 128 * 2, False)
     assert footprint(SEVEN_B | {"layer_types": ["full_attention"] * 28}, [], {}).kv_known
 
 
 def test_gpus_share_weights_and_heads_but_never_less_than_one_head() -> None:
     size = footprint(SEVEN_B, [tensor("BF16", 8000)], {})
-    assert [size.weights_on_a_gpu(Parallelism(tensor=t, pipeline=p)) for t, p in ((1, 1), (2, 1), (2, 2))] == [
+    assert [size.weights_per_gpu(Parallelism(tensor=t, pipeline=p)) for t, p in ((1, 1), (2, 1), (2, 2))] == [
         8000,
         4000,
         2000,
     ]
-    whole = size.kv_on_a_gpu(Parallelism())
-    assert [size.kv_on_a_gpu(Parallelism(tensor=t)) / whole for t in (1, 2, 4, 8)] == [1, 0.5, 0.25, 0.25]
-    assert size.kv_on_a_gpu(Parallelism(pipeline=2)) / whole == 0.5
-    assert size.kv_on_a_gpu(Parallelism(data=2)) == whole
+    whole = size.token_bytes_per_gpu(Parallelism())
+    assert [size.token_bytes_per_gpu(Parallelism(tensor=t)) / whole for t in (1, 2, 4, 8)] == [1, 0.5, 0.25, 0.25]
+    assert size.token_bytes_per_gpu(Parallelism(pipeline=2)) / whole == 0.5
+    assert size.token_bytes_per_gpu(Parallelism(data=2)) == whole
     assert Parallelism(tensor=2, pipeline=2, data=2).gpus == 8
 
 
 def test_room_is_what_weights_and_overhead_leave_of_the_share() -> None:
     size = footprint(SEVEN_B, [], {})
     left = 80 * GIB * 0.5 - size.weights - OVERHEAD
-    assert size.room(80 * GIB, Parallelism(utilization=0.5)) == int(left / (2 * 28 * 4 * 128 * 2))
-    assert size.room(16 * GIB, Parallelism()) < 0
+    assert size.cache_tokens(80 * GIB, Parallelism(utilization=0.5)) == int(left / (2 * 28 * 4 * 128 * 2))
+    assert size.cache_tokens(16 * GIB, Parallelism()) < 0
 
 
 def test_the_language_model_of_a_larger_one_is_meant() -> None:

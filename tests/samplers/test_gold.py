@@ -12,7 +12,7 @@ from swerl_eval.core.diffs import unified_diff
 from swerl_eval.core.edits import parse_answer
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import Completion, Edit, Message, Oracle, SampleRequest
-from swerl_eval.ports import SamplerSettings
+from swerl_eval.ports import SamplerSettings, ignore
 from swerl_eval.samplers.gold import GoldSampler, gold_answer
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -46,7 +46,7 @@ def opened(patch: str) -> GoldSampler:
 @pytest.mark.anyio
 async def test_the_repair_answer_applied_to_the_texts_gives_the_patched_texts() -> None:
     patch = unified_diff(BEFORE, AFTER)
-    first, second = await opened(patch).sample(asking("repair"), lambda _: None)
+    first, second = await opened(patch).sample(asking("repair"), ignore)
     assert first == second
     edits = parse_answer(first.text)
     assert [edit.path for edit in edits] == [
@@ -68,7 +68,7 @@ def test_the_answer_does_what_git_apply_does(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_the_localization_answer_names_the_gold_files_in_a_fence() -> None:
     patch = unified_diff(BEFORE, {path: AFTER[path] for path in ("pkg/a.py", "pkg/windows.py")})
-    assert await opened(patch).sample(asking("localize", 1), lambda _: None) == [
+    assert await opened(patch).sample(asking("localize", 1), ignore) == [
         Completion("```\npkg/a.py\npkg/windows.py\n```")
     ]
 

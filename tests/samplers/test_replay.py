@@ -9,7 +9,7 @@ import pytest
 from swerl_eval.core.errors import InputError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.demo.setup import ANSWERS, LOCALIZATION_SAMPLES, SAMPLES
-from swerl_eval.ports import SamplerSettings
+from swerl_eval.ports import SamplerSettings, ignore
 from swerl_eval.samplers.replay import ReplaySampler
 
 
@@ -55,11 +55,11 @@ async def test_stages_have_answers_of_their_own(answers: Path) -> None:
 @pytest.mark.anyio
 async def test_a_sample_for_which_nothing_is_recorded_is_a_recorded_failure(answers: Path) -> None:
     sampler = ReplaySampler(answers)
-    assert await sampler.sample(asking(2, 3), lambda _: None) == [
+    assert await sampler.sample(asking(2, 3), ignore) == [
         Completion("two"),
         Completion("", "error", error="not recorded: repair answer 3"),
     ]
-    assert await sampler.sample(asking(0, instance_id="a__b-2"), lambda _: None) == [
+    assert await sampler.sample(asking(0, instance_id="a__b-2"), ignore) == [
         Completion("", "error", error="not recorded: repair answer 0")
     ]
 
@@ -71,8 +71,8 @@ async def test_the_bundled_answers_are_as_many_as_the_demo_draws() -> None:
     assert len(ids) == 9
     for name in sorted(ids):
         for stage, count in (("localize", LOCALIZATION_SAMPLES), ("repair", SAMPLES)):
-            found = await sampler.sample(asking(*range(count + 1), instance_id=name, stage=stage), lambda _: None)
-            assert [completion.finish_reason == "error" for completion in found] == [False] * count + [True]
+            completions = await sampler.sample(asking(*range(count + 1), instance_id=name, stage=stage), ignore)
+            assert [completion.finish_reason == "error" for completion in completions] == [False] * count + [True]
 
 
 def test_opening_without_a_file_names_the_option() -> None:

@@ -1,14 +1,14 @@
-"""Reads what is more or less a chat completion chunk, or a whole chat completion.
+"""Read chat completion chunks, and whole chat completions, as servers really send them.
 
-Servers differ in what a chunk lacks and in what stands beside. A missing delta, null choices, content as a list of
-parts, no index, unknown keys: none of these is an error. What a server itself calls an error is one.
+Servers differ in what a chunk lacks and in what they add. A missing delta, null choices, content as a list of parts, no
+index, unknown keys: none of these is an error. Only what a server itself calls an error is one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from swerl_eval.samplers.openai.events import ReplyError
 from swerl_eval.samplers.openai.refusals import status_of, words_of
@@ -21,7 +21,7 @@ class End(Enum):
     LENGTH = "length"
     FILTERED = "filtered"
     UNFINISHED = "unfinished"
-    """The server gave up; the answer may be asked for again."""
+    """The server gave up; the answer may be requested again."""
 
 
 _FILTERED_REASONS = (
@@ -35,14 +35,23 @@ _ENDS: dict[str, End | None] = {
     # vLLM and SGLang; DeepSeek; Zhipu
     **dict.fromkeys(("abort", "error", "insufficient_system_resource", "network_error"), End.UNFINISHED),
 }
-"""Finish reasons in lower case; None: the answer goes on. Any other reason is a `STOP`."""
+"""By finish reason in lower case; None: the answer goes on. Any other reason is a `STOP`."""
 
 
 def end_of(finish_reason: Any) -> End | None:
-    """How an answer ended, by the server's finish reason; None where it has not."""
+    """Return how an answer ended, by the server's finish reason; None if it has not ended."""
     if not isinstance(finish_reason, str):
         return End.STOP if finish_reason else None
     return _ENDS.get(finish_reason.lower().replace("-", "_"), End.STOP)
+
+
+class Update(NamedTuple):
+    """What an event brought for one answer."""
+
+    choice: int
+    """Index of the answer, as the server counts."""
+    has_text: bool
+    """Whether the event has text or thinking of this answer."""
 
 
 @dataclass
@@ -53,24 +62,24 @@ class PartialAnswer:
     reasoning: list[str] = field(default_factory=list)
     end: End | None = None
     finish_reason: str = ""
-    """In the server's words."""
+    """As the server writes it."""
     pieces: int = 0
-    """Chunks that carried text."""
+    """Number of chunks with text."""
     ends: int = 0
-    """How often it was said to have ended."""
+    """How often the server said that it ended."""
     overrun: bool = False
-    """Text came after its end."""
+    """Whether text came after its end."""
 
     @property
     def finished(self) -> bool:
-        """Whether it came to its end."""
+        """Whether the answer is whole."""
         return self.end is not None and self.end is not End.UNFINISHED
 
     def add(self, choice: dict[str, Any]) -> bool:
-        """Take a choice of a chunk; says whether it carried text."""
-        text, reasoning = _said(choice)
-        carried = bool(text or reasoning)
-        if carried:
+        """Add a choice of a chunk. Returns whether it had text."""
+        text, reasoning = _text_of(choice)
+        has_text = bool(text or reasoning)
+        if has_text:
             self.overrun = self.overrun or self.ends > 0
             self.text.append(text)
             self.reasoning.append(reasoning)
@@ -82,45 +91,46 @@ class PartialAnswer:
             self.end = end
             self.ends += 1
             self.finish_reason = words_of(choice.get("error") or choice.get("finish_reason"))
-        return carried
+        return has_text
 
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """Of a request, as far as the server says."""
+    """Tokens of a request; None where the server does not say."""
 
     prompt: int | None = None
     completion: int | None = None
     cached: int | None = None
+    """Of the prompt, those that were in the server's cache."""
 
 
 @dataclass
 class Reply:
-    """What has come of one request for `wanted` answers."""
+    """What a server has replied to one request for `wanted` answers."""
 
     wanted: int
     answers: dict[int, PartialAnswer] = field(default_factory=dict)
-    """By their index."""
+    """By index, as the server counts."""
     tokens: TokenCounts = TokenCounts()
     remark: str = ""
-    """The last object that was neither answer nor count, in words."""
+    """Text of the last object that was neither answer nor count."""
 
     @property
     def ambiguous(self) -> bool:
-        """Whether several answers came under one index, so that they cannot be told apart."""
+        """Whether several answers came with one index, so that they cannot be told apart."""
         if self.wanted == 1:
             return False
         repeated = len(self.answers) < self.wanted and any(answer.ends > 1 for answer in self.answers.values())
         return repeated or any(answer.overrun for answer in self.answers.values())
 
     def place(self, index: int) -> int | None:
-        """Which of the wanted answers the one under this index is; None for one that nobody asked for."""
+        """Return the place among the wanted answers of the one with this index; None if it was not asked for."""
         if self.wanted == 1 and len(self.answers) == 1:
-            return 0  # some count from 1
+            return 0  # some servers count from 1
         return index if 0 <= index < self.wanted else None
 
-    def add(self, event: dict[str, Any]) -> list[tuple[int, bool]]:
-        """Take an event: the indices that it is of, each with whether it carried text. Raises `ReplyError`."""
+    def add(self, event: dict[str, Any]) -> list[Update]:
+        """Add an event. Returns what it brought; raises `ReplyError` if it is an error."""
         if event.get("error") or event.get("object") == "error":
             raise ReplyError(words_of(event), status_of(event))
         usage = event.get("usage")
@@ -131,37 +141,37 @@ class Reply:
             if not usage and "choices" not in event:
                 self.remark = words_of(event)
             return []
-        found = []
+        updates = []
         for position, choice in enumerate(choices):
             if isinstance(choice, dict):
                 index = _index(choice.get("index"), position)
                 answer = self.answers.get(index)
                 if answer is None:
                     answer = self.answers[index] = PartialAnswer()
-                found.append((index, answer.add(choice)))
-        return found
+                updates.append(Update(index, answer.add(choice)))
+        return updates
 
-    def add_whole(self, value: Any) -> list[tuple[int, bool]]:
-        """Take a reply that is one JSON value: its choices are whole answers. Raises `ReplyError`."""
+    def add_whole(self, value: Any) -> list[Update]:
+        """Add a reply that is one JSON value: its choices are whole answers. Raises `ReplyError` if it is an error."""
         values = value if isinstance(value, list) else [value]
-        event = next((each for each in values if isinstance(each, dict)), {})
+        event = next((item for item in values if isinstance(item, dict)), {})
         choices = event.get("choices")
-        choices = [each for each in choices if isinstance(each, dict)] if isinstance(choices, list) else []
+        choices = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
         if len({_index(choice.get("index"), 0) for choice in choices}) < len(choices):
             choices = [{**choice, "index": position} for position, choice in enumerate(choices)]
-        found = self.add({**event, "choices": choices} if choices else event)
+        updates = self.add({**event, "choices": choices} if choices else event)
         self.finish()
-        return found
+        return updates
 
     def finish(self) -> None:
-        """The server says that all is said: answers that have text and no finish reason have ended in order."""
+        """Take the server's word that the reply is complete: answers with text and without finish reason are whole."""
         for answer in self.answers.values():
             if answer.end is None and answer.pieces:
                 answer.end = End.STOP
 
 
 def _index(value: Any, position: int) -> int:
-    """An answer's index; without one, its place in the list of choices."""
+    """Return an answer's index, or without one its place in the list of choices."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
         return int(value)
     return value if type(value) is int else position
@@ -178,12 +188,12 @@ def _count(value: Any) -> int | None:
 
 
 _REASONING = ("reasoning_content", "reasoning", "thinking")
-"""Names under which servers with a reasoning parser send thinking; where there are two, they say the same."""
+"""Keys for thinking, of servers with a reasoning parser. If a server sends two of them, they have the same text."""
 _TEXT = ("text", "content", "value", "refusal")
 
 
-def _said(choice: dict[str, Any]) -> tuple[str, str]:
-    """Text and thinking of a choice."""
+def _text_of(choice: dict[str, Any]) -> tuple[str, str]:
+    """Return text and thinking of a choice."""
     delta = choice.get("delta")
     if not isinstance(delta, dict):
         delta = choice.get("message")
@@ -195,19 +205,16 @@ def _said(choice: dict[str, Any]) -> tuple[str, str]:
         text = content
     elif content:
         text, reasoning = _of_parts(content, thinking=False)
-    apart: Any = None
-    for name in _REASONING:
-        if apart := delta.get(name):
-            break
-    if type(apart) is str:
-        reasoning += apart
-    elif apart:
-        reasoning += "".join(_of_parts(apart, thinking=True))
+    thinking = _first(delta, _REASONING)
+    if type(thinking) is str:
+        reasoning += thinking
+    elif thinking:
+        reasoning += "".join(_of_parts(thinking, thinking=True))
     return text, reasoning
 
 
 def _of_parts(content: Any, *, thinking: bool) -> tuple[str, str]:
-    """Text and thinking of content in parts, however deep these are nested."""
+    """Return text and thinking of content in parts, however deep these are nested."""
     text: list[str] = []
     reasoning: list[str] = []
     waiting = [(content, thinking)]
@@ -216,11 +223,14 @@ def _of_parts(content: Any, *, thinking: bool) -> tuple[str, str]:
         if isinstance(part, str):
             (reasoning if is_thinking else text).append(part)
         elif isinstance(part, list):
-            waiting.extend((each, is_thinking) for each in reversed(part))
+            waiting.extend((item, is_thinking) for item in reversed(part))
         elif isinstance(part, dict):
             kind = part.get("type")
             is_thinking = is_thinking or (isinstance(kind, str) and ("think" in kind or "reason" in kind))
-            said = next((part[name] for name in _TEXT if part.get(name)), None)
-            thought = next((part[name] for name in _REASONING if part.get(name)), None)
-            waiting.extend([(said, is_thinking), (thought, True)])
+            waiting.extend([(_first(part, _TEXT), is_thinking), (_first(part, _REASONING), True)])
     return "".join(text), "".join(reasoning)
+
+
+def _first(values: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """Return the first value under these names that is not empty, or None."""
+    return next((values[name] for name in names if values.get(name)), None)

@@ -1,4 +1,4 @@
-"""What one server does not take of a request, learnt from its refusals."""
+"""What one server does not accept in a request, learnt from its refusals."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _OPTIONAL = {
     "temperature": "it samples with its own, which is 1 as a rule",
     "n": "it gives one answer a request",
 }
-"""Parameters that may be left out, and what follows. The first that a refusal names goes first."""
+"""Parameters that may be left out, and what follows. If a refusal names several, the first goes first."""
 _DEFAULT_TEMPERATURE = 1.0
-"""Another one is never left out: the answers would be of another distribution."""
+"""Another temperature is never left out: the answers would be of another distribution."""
 _ABOUT_N = re.compile(
     r"\b(choices?|candidates?|candidate_?count|best_of|num_return_sequences"
     r"|number of (choices|completions|outputs|samples|generations|sequences|responses))\b",
@@ -30,26 +30,27 @@ _RENAMED = "max_completion_tokens"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a request has to be put for a server. Without arguments: as OpenAI's documentation has it."""
+    """How a request must be written for a server. The defaults are OpenAI's documentation."""
 
     left_out: frozenset[str] = frozenset()
+    """Parameters that are not sent."""
     token_limit: str = "max_tokens"
     """Name of this parameter."""
     most: int | None = None
-    """Answers that may be asked for in one request; None: any number."""
+    """Answers that may be requested at once; None: any number."""
     taken: int = 1
-    """The most that were asked for in a request that was answered."""
+    """The most answers of a request that was accepted."""
 
-    def body(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """A request's body as this server takes it."""
+    def body(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request's body as this server accepts it."""
         left_out = self.left_out | {"stream_options"} if "stream" in self.left_out else self.left_out
-        body = {key: value for key, value in wanted.items() if key not in left_out}
+        body = {key: value for key, value in request.items() if key not in left_out}
         if "max_tokens" in body:
             body[self.token_limit] = body.pop("max_tokens")
         return body
 
     def adapted(self, refusal: Refusal, body: Mapping[str, Any]) -> Dialect | None:
-        """A dialect in which a refused request may be taken; None where nothing speaks for one."""
+        """Return a dialect in which a refused request may be accepted; None if the refusal suggests none."""
         if refusal.status not in {400, 422} or refusal.about_prompt:
             return None
         if "max_tokens" in body and refusal.names("max_tokens"):
@@ -58,15 +59,15 @@ class Dialect:
         if n > 1 and (refusal.names("n") or _ABOUT_N.search(refusal.words)):
             return replace(self, most=_allowed(refusal.words, n))
         for name in _OPTIONAL:
-            kept = name == "temperature" and body.get(name) != _DEFAULT_TEMPERATURE
-            if name in body and refusal.names(name) and not kept:
+            required = name == "temperature" and body.get(name) != _DEFAULT_TEMPERATURE
+            if name in body and refusal.names(name) and not required:
                 return replace(self, left_out=self.left_out | {name}, most=1 if name == "n" else self.most)
-        # words that name nothing: more than one answer a request is what servers most often do not give
+        # The words name nothing: what servers most often refuse is more than one answer in a request.
         return replace(self, most=1) if n > self.taken else None
 
     def joined(self, other: Dialect) -> Dialect:
-        """What both have learnt."""
-        limits = [each.most for each in (self, other) if each.most is not None]
+        """Return what both have learnt."""
+        limits = [dialect.most for dialect in (self, other) if dialect.most is not None]
         return Dialect(
             self.left_out | other.left_out,
             other.token_limit if self.token_limit == "max_tokens" else self.token_limit,
@@ -74,8 +75,8 @@ class Dialect:
             max(self.taken, other.taken),
         )
 
-    def news(self, before: Dialect) -> list[str]:
-        """What was learnt since, in words that follow the server's name."""
+    def changes(self, before: Dialect) -> list[str]:
+        """Return lines for people on what was learnt since `before`. The server's name goes before each."""
         lines = [
             f"does not take {name}, so it is left out: {_OPTIONAL[name]}"
             for name in _OPTIONAL
@@ -90,6 +91,6 @@ class Dialect:
 
 
 def _allowed(words: str, n: int) -> int:
-    """The limit below `n` that a refusal names, else 1."""
-    numbers = [int(each) for each in re.findall(r"(?<![\w.])\d{1,6}(?!\w|\.\d)", words)]
+    """Return the limit below `n` that a refusal names, else 1."""
+    numbers = [int(number) for number in re.findall(r"(?<![\w.])\d{1,6}(?!\w|\.\d)", words)]
     return max((number for number in numbers if 0 < number < n), default=1)

@@ -1,4 +1,4 @@
-"""Splits a reply into server-sent events. Data that is no JSON is an error, since text may have stood in it."""
+"""Split a reply into server-sent events. Data that is no JSON is an error, since it may have been text of an answer."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ import orjson
 from swerl_eval.samplers.openai.refusals import printable
 
 MAX_BYTES = 1 << 26
-"""Of a reply that is not split into events; what is longer is no answer."""
+"""Of a reply that is not split into events. A longer one is no answer."""
 
 
 class ReplyError(Exception):
-    """A reply that is an error, in the server's own words; `status` is the HTTP status that it stands for, if any."""
+    """A reply is an error.
+
+    Args:
+        words: The server's own.
+        status: The HTTP status that it stands for; None if it does not say.
+    """
 
     def __init__(self, words: str, status: int | None = None) -> None:
         super().__init__(words)
@@ -23,21 +28,21 @@ class ReplyError(Exception):
 
 
 class EventReader:
-    """Splits a body into the JSON objects of its events. Lines that belong to no event are kept as `stray`."""
+    """Splits a body into the JSON objects of its events. Lines that belong to no event are collected in `stray`."""
 
     def __init__(self) -> None:
         self.done = False
-        """Whether `[DONE]` came; what follows it is passed over."""
+        """Whether `[DONE]` came. What follows it is ignored."""
         self._pieces: list[bytes] = []
         self._data: list[bytes] = []
         self._stray: list[bytes] = []
-        self._kept = 0
+        self._stored_bytes = 0
 
     def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
-        """The objects that these bytes complete. Raises `ReplyError`."""
+        """Yield the objects that these bytes complete. Raises `ReplyError` for a reply that is no stream of JSON."""
         self._pieces.append(data)
         if b"\n" not in data and b"\r" not in data:
-            self._bound(len(data))
+            self._count_bytes(len(data))
             return
         lines = b"".join(self._pieces).splitlines(keepends=True)
         self._pieces = [] if lines[-1].endswith((b"\n", b"\r")) else [lines.pop()]
@@ -45,14 +50,14 @@ class EventReader:
             yield from self._line(line)
 
     def end(self) -> Iterator[dict[str, Any]]:
-        """The objects that the end of the body completes."""
+        """Yield the objects that the end of the body completes. Raises as `feed` does."""
         rest, self._pieces = b"".join(self._pieces), []
         yield from self._line(rest)
         yield from self._line(b"")
 
     @property
     def stray(self) -> bytes:
-        """The lines that belong to no event: all of a body that is no stream."""
+        """Lines that belong to no event: the whole body, if it is no stream."""
         return b"\n".join(self._stray)
 
     def _line(self, line: bytes) -> Iterator[dict[str, Any]]:
@@ -66,24 +71,24 @@ class EventReader:
             elif not self._data and (events := _objects(value)) is not None:
                 yield from events
             elif value:
-                self._bound(len(value))
+                self._count_bytes(len(value))
                 self._data.append(value)
         elif not line:
             data, self._data = self._data, []
             yield from _joined(data)
         elif not line.startswith((b":", b"event:", b"id:", b"retry:")):
-            self._bound(len(line))
+            self._count_bytes(len(line))
             self._stray.append(line)
 
-    def _bound(self, size: int) -> None:
-        self._kept += size
-        if self._kept > MAX_BYTES:
+    def _count_bytes(self, size: int) -> None:
+        self._stored_bytes += size
+        if self._stored_bytes > MAX_BYTES:
             message = f"the reply is over {MAX_BYTES >> 20} MB and no stream of events"
             raise ReplyError(message)
 
 
 def _joined(data: list[bytes]) -> Iterator[dict[str, Any]]:
-    """The objects of an event in several lines: one over all of them, or one a line."""
+    """Yield the objects of an event with several data lines: one object over all lines, or one in each."""
     if not data:
         return
     whole = _objects(b"\n".join(data))
@@ -95,16 +100,16 @@ def _joined(data: list[bytes]) -> Iterator[dict[str, Any]]:
 
 
 def _objects(data: bytes) -> list[dict[str, Any]] | None:
-    """The objects that a JSON text is or lists; None where it is no JSON."""
+    """Return the objects that a JSON text is or lists; None if it is no JSON."""
     try:
         value = parsed(data)
     except ValueError:
         return None
-    return [each for each in (value if isinstance(value, list) else [value]) if isinstance(each, dict)]
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, dict)]
 
 
 def parsed(data: bytes) -> Any:
-    """A JSON text, also with bytes that are not UTF-8 and with lone surrogates. Raises `ValueError`."""
+    """Parse JSON, also with bytes that are not UTF-8 and with lone surrogates. Raises `ValueError` if it is none."""
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:

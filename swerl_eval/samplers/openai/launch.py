@@ -1,10 +1,10 @@
-"""Servers of our own: started when they are first needed, watched, started again when they crash, stopped at the end.
+"""Servers that this package starts itself: start them when they are first needed, restart them, stop them at the end.
 
-Each runs below a guard (`guard.py`), which ends it with all its children however this process ends. What a server
-prints goes to a log of its own. One that ends before it was ever ready is not started again: its command is wrong, or
-its GPU too small, and the end of its log says so. One that was ready and crashes is started again, `RESTARTS` times, on
-another port; meanwhile the pool gives its requests to the others. One that hangs is not told from one that works.
-One that cannot even be killed is given up, with a line that names its process.
+Each server runs below a watchdog (`watchdog.py`), which ends it with all its children however this process ends. The
+output of a server goes to a log of its own. A server that ends before it was ever ready is not started again: its
+command is wrong or its GPU too small, and the end of its log says so. A server that was ready and crashes is restarted
+on another port, up to `RESTARTS` times; meanwhile the pool gives its requests to the others. A server that hangs is not
+detected. A server that cannot even be killed is given up, with a line that names its process.
 """
 
 from __future__ import annotations
@@ -18,101 +18,118 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 from swerl_eval.core.errors import UsageError
-from swerl_eval.ports import Launch
-from swerl_eval.samplers.openai import server_guard
+from swerl_eval.ports import Launch, Notify
+from swerl_eval.samplers import watchdog
 from swerl_eval.samplers.openai.servers import Pool, Server
 
 RESTARTS = 3
-"""Of a server that was ready once."""
-STEADY = 3600.0
-"""Seconds of health after which former crashes do not count any more."""
+"""Of a server that was ready once, at most."""
+CRASH_MEMORY = 3600.0
+"""Seconds that a server must have been ready for its earlier crashes not to count any more."""
 GRACE = 15.0
-"""Seconds that a server has to end by itself."""
-STOP_SECONDS = GRACE + server_guard.LEFT_BEHIND + server_guard.KILLED_WITHIN + 5.0
-"""For a guard to end its server by all its means. Then the guard itself is killed."""
+"""Seconds that a server has to end after it was asked to."""
+STOP_SECONDS = GRACE + watchdog.WORKER_EXIT_WAIT + watchdog.KILL_WAIT + 5.0
+"""Seconds that a watchdog has to end its server. Then the watchdog itself is killed."""
 POLL = 0.2
-"""Seconds between two looks at a server that is starting or running."""
+"""Seconds between two checks of a server that is starting or running."""
 _PROBE_TIMEOUT = 10.0
 _TAIL_LINES = 20
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Past any proxy of the environment: these servers are on this machine."""
+"""Ignores proxies of the environment: these servers are on this machine."""
 
 
 class LaunchedServers:
-    """Keeps the servers of a pool running. Belongs to the event loop that `start` is first called on."""
+    """Keeps the servers of a pool running. Belongs to the event loop that `start` is first called on.
 
-    def __init__(self, launch: Launch, model: str, pool: Pool, say: Callable[[str], None]) -> None:
+    Args:
+        launch: Command, logs and number of the servers.
+        model: Name or path, for the command.
+        pool: The servers.
+        notify: Called when a server is started, is ready, ends, or is given up.
+
+    Raises:
+        UsageError: The command cannot be run.
+    """
+
+    def __init__(self, launch: Launch, model: str, pool: Pool, notify: Notify) -> None:
         self._launch = launch
-        self._words = words(launch, model)
+        self._command = split_command(launch, model)
         self._pool = pool
-        self._say = say
+        self._notify = notify
         self._tasks: list[asyncio.Task[None]] = []
         self._processes: set[ServerProcess] = set()
         """Those that run now."""
 
     def start(self) -> None:
-        """Start all, unless that was done. Returns at once; the pool lets requests wait."""
+        """Start all servers, once. Returns at once; the pool lets requests wait."""
         if not self._tasks:
             numbered = enumerate(self._pool.servers, self._launch.first)
-            self._tasks = [asyncio.create_task(self._keep(index, server)) for index, server in numbered]
+            self._tasks = [asyncio.create_task(self._keep_running(index, server)) for index, server in numbered]
 
     async def aclose(self) -> None:
-        """Stop all, and return when they have ended, or after `STOP_SECONDS` at most."""
+        """Stop all servers. Returns when they have ended, or after `STOP_SECONDS` at most."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def abort(self) -> None:
-        """Have all killed now, without waiting for it."""
+        """Kill all servers, without waiting for their end."""
         for process in list(self._processes):
             process.kill()
 
-    async def _keep(self, index: int, server: Server) -> None:
-        """The life of one server."""
+    async def _keep_running(self, index: int, server: Server) -> None:
+        """Start one server, and start it again while that may help."""
         self._pool.absent(server)
         reason = ""
         crashes = 0
         try:
             while crashes <= RESTARTS:
-                process = ServerProcess(self._launch.logs / f"server-{index}.log", self._words, index)
-                self._processes.add(process)
-                ready = 0.0
-                try:
-                    self._say(f"{server.name}: waiting until it is ready (log: {process.log})")
-                    reason = await self._until_ready(process)
-                    if not reason:
-                        ready = time.monotonic()
-                        self._say(f"{server.name} is ready after {ready - process.started:.0f} s")
-                        self._pool.present(server, f"{process.address}/v1")
-                        reason = f"ended with exit code {await process.ended()}"
-                        self._pool.absent(server)
-                finally:
-                    stuck = await process.stop()
-                    self._processes.discard(process)
-                    if stuck:
-                        self._say(f"{server.name} is given up: {stuck}")
-                self._say(f"{server.name} {reason}")
+                process = ServerProcess(self._launch.logs / f"server-{index}.log", self._command, index)
+                ready_seconds, reason = await self._run_once(process, server)
+                self._notify(f"{server.name} {reason}")
                 reason = f"{reason}; the end of {process.log}:\n{process.tail()}"
-                if not ready and not crashes:
+                if ready_seconds is None and not crashes:
                     return
-                crashes = 1 if ready and time.monotonic() - ready > STEADY else crashes + 1
+                crashes = 1 if (ready_seconds or 0.0) > CRASH_MEMORY else crashes + 1
             reason = f"crashed {crashes} times; at last it {reason}"
         except OSError as error:
             reason = f"cannot be started: {error}"
         finally:
             self._pool.lost(server, reason or "was stopped")
 
+    async def _run_once(self, process: ServerProcess, server: Server) -> tuple[float | None, str]:
+        """Wait until a process is ready and then until it ends. It has ended on return, also if this is cancelled.
+
+        Returns:
+            Seconds for which it was ready, or None if it never was; and what happened to it.
+        """
+        self._processes.add(process)
+        try:
+            self._notify(f"{server.name}: waiting until it is ready (log: {process.log})")
+            failure = await self._until_ready(process)
+            if failure:
+                return None, failure
+            ready = time.monotonic()
+            self._notify(f"{server.name} is ready after {ready - process.started:.0f} s")
+            self._pool.present(server, f"{process.address}/v1")
+            code = await process.ended()
+            self._pool.absent(server)
+            return time.monotonic() - ready, f"ended with exit code {code}"
+        finally:
+            stuck = await process.stop()
+            self._processes.discard(process)
+            if stuck:
+                self._notify(f"{server.name} is given up: {stuck}")
+
     async def _until_ready(self, process: ServerProcess) -> str:
-        """Empty when it is; else why it will not be."""
+        """Wait until a server is ready. Returns why it will not be; empty if it is."""
         deadline = process.started + self._launch.timeout
         while time.monotonic() < deadline:
             code = process.exit_code()
@@ -125,7 +142,16 @@ class LaunchedServers:
 
 
 class ServerProcess:
-    """One start of one server, below its guard."""
+    """One start of one server, below its watchdog.
+
+    Args:
+        log: File that the output is appended to.
+        template: Words of the command, with `{port}` and `{index}`.
+        index: Number of the server.
+
+    Raises:
+        OSError: The log cannot be written, or the watchdog cannot be started.
+    """
 
     def __init__(self, log: Path, template: list[str], index: int) -> None:
         port = free_port()
@@ -137,48 +163,45 @@ class ServerProcess:
             output.write(f"--- {shlex.join(command)}\n".encode())
             output.flush()
             self._begin = output.tell()
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", server_guard.__file__, str(os.getpid()), str(GRACE), "env", *command],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self._process = watchdog.start(
+                "run", str(GRACE), "env", *command,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            )  # fmt: skip
         self.started = time.monotonic()
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
+        """Return the exit code; None while it runs."""
         return self._process.poll()
 
     async def ended(self) -> int:
-        """Its exit code, when it ends."""
+        """Wait until it ends. Returns its exit code."""
         while (code := self.exit_code()) is None:
             await asyncio.sleep(POLL)
         return code
 
     async def stop(self) -> str:
-        """End it and its children, by force after a while. Returns when they are gone, or why they are given up."""
+        """End it and its children, by force after a while. Returns why they are given up; empty if they have ended."""
         if self.exit_code() is None:
             self._process.terminate()
             if not await self._ended_within(STOP_SECONDS):
                 self._process.kill()
-                if not await self._ended_within(server_guard.KILLED_WITHIN):
-                    return f"its guard, process {self._process.pid}, does not end though it was killed"
-        return self.tail().splitlines()[-1] if self.exit_code() == server_guard.STUCK else ""
+                if not await self._ended_within(watchdog.KILL_WAIT):
+                    return f"its watchdog, process {self._process.pid}, does not end though it was killed"
+        return self.tail().splitlines()[-1] if self.exit_code() == watchdog.STUCK else ""
 
     def kill(self) -> None:
-        """Have it and its children killed now, without waiting for it."""
+        """Kill it and its children, without waiting for their end."""
         if self.exit_code() is None:
             self._process.send_signal(signal.SIGQUIT)
 
     async def _ended_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while self.exit_code() is None and time.monotonic() < deadline:
-            await asyncio.sleep(server_guard.POLL)
+            await asyncio.sleep(watchdog.POLL)
         return self.exit_code() is not None
 
     def tail(self) -> str:
-        """The last lines that this start printed."""
+        """Return the last lines that this start printed."""
         with self.log.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(self._begin, size - 4096))
@@ -186,44 +209,45 @@ class ServerProcess:
         return "\n".join(text.splitlines()[-_TAIL_LINES:]) or "(it printed nothing)"
 
 
-def words(launch: Launch, model: str) -> list[str]:
-    """The command as words, with the model's name in place. Raises `UsageError` for one that cannot be run."""
+def split_command(launch: Launch, model: str) -> list[str]:
+    """Return the words of the command, with the model's name filled in. Raises `UsageError` if it cannot be run."""
     try:
-        found = shlex.split(launch.command)
+        words = shlex.split(launch.command)
     except ValueError as error:
         message = f"--launch {launch.command!r}: {error}"
         raise UsageError(message) from error
-    program = next((word for word in found if not _ASSIGNMENT.fullmatch(word)), None)
+    program = next((word for word in words if not _ASSIGNMENT.fullmatch(word)), None)
     if program is None:
         message = f"--launch {launch.command!r} names no program"
         raise UsageError(message)
-    if not any("{port}" in word for word in found):
+    if not any("{port}" in word for word in words):
         message = f"--launch {launch.command!r} needs {{port}}, where the server takes the port to listen on"
         raise UsageError(message)
-    if shutil.which(program) is None and not any(word.startswith("PATH=") for word in found):
+    if shutil.which(program) is None and not any(word.startswith("PATH=") for word in words):
         message = f"--launch: there is no program {program!r} here"
         raise UsageError(message)
-    return [word.replace("{model}", model) for word in found]
+    return [word.replace("{model}", model) for word in words]
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port: int = held.getsockname()[1]
+    """Return a port of this machine that no process listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
     return port
 
 
 def is_healthy(address: str) -> bool:
-    """Whether a server answers on `/health`, or where it has no such page, on `/v1/models`."""
+    """Whether a server answers on `/health`, or on `/v1/models` if it has no such page."""
     status = _status(f"{address}/health")
     if status in {404, 405}:
         status = _status(f"{address}/v1/models")
-        return status is not None and status < 500  # one that wants a key is up
+        return status is not None and status < 500  # a server that asks for a key is up
     return status is not None and status < 300
 
 
 def _status(url: str) -> int | None:
+    """Return the HTTP status of a page; None if there is no answer."""
     try:
         with _DIRECT.open(url, timeout=_PROBE_TIMEOUT) as response:
             status: int = response.status

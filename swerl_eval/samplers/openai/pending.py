@@ -1,4 +1,4 @@
-"""A request for several answers while they come, from one server or several."""
+"""Collect the answers of one request, which may come from several servers."""
 
 from __future__ import annotations
 
@@ -8,63 +8,69 @@ import anyio
 
 from swerl_eval.core.types import Completion, SampleRequest
 from swerl_eval.ports import OnAnswer, OnTokens
-from swerl_eval.samplers.openai.chunks import End, PartialAnswer, Reply, TokenCounts
+from swerl_eval.samplers.openai.chunks import End, PartialAnswer, Reply, TokenCounts, Update
 
 LONG_PROMPT = 8_000
-"""Characters from which on a prompt's token count says whether the server cut it."""
+"""Characters. The token count of a prompt as long as this shows whether the server cut it."""
 CHARACTERS_PER_TOKEN = 12
-"""More than any tokenizer reaches over a long prompt. The tokenizers of GPT-4, Llama 3 and Qwen never join two words,
-so characters a word bound characters a token. Over 8,000 characters of Python 3.11's own files and of installed
-packages the median is 4.3, and one in a thousand has 10.2; over 20,000 characters the highest is 10.7 (deeply indented
-code)."""
+"""More than any tokenizer reaches over a long prompt. The tokenizers of GPT-4, Llama 3 and Qwen never join two words:
+the characters of a word limit those of a token. Measured on the files of Python 3.11 and of installed packages: over
+8,000 characters the median is 4.3, and one file in a thousand has 10.2; over 20,000 characters the highest is 10.7
+(deeply indented code)."""
 CREDIBLE_TOKENS = 256
-"""A smaller count is no cut, since no server has a context that small: it leaves out what was cached."""
-AT_ONCE = 8
-"""Parts of one request in flight, where a server gives fewer answers a request than are wanted. With 64 requests at a
-time this stays below the 1,000 connections that the openai package opens."""
+"""A smaller count is no sign of a cut, since no server has so small a context: it does not include cached tokens."""
+MAX_PARTS = 8
+"""Parts of one request in flight, if a server gives fewer answers a request than are wanted. With 64 requests at a time
+this stays below the 1,000 connections that the openai package opens."""
 
 
 @dataclass
 class PendingRequest:
-    """A request and what has come of it."""
+    """A request, and the completions that it has so far. Answers are numbered from 0 to n - 1."""
 
     request: SampleRequest
     on_tokens: OnTokens
     on_answer: OnAnswer
     completions: dict[int, Completion] = field(default_factory=dict)
-    """By number, from 0 to n - 1."""
-    parts: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(AT_ONCE))
-    _told: set[int] = field(default_factory=set)
+    """By number."""
+    parts: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(MAX_PARTS))
+    """Limits the parts in flight."""
+    _reported: set[int] = field(default_factory=set)
 
     @property
     def characters(self) -> int:
-        """Length of the prompt."""
+        """Length of the prompt in characters."""
         return sum(len(message.content) for message in self.request.messages)
 
-    def tell(self, numbers: range, reply: Reply, event: list[tuple[int, bool]], *, early: bool) -> None:
-        """Pass on what an event brought: pieces of text, and with `early` the answers that are whole.
+    def report(self, numbers: range, reply: Reply, updates: list[Update], *, early: bool) -> None:
+        """Call the callbacks for one event of a reply.
 
-        Of several answers none is told before a second index has come: a server may give all of them the same.
+        Args:
+            numbers: The answers that the reply is to hold.
+            reply: The reply so far.
+            updates: What the event brought.
+            early: Whether to report answers that are whole before the reply is.
         """
-        carried = sum(has_text for _, has_text in event)
-        if carried:
-            self.on_tokens(carried)
+        with_text = sum(update.has_text for update in updates)
+        if with_text:
+            self.on_tokens(with_text)
+        # With one index alone, a server may be giving all answers the same.
         if not early or (len(reply.answers) == 1 and reply.wanted > 1):
             return
-        if any(reply.answers[index].end is not None for index, _ in event):
+        if any(reply.answers[update.choice].end is not None for update in updates):
             for index, answer in reply.answers.items():
                 place = reply.place(index)
-                if answer.finished and place is not None and numbers[place] not in self._told:
-                    self._told.add(numbers[place])
-                    # the counts of its tokens come with the end of the stream
+                if answer.finished and place is not None and numbers[place] not in self._reported:
+                    self._reported.add(numbers[place])
+                    # without token counts: these come at the end of the stream
                     self.on_answer(numbers[place], _completion(answer, TokenCounts(), None))
 
-    def take(self, numbers: range, reply: Reply) -> None:
-        """Keep the finished answers of a reply; what a server sends beyond what was asked for is left."""
+    def store(self, numbers: range, reply: Reply) -> None:
+        """Store the finished answers of a reply. Answers that were not asked for are ignored."""
         if reply.ambiguous:
             return
         tokens = reply.tokens
-        # usage counts all answers together; of one it says its own
+        # usage counts all answers together, so that only one alone is known exactly
         exact = tokens.completion if len(reply.answers) == 1 else None
         cut = cut_reason(self.characters, tokens)
         for index, answer in reply.answers.items():
@@ -76,12 +82,12 @@ class PendingRequest:
                 self.completions[numbers[place]] = completion
 
     def refuse(self, numbers: range, words: str) -> None:
-        """Record that a server did not take the request, in its words."""
+        """Store a refusal, in the server's words, for those of these answers that are missing."""
         for number in numbers:
             self.completions.setdefault(number, Completion("", "error", error=f"refused: {words}", refused=True))
 
     def missing(self, numbers: range, most: int | None) -> list[range]:
-        """The numbers without an answer, in runs of at most `most`, since answer k of one request has its seed + k."""
+        """Return the numbers without an answer, in runs of at most `most`: answer k of a request has its seed + k."""
         runs: list[range] = []
         for number in numbers:
             if number in self.completions:
@@ -93,7 +99,10 @@ class PendingRequest:
         return runs
 
     def result(self) -> list[Completion]:
-        """All n. The prompt is the same for all, so its length is too, where a broken stream did not come to say it."""
+        """Return all n completions.
+
+        All have the same prompt: where a stream broke before it gave the prompt's length, another answer's is used.
+        """
         answers = [self.completions[number] for number in range(self.request.n)]
         known = next((answer.prompt_tokens for answer in answers if answer.prompt_tokens is not None), None)
         return [
@@ -103,12 +112,17 @@ class PendingRequest:
 
 
 def cut_reason(characters: int, tokens: TokenCounts) -> str:
-    """Why the server's count of a prompt's tokens means that it did not read all of it; empty where it does not."""
+    """Return why the token counts show that the server cut the prompt; empty if they do not.
+
+    Args:
+        characters: Length of the prompt that was sent.
+        tokens: The server's counts.
+    """
     if tokens.prompt is None or characters < LONG_PROMPT:
         return ""
     read = tokens.prompt
     if tokens.cached is not None and tokens.cached > read:
-        read += tokens.cached  # some count the two apart
+        read += tokens.cached  # some servers count the two apart
     if read < CREDIBLE_TOKENS or read * CHARACTERS_PER_TOKEN >= characters:
         return ""
     return (

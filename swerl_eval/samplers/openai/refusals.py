@@ -1,4 +1,4 @@
-"""Reads what servers say when they do not take a request, whatever the layout of their error."""
+"""Read what servers say when they do not accept a request, whatever the layout of their error."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-_DEEP = 8
-"""Levels of an error that are looked into."""
-_LONGEST = 500
+_MAX_DEPTH = 8
+"""Levels of an error that are searched."""
+_MAX_CHARACTERS = 500
 _MESSAGES = (
     "message",
     "detail",
@@ -22,47 +22,47 @@ _MESSAGES = (
     "description",
     "title",
 )
-"""Keys of the words for people, best first."""
+"""Keys of the message for people, best first."""
 _STATUSES = ("code", "status_code", "status", "http_status")
 _REFUSING = re.compile(r"invalid_?request|invalid_?argument|bad_?request|context_length", re.IGNORECASE)
-"""Types and codes of errors that stand for status 400."""
+"""Types and codes of errors that mean status 400."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A request that a server did not take."""
+    """A server's reply to a request that it does not accept."""
 
     status: int
     words: str
     parameters: frozenset[str] = frozenset()
-    """Those that it names apart from its words."""
+    """Parameters that it names in keys of their own."""
 
     @classmethod
     def of(cls, status: int, body: Any) -> Refusal:
-        """From the body of a reply, as JSON or as text."""
-        return cls(status, words_of(body), frozenset(_parameters(body, _DEEP)))
+        """Read the body of a reply, parsed JSON or text."""
+        return cls(status, words_of(body), frozenset(_parameters(body, _MAX_DEPTH)))
 
     def __str__(self) -> str:
         return f"{self.status} {self.words}"
 
     def names(self, parameter: str) -> bool:
-        """Whether it is about this parameter: named apart, or else in its words."""
+        """Whether it is about this parameter: by a key of its own, or else by its words."""
         if self.parameters:
             return parameter in self.parameters
         return re.search(rf"(?<![\w\\]){re.escape(parameter)}(?!\w)", self.words) is not None
 
     @property
     def about_prompt(self) -> bool:
-        """Whether the prompt is too long or not allowed, so that nothing else of the request is to blame."""
+        """Whether the prompt is too long or not allowed, so that no parameter is the reason."""
         return _ABOUT_PROMPT.search(self.words) is not None
 
     @property
     def about_size(self) -> bool:
-        """Whether a value is too large, and not the parameter unknown."""
+        """Whether a value is too large, so that the parameter itself is known."""
         return _ABOUT_SIZE.search(self.words) is not None
 
     def remedy(self) -> str:
-        """What the user may do about a server that refuses everything in these words; empty where they do not say."""
+        """Return what the user can do if a server refuses everything with these words; empty if unknown."""
         text = str(self)
         return next((remedy for pattern, remedy in _REMEDIES if pattern.search(text)), "")
 
@@ -88,28 +88,28 @@ _REMEDIES = (
     (_words(r"\bmodel\b"), "is --model the name that the server knows it by?"),
     (_words(r"^404"), "is --base-url the server's address, with its /v1?"),
 )  # fmt: skip
-"""By what the status and the words say, the surest first."""
+"""By patterns of status and words, the most certain first."""
 
 
 def words_of(value: Any) -> str:
-    """The words for people within an error, short and printable; all of it where there are none."""
-    words = _message(value, _DEEP)
+    """Return the message for people within an error, short and printable; the whole error if there is none."""
+    words = _message(value, _MAX_DEPTH)
     if not words and value:
         words = value if isinstance(value, str) else _as_json(value)
-    return printable(words, _LONGEST)
+    return printable(words, _MAX_CHARACTERS)
 
 
 def printable(text: str | bytes, most: int) -> str:
-    """The beginning of a text in one line, without what a terminal might take for a command."""
+    """Return at most `most` characters of a text on one line, without control characters."""
     if isinstance(text, bytes):
         text = text[: 4 * most].decode("utf-8", "replace")
-    shown = "".join(c if c.isprintable() else " " for c in text[: 4 * most])
+    shown = "".join(character if character.isprintable() else " " for character in text[: 4 * most])
     shown = " ".join(shown.split())
     return shown if len(shown) <= most else f"{shown[:most]} …"
 
 
 def status_of(error: Any, levels: int = 3) -> int | None:
-    """The HTTP status that an error within a reply stands for; None where it does not say."""
+    """Return the HTTP status that an error within a reply stands for; None if it does not say."""
     if not isinstance(error, dict) or not levels:
         return None
     for key in _STATUSES:
@@ -126,32 +126,32 @@ def _message(value: Any, levels: int) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        return "; ".join(filter(None, (_message(each, levels - 1) for each in value[:5]))) if levels else ""
+        return "; ".join(filter(None, (_message(item, levels - 1) for item in value[:5]))) if levels else ""
     if not isinstance(value, dict) or not levels:
         return ""
     words = next(filter(None, (_message(value.get(key), levels - 1) for key in _MESSAGES)), "")
     place = value.get("loc")
     if isinstance(place, list) and words:
-        words = f"{'.'.join(str(each) for each in place[:_DEEP])}: {words}"
-    # a router's error has that of the server behind it here
+        words = f"{'.'.join(str(part) for part in place[:_MAX_DEPTH])}: {words}"
+    # a router puts the error of the server behind it here
     behind = value.get("metadata")
     raw = behind.get("raw") if isinstance(behind, dict) else None
     return f"{words}: {raw}" if isinstance(raw, str) and raw else words
 
 
 def _parameters(value: Any, levels: int) -> Iterator[str]:
-    """Names under `param`, and the first of each `loc`; `input` is the request again and is passed over."""
+    """Yield the names under `param`, and the first of each `loc`. `input` repeats the request and is skipped."""
     if isinstance(value, list) and levels:
-        for each in value:
-            yield from _parameters(each, levels - 1)
+        for item in value:
+            yield from _parameters(item, levels - 1)
     elif isinstance(value, dict) and levels:
         named = value.get("param")
         if isinstance(named, str) and named:
             yield from re.split(r"\W+", named)
         place = value.get("loc")
-        names = [each for each in place if isinstance(each, str)] if isinstance(place, list) else []
-        # pydantic's: what follows the parameter is a place within it
-        yield from [each for each in names if each != "body"][:1]
+        names = [name for name in place if isinstance(name, str)] if isinstance(place, list) else []
+        # written by pydantic: what follows the parameter is a place within it
+        yield from [name for name in names if name != "body"][:1]
         for key in _MESSAGES:
             yield from _parameters(value.get(key), levels - 1)
 

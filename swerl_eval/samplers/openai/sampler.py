@@ -1,10 +1,11 @@
-"""Any servers that speak OpenAI's chat completions: vLLM, SGLang, a hosted model."""
+"""Sample from servers that speak OpenAI's chat completions: vLLM, SGLang, a hosted model."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Iterable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -14,39 +15,45 @@ import openai
 from swerl_eval.core.codings import sendable
 from swerl_eval.core.errors import UsageError, cause_of
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, unheard
+from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, ignore
 from swerl_eval.samplers import estimated_tokens
 from swerl_eval.samplers.openai.chunks import Reply
 from swerl_eval.samplers.openai.dialect import Dialect
-from swerl_eval.samplers.openai.exchange import LostError, PassingError, RefusedError, exchange
+from swerl_eval.samplers.openai.exchange import LostError, RefusedError, TemporaryError, exchange
 from swerl_eval.samplers.openai.launch import LaunchedServers
 from swerl_eval.samplers.openai.pending import LONG_PROMPT, PendingRequest, cut_reason
 from swerl_eval.samplers.openai.refusals import Refusal
 from swerl_eval.samplers.openai.servers import ATTEMPTS, LONGEST_PAUSE, Attempts, Pool, Server
 
 REQUEST_TIMEOUT = openai.Timeout(1800.0, connect=30.0)
-"""Seconds without a single token, and until a connection stands. A server with a long queue may take its time before
-the first token."""
-
-_OF_THE_PROMPT = frozenset({400, 413, 422})
-"""Statuses that say nothing about a server that has answered before. Of any other one a probe is asked."""
-_OF_THE_SERVER = frozenset({401, 402, 404, 405})
-"""Statuses that no other prompt changes: key, account, model, address."""
+"""Seconds without a single token, and until a connection stands. With a long queue, a server takes its time before the
+first token."""
+_PROMPT_STATUSES = frozenset({400, 413, 422})
+"""If the server has answered before, these are refusals of the prompt. After any other status a probe is sent."""
+_SERVER_STATUSES = frozenset({401, 402, 404, 405})
+"""Refusals of every prompt: of the key, the account, the model or the address."""
 _PROBE = "Answer with one word."
 
 
 class OpenAISampler:
     """Streams answers from OpenAI-compatible servers (a `ports.Sampler`).
 
-    All servers have the same model; a request and its seeds are the same whichever answers. Lost connections, broken
-    streams, rate limits and 5xx are tried again, at another server at once where there is one, else with growing pauses
-    and never before the end of a `Retry-After`. What a broken stream has finished is kept, and only the rest is asked
-    for again.
+    All servers have the same model; a request and its seeds are the same whichever server answers. Lost connections,
+    broken streams, rate limits and 5xx are retried: at once by another server, or by the same one after growing pauses
+    and never before the end of a `Retry-After`. Answers that a broken stream has finished are kept, and only the others
+    are requested again.
 
-    What a server does not take of a request is left out or put otherwise, once learnt and said (`dialect.py`). Another
-    refusal is that of a prompt, a recorded failure of its samples, if the server has answered anything before, or
-    answers a prompt of a few words now. Else the server refuses everything and gets no more requests. The run ends when
-    no server is left, or when every one failed at a request `servers.ATTEMPTS` times.
+    A parameter that a server refuses is left out or renamed from then on, with a line to `notify` (`dialect.py`). Any
+    other refusal is one of the prompt, stored as a failure of its samples, if the server has answered before or answers
+    a short prompt now. Else the server refuses everything, and gets no more requests.
+
+    `sample` raises `SamplerError` if no server is left, or if every server failed at a request `servers.ATTEMPTS`
+    times.
+
+    Args:
+        settings: Model, key, further parameters, and `notify`.
+        pool: The servers.
+        launched: Starts the pool's servers; None if they run already.
     """
 
     recorded = False
@@ -56,10 +63,15 @@ class OpenAISampler:
         self._pool = pool
         self._launched = launched
         self._clients: dict[str | None, openai.AsyncOpenAI] = {}
+        """By address."""
 
     @classmethod
     def open(cls, settings: SamplerSettings) -> OpenAISampler:
-        """Needs `model`. With `launch`, servers of its own, started with the first request; else `base_urls`."""
+        """Use the servers of `launch`, started with the first request, or else those of `base_urls`.
+
+        Raises:
+            UsageError: There is no `model`, or the command of `launch` cannot be run.
+        """
         if not settings.model:
             message = (
                 "the openai sampler needs --model, as the server names it (and --base-url for a server of your own)"
@@ -68,25 +80,45 @@ class OpenAISampler:
         launch = settings.launch
         if launch is None:
             addresses: Iterable[str | None] = settings.base_urls or (None,)
-            servers = [Server(address) for address in addresses]
-        else:
-            servers = [Server(name=f"server {launch.first + number}") for number in range(launch.copies)]
+            return cls(settings, Pool([Server(address) for address in addresses], settings.requests_per_server))
+        servers = [Server(name=f"server {launch.first + number}") for number in range(launch.copies)]
         pool = Pool(servers, settings.requests_per_server)
-        launched = LaunchedServers(launch, settings.model, pool, settings.say) if launch is not None else None
-        return cls(settings, pool, launched)
+        return cls(settings, pool, LaunchedServers(launch, settings.model, pool, settings.notify))
 
     async def sample(
-        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = unheard
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
     ) -> list[Completion]:
-        """One streamed request for all n; what is missing after it is asked for again, each with its own seed."""
+        """Send one streamed request for all n answers; request those that are missing after it again.
+
+        Raises:
+            SamplerError: No server is left to try; the message has the reason of each.
+        """
         if self._launched is not None:
             self._launched.start()
         pending = PendingRequest(request, on_tokens, on_answer)
-        await self._fill(pending, range(request.n), Attempts())
+        await self._sample_missing(pending, range(request.n), Attempts())
         return pending.result()
 
-    async def _fill(self, pending: PendingRequest, numbers: range, attempts: Attempts) -> None:
-        """Draw the answers with these numbers, the missing ones again and again until the attempts are used up."""
+    def count_tokens(self, text: str) -> int:
+        """Estimate the number of tokens from the number of bytes. A server refuses a prompt that is too long."""
+        return estimated_tokens(text)
+
+    async def aclose(self) -> None:
+        """Close the connections, and stop the servers that were started."""
+        try:
+            for client in self._clients.values():
+                await client.close()
+        finally:
+            if self._launched is not None:
+                await self._launched.aclose()
+
+    def abort(self) -> None:
+        """Kill the servers that were started, without waiting for their end."""
+        if self._launched is not None:
+            self._launched.abort()
+
+    async def _sample_missing(self, pending: PendingRequest, numbers: range, attempts: Attempts) -> None:
+        """Sample the answers with these numbers; if several parts are missing, side by side."""
         missing = pending.missing(numbers, self._pool.most_answers())
         while len(missing) == 1:
             async with pending.parts:
@@ -97,12 +129,12 @@ class OpenAISampler:
         try:
             async with anyio.create_task_group() as group:
                 for part in missing:
-                    group.start_soon(self._fill, pending, part, attempts.copy())
+                    group.start_soon(self._sample_missing, pending, part, attempts.copy())
         except Exception as error:
             raise cause_of(error) from error
 
     async def _attempt(self, pending: PendingRequest, numbers: range, attempts: Attempts) -> None:
-        """One try at one server. A failure that may pass is noted in `attempts`."""
+        """Try one server once. A failure after which another attempt makes sense is recorded in `attempts`."""
         async with self._pool.taking(attempts) as server:
             began = time.monotonic()
             try:
@@ -110,8 +142,8 @@ class OpenAISampler:
                     await self._ask(server, pending, numbers, attempts)
                     self._pool.answered(server)
                 except RefusedError as error:
-                    await self._refused(server, pending, numbers, error.refusal)
-            except PassingError as error:
+                    await self._handle_refusal(server, pending, numbers, error.refusal)
+            except TemporaryError as error:
                 self._pool.erred(server, began)
                 growing = random.uniform(0, self._pool.first_pause * 2.0 ** attempts.count(server))
                 pause = min(max(growing, error.pause), LONGEST_PAUSE)
@@ -126,14 +158,27 @@ class OpenAISampler:
     async def _ask(
         self, server: Server, pending: PendingRequest, numbers: range, attempts: Attempts, *, first_only: bool = False
     ) -> None:
-        """Ask a server, at once again with what it refuses left out; a reply without a word, once without streaming."""
+        """Send a request in the server's dialect, and again at once if its refusal teaches a new one.
+
+        After an empty reply the request is sent once more without streaming, since the server may then say why.
+
+        Args:
+            server: Where to.
+            pending: The request.
+            numbers: The answers that are wanted.
+            attempts: Those of the request so far.
+            first_only: Whether to stop as soon as an answer begins.
+
+        Raises:
+            ExchangeError: The request was not answered in full.
+        """
         dialect = server.dialect
         streaming = True
         while True:
-            asked = numbers[: dialect.most]
-            body = dialect.body(self._body(pending.request, asked, streaming=streaming))
+            part = numbers[: dialect.most]
+            body = dialect.body(self._body(pending.request, part, streaming=streaming))
             try:
-                await self._send(server, dialect, body, pending, asked, first_only=first_only)
+                await self._send(server, dialect, body, pending, part, first_only=first_only)
             except RefusedError as error:
                 adapted = dialect.adapted(error.refusal, body)
                 if adapted is None or adapted == dialect:
@@ -157,45 +202,45 @@ class OpenAISampler:
         *,
         first_only: bool,
     ) -> None:
-        """One request, and what comes of it; what is finished is kept, also when the stream breaks."""
+        """Send one request once. Answers that are finished are stored, also if the stream breaks after them."""
         reply = Reply(len(numbers))
-        learnt = replace(dialect, taken=max(dialect.taken, body.get("n", 1)))
-        # that a prompt was cut is only known from the counts at the end
+        accepted = replace(dialect, taken=max(dialect.taken, body.get("n", 1)))
+        # Only the token counts at the end show that a prompt was cut: answers to the longest so far are held back.
         early = pending.characters < max(LONG_PROMPT, server.whole_prompt + 1)
-
         begun = False
-
-        def hear(event: list[tuple[int, bool]]) -> None:
-            nonlocal begun
-            self._pool.heard_from(server)
-            if event and not begun:
-                begun = server.has_answered = True
-                self._learn(server, learnt)
-            pending.tell(numbers, reply, event, early=early)
-
         try:
-            await exchange(self._client(server), body, reply, hear, first_only=first_only)
+            async with aclosing(exchange(self._client(server), body, reply)) as events:
+                async for updates in events:
+                    self._pool.heard_from(server)
+                    if updates and not begun:
+                        begun = server.has_answered = True
+                        self._learn(server, accepted)
+                    pending.report(numbers, reply, updates, early=early)
+                    if first_only and reply.answers:
+                        break
             if not cut_reason(pending.characters, reply.tokens):
                 server.whole_prompt = max(server.whole_prompt, pending.characters)
         finally:
-            pending.take(numbers, reply)
+            pending.store(numbers, reply)
             if reply.ambiguous:
                 self._learn(server, replace(server.dialect, most=1))
 
     def _learn(self, server: Server, dialect: Dialect) -> None:
         before = server.dialect
-        joined = before.joined(dialect)
-        if joined != before:
-            server.dialect = joined
-            for line in joined.news(before):
-                self._settings.say(f"{server.name} {line}")
+        server.dialect = before.joined(dialect)
+        for line in server.dialect.changes(before):
+            self._settings.notify(f"{server.name} {line}")
 
-    async def _refused(self, server: Server, pending: PendingRequest, numbers: range, refusal: Refusal) -> None:
-        """Record a refusal: of the prompt, or of the server, which a probe tells apart. Raises `ExchangeError`."""
+    async def _handle_refusal(self, server: Server, pending: PendingRequest, numbers: range, refusal: Refusal) -> None:
+        """Store a refusal of the prompt, or give up a server that refuses everything. A probe tells the two apart.
+
+        Raises:
+            ExchangeError: The probe failed otherwise.
+        """
         async with server.probing:
-            known = server.has_answered and refusal.status in _OF_THE_PROMPT
-            if not (known or server.gone):
-                final = refusal.status in _OF_THE_SERVER
+            of_the_prompt = server.has_answered and refusal.status in _PROMPT_STATUSES
+            if not (of_the_prompt or server.gone):
+                final = refusal.status in _SERVER_STATUSES
                 refused = refusal if final else await self._probe(server, pending.request)
                 if refused is not None:
                     self._pool.lost(server, f"it refuses {self._settings.model!r}: {refused}{self._remedy(refused)}")
@@ -203,9 +248,9 @@ class OpenAISampler:
             pending.refuse(numbers, str(refusal))
 
     async def _probe(self, server: Server, request: SampleRequest) -> Refusal | None:
-        """The refusal of a prompt of a few words, asked as `request` is; None where the server takes it."""
+        """Send a prompt of a few words with the parameters of `request`. Returns its refusal; None if there is none."""
         messages = tuple(Message(message.role, _PROBE) for message in request.messages)
-        probe = PendingRequest(replace(request, messages=messages, indices=(0,)), lambda _: None, unheard)
+        probe = PendingRequest(replace(request, messages=messages, indices=(0,)), ignore, ignore)
         try:
             await self._ask(server, probe, range(1), Attempts(), first_only=True)
         except RefusedError as error:
@@ -233,7 +278,7 @@ class OpenAISampler:
     def _client(self, server: Server) -> openai.AsyncOpenAI:
         client = self._clients.get(server.address)
         if client is None:
-            # a proxy of the environment is not for servers of our own, which are on this machine
+            # servers that were started here are on this machine: a proxy of the environment is not for them
             http = openai.DefaultAsyncHttpxClient(trust_env=False) if self._launched is not None else None
             client = self._clients[server.address] = openai.AsyncOpenAI(
                 api_key=self._settings.api_key,
@@ -244,21 +289,3 @@ class OpenAISampler:
             )
         server.name = server.name or str(client.base_url)
         return client
-
-    def count_tokens(self, text: str) -> int:
-        """An estimate; the server knows better and says so by refusing."""
-        return estimated_tokens(text)
-
-    async def aclose(self) -> None:
-        """Close the connections, and stop what was started."""
-        try:
-            for client in self._clients.values():
-                await client.close()
-        finally:
-            if self._launched is not None:
-                await self._launched.aclose()
-
-    def abort(self) -> None:
-        """End the servers that were started, at once."""
-        if self._launched is not None:
-            self._launched.abort()

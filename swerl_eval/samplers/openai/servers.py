@@ -1,8 +1,8 @@
-"""Several servers as one: who takes the next request, who is left alone for a while, and when to give up.
+"""Share requests between several servers: which one gets the next, which one is ejected for a while, when to give up.
 
-The next request goes to the server with the fewest in flight, the one that waited longest first. A server that breaks
-connections or streams, or that answers nothing but errors, is set aside for a time that doubles with every failure in a
-row; after it one request tries whether it is back. What a server failed at may be taken by another one at once.
+The next request goes to the server with the fewest in flight; of several, to the one that waited longest. A server that
+breaks connections or streams, or answers with errors only, is ejected for a time that doubles with every failure in a
+row. After that time a single request tries whether it is back. Another server may take a failed request at once.
 """
 
 from __future__ import annotations
@@ -21,70 +21,72 @@ from swerl_eval.core.errors import SamplerError
 from swerl_eval.samplers.openai.dialect import Dialect
 
 ATTEMPTS = 6
-"""Of one request, at one server. Also the errors in a row after which a server that does answer is set aside."""
+"""Of one request at one server. Also the number of errors in a row after which a server is ejected."""
 LONGEST_PAUSE = 60.0
-"""Seconds between two attempts, also where the server asks for more."""
+"""Seconds between two attempts, even if the server asks for more."""
 
 
 @dataclass(eq=False)
 class Server:
-    """One server, and how it does."""
+    """One server and its state."""
 
     address: str | None = None
-    """None: the library's default, or not started yet."""
+    """None: the default of the openai package, or not started yet."""
     name: str = ""
-    """For messages."""
+    """In messages."""
     in_flight: int = 0
+    """Requests."""
     gone: str = ""
-    """Why it will not come back."""
+    """Why it will not come back; empty while it may."""
     away_until: float = 0.0
-    """On the monotonic clock; infinite while it is being started."""
+    """Until when it gets no requests, on the monotonic clock; infinite while it is being started."""
     outages: int = 0
-    """In a row, without a whole answer between them."""
+    """Ejections in a row, without a whole answer between them."""
     errors: int = 0
-    """Answered in a row, by whatever request."""
+    """Errors that it answered in a row, of all requests."""
     doubted: bool = False
-    """It was set aside, and nothing has come from it since."""
+    """Whether it was ejected, and nothing has come from it since."""
     tried: bool = False
-    """A request is finding out whether it is back."""
+    """Whether a request is trying if it is back."""
     last: int = 0
-    """When it was last given a request, as a running number."""
+    """Running number of the last request that it got."""
     dialect: Dialect = field(default_factory=Dialect)
-    """How it wants requests to be put."""
+    """How requests must be written for it."""
     has_answered: bool = False
-    """It has begun an answer, to whatever prompt."""
+    """Whether it has begun an answer to any prompt."""
     probing: anyio.Lock = field(default_factory=anyio.Lock)
-    """Held while it is found out whether it refuses everything."""
+    """Held while a probe finds out whether it refuses everything."""
     whole_prompt: int = 0
-    """Characters of the longest prompt that it did not cut, as far as its counts say."""
+    """Characters of the longest prompt that it did not cut, by its token counts."""
 
 
 @dataclass
 class Attempts:
-    """What one request has tried."""
+    """The failed attempts of one request."""
 
     failed: dict[Server, list[str]] = field(default_factory=dict)
-    """Reasons, the latest last."""
+    """Reasons by server, the latest last."""
     not_before: dict[Server, float] = field(default_factory=dict)
+    """When a server may be tried again, on the monotonic clock."""
     unexplained: set[Server] = field(default_factory=set)
-    """Those that replied with nothing, and were asked without streaming why."""
+    """Servers whose reply was empty, and that were asked again without streaming for the reason."""
 
     def copy(self) -> Attempts:
-        """For a part of the request that goes its own way."""
+        """Return a copy for a part of the request that is sent on its own."""
         failed = {server: list(reasons) for server, reasons in self.failed.items()}
         return Attempts(failed, dict(self.not_before), set(self.unexplained))
 
     def fail(self, server: Server, reason: str, pause: float = 0.0) -> None:
-        """Note a failure; this request leaves the server alone for `pause` seconds."""
+        """Record a failure. This request does not try the server again for `pause` seconds."""
         self.failed.setdefault(server, []).append(reason)
         self.not_before[server] = time.monotonic() + pause
 
     def count(self, server: Server) -> int:
-        """Failures at a server."""
+        """Number of failures at a server."""
         return len(self.failed.get(server, ()))
 
-    def said(self, server: Server) -> str:
-        """Why this request has nothing more to hope for from a server; empty while it has."""
+    def given_up(self, server: Server) -> str:
+        """Return why this request does not try a server any more; empty if it may."""
         if server.gone:
             return f"{server.name}: {server.gone}"
         if self.count(server) < ATTEMPTS:
@@ -93,10 +95,12 @@ class Attempts:
 
 
 class Pool:
-    """The servers of one sampler; for one event loop.
+    """The servers of one sampler. For one event loop.
 
-    `limit` is how many requests one server gets at a time, 0 for any number; `first_pause` are the seconds for which a
-    server is set aside at first.
+    Args:
+        servers: All of them.
+        limit: Requests in flight at one server, at most; 0: any number.
+        first_pause: Seconds for which a server is ejected the first time.
     """
 
     def __init__(self, servers: Sequence[Server], limit: int = 0, first_pause: float = 1.0) -> None:
@@ -108,48 +112,59 @@ class Pool:
 
     @asynccontextmanager
     async def taking(self, attempts: Attempts) -> AsyncIterator[Server]:
-        """A server for one request, waited for. Raises `SamplerError` when none is left to try, with each one's why."""
+        """Wait for a server that is free for one request.
+
+        Args:
+            attempts: Those of the request so far.
+
+        Yields:
+            The server, which counts the request as in flight within the block.
+
+        Raises:
+            SamplerError: No server is left to try; the message has the reason of each.
+        """
         while (server := self._best(attempts, now := time.monotonic())) is None:
-            reasons = [attempts.said(each) for each in self.servers]
+            reasons = [attempts.given_up(member) for member in self.servers]
             if all(reasons):
                 raise SamplerError("; ".join(reasons))
             await self._wait(attempts, now)
         server.in_flight += 1
         server.last = next(self._numbers)
-        tries = server.tried = server.doubted
+        is_trial = server.tried = server.doubted
         try:
             yield server
         finally:
             server.in_flight -= 1
-            server.tried = server.tried and not tries
-            self._change()
+            server.tried = server.tried and not is_trial
+            self._wake()
 
     def most_answers(self) -> int | None:
-        """How many answers the servers give in one request, all of them; None for any number."""
-        limits = [each.dialect.most for each in self.servers if not each.gone and each.dialect.most is not None]
+        """Return the number of answers that every server gives in one request; None: any number."""
+        dialects = [server.dialect for server in self.servers if not server.gone]
+        limits = [dialect.most for dialect in dialects if dialect.most is not None]
         return min(limits, default=None)
 
     def heard_from(self, server: Server) -> None:
-        """Something came from it: it is back."""
+        """Note that something came from the server: it is back."""
         server.errors = 0
         if server.doubted:
             server.doubted = server.tried = False
-            self._change()
+            self._wake()
 
     def answered(self, server: Server) -> None:
-        """It gave a whole answer."""
+        """Note that the server gave a whole answer."""
         server.outages = 0
 
     def erred(self, server: Server, began: float) -> None:
-        """It answered with an error that may pass; many in a row are an outage."""
+        """Note that the server answered with a temporary error; many in a row are an outage."""
         server.errors += 1
         if server.errors >= ATTEMPTS:
             self.eject(server, began)
 
     def eject(self, server: Server, began: float) -> None:
-        """Leave a server alone for a while that grows; `began` is when the request that failed was sent."""
+        """Give the server no requests for a time that grows. `began` is when the failed request was sent."""
         if began < server.away_until:
-            return  # sent before the server was set aside: it failed of the same outage
+            return  # sent before the server was ejected: it failed of the same outage
         pause = min(self.first_pause * 2.0**server.outages, LONGEST_PAUSE)
         server.outages += 1
         server.errors = 0
@@ -157,25 +172,25 @@ class Pool:
         server.away_until = time.monotonic() + pause
 
     def absent(self, server: Server) -> None:
-        """It is being started: nobody is to wait for anything but `present` or `lost`."""
+        """Note that the server is being started; `present` or `lost` follows."""
         server.away_until = math.inf
 
     def present(self, server: Server, address: str) -> None:
-        """It is up, at this address, with a clean record."""
+        """Note that the server is ready at this address. Earlier failures are forgotten."""
         server.address, server.away_until, server.outages, server.errors = address, 0.0, 0, 0
         server.doubted = False
-        self._change()
+        self._wake()
 
     def lost(self, server: Server, reason: str) -> None:
-        """It will not come back."""
+        """Note that the server will not come back."""
         server.gone = reason
-        self._change()
+        self._wake()
 
     def _best(self, attempts: Attempts, now: float) -> Server | None:
         free = [
             server
             for server in self.servers
-            if not attempts.said(server)
+            if not attempts.given_up(server)
             and max(server.away_until, attempts.not_before.get(server, 0.0)) <= now
             and server.in_flight < self._limit
             and not (server.doubted and server.tried)
@@ -183,16 +198,19 @@ class Pool:
         return min(free, key=lambda server: (server.in_flight, server.last), default=None)
 
     async def _wait(self, attempts: Attempts, now: float) -> None:
-        """Until something changes, or a pause ends that had not ended at `now`, when nobody was free.
+        """Wait until something changes, or a pause ends.
 
-        That time and no later one: a pause that ends in between would be missed, and the wait without an end.
+        Args:
+            attempts: Those of the request that waits.
+            now: The time at which no server was free. A later time would miss a pause that ended in between, and the
+                wait might never end.
         """
         ends = [max(server.away_until, attempts.not_before.get(server, 0.0)) for server in self.servers]
         pause = min((end - now for end in ends if end > now), default=math.inf)
         with anyio.move_on_after(pause):
             await self._changed.wait()
 
-    def _change(self) -> None:
-        """Wake who waits."""
+    def _wake(self) -> None:
+        """Wake all requests that wait."""
         self._changed.set()
         self._changed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""The configuration's table `engine`, as vLLM takes it, and vLLM's modules, imported when they are needed."""
+"""Read the configuration's table `engine` into vLLM's arguments, and import vLLM's modules when they are needed."""
 
 from __future__ import annotations
 
@@ -20,31 +20,23 @@ from swerl_eval.core.errors import UsageError
 
 INSTALL = "pip install 'swerl-eval[vllm]'"
 RESTARTS = 3
-"""Engines started anew in one run, unless `engine.restarts` says otherwise."""
-
+"""Restarts in one run, unless `engine.restarts` says otherwise."""
 STREAM_INTERVAL = 8
-"""Tokens that come at a time: 47 instead of 63 us of this process a token (benchmarks/sampling.py), and often enough
-for a display."""
+"""Tokens in one output of the engine: 47 us of this process a token instead of 63 (benchmarks/sampling.py), and often
+enough for a display."""
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM takes for `max_lora_rank`."""
-
-
-_SECRETS = tuple(
-    map(
-        re.compile,
-        (
-            r"()\b(?:hf|sk|ghp)[-_][\w-]{8,}",
-            r"(://)[^/\s@]+(?=@)",
-            r"(?i)(bearer |(?:token|api[_-]?key|secret|passw(?:or)?d)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"',;)]+",
-        ),
-    )
+"""Values that vLLM takes for `max_lora_rank`."""
+_SECRETS = (
+    re.compile(r"()\b(?:hf|sk|ghp)[-_][\w-]{8,}"),
+    re.compile(r"(://)[^/\s@]+(?=@)"),
+    re.compile(r"(?i)(bearer |(?:token|api[_-]?key|secret|passw(?:or)?d)\b[\"']?\s*[=:]\s*[\"']?)[^\s\"',;)]+"),
 )
-"""Tokens that show what they are, user and password of an address, what is named like a secret."""
+"""Tokens with a known prefix; user and password of an address; values that are named like a secret."""
 
 
 @dataclass(frozen=True)
 class Lora:
-    """An adapter that every request is answered with."""
+    """A LoRA adapter, used for every request."""
 
     name: str
     path: str
@@ -52,20 +44,20 @@ class Lora:
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """The configuration's table `engine`: vLLM's own settings, and ours beside them."""
+    """The configuration's table `engine`: vLLM's settings, and this package's."""
 
     arguments: Mapping[str, Any]
-    """By the names of vLLM's `AsyncEngineArgs`."""
+    """vLLM's settings, by the names of `AsyncEngineArgs`."""
     lora: Lora | None = None
-    """From `lora`: a folder, or a table of `path` and `name`."""
+    """From `lora`: a folder, or a table with `path` and `name`."""
     template: Mapping[str, Any] = field(default_factory=dict)
-    """From `chat_template_kwargs`: what the chat template is told, such as `enable_thinking`."""
+    """From `chat_template_kwargs`: arguments of the chat template, such as `enable_thinking`."""
     restarts: int = RESTARTS
-    """From `restarts`."""
+    """From `restarts`: how often a dead engine is started again."""
 
     @classmethod
     def read(cls, table: Mapping[str, Any]) -> EngineSettings:
-        """Raises `UsageError` for a value of ours that is of the wrong kind; vLLM's are seen at the start."""
+        """Read the table. Raises `UsageError` for a value that is wrong; vLLM checks its own settings at its start."""
         arguments = dict(table)
         adapter = arguments.pop("lora", None)
         template = arguments.pop("chat_template_kwargs", {})
@@ -98,69 +90,69 @@ def _lora(adapter: Any) -> Lora:
 
 
 def _rank(lora: Lora) -> int:
-    """The least that vLLM takes and the adapter fits in."""
+    """Return the smallest `max_lora_rank` that the adapter fits in."""
     file = Path(lora.path) / "adapter_config.json"
     try:
         rank = int(json.loads(file.read_text(encoding="utf-8"))["r"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"engine.lora: {file} cannot be read for the adapter's rank: {reason(error)}"
         raise UsageError(message) from error
-    return next((taken for taken in _LORA_RANKS if taken >= rank), rank)
+    return next((allowed for allowed in _LORA_RANKS if allowed >= rank), rank)
 
 
 def engine_arguments(model: str, settings: Mapping[str, Any]) -> Any:
-    """vLLM's `AsyncEngineArgs` for these settings. Raises `UsageError` for one that it does not have."""
-    kind = imported("vllm.engine.arg_utils").AsyncEngineArgs
-    known = [item.name for item in fields(kind) if item.name != "model"]
+    """Return vLLM's `AsyncEngineArgs` for these settings. Raises `UsageError` for one that vLLM does not have."""
+    arguments = imported("vllm.engine.arg_utils").AsyncEngineArgs
+    known = [item.name for item in fields(arguments) if item.name != "model"]
     for name in settings:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else "; it takes what AsyncEngineArgs of vLLM has"
             message = f"engine.{name} is no setting of vLLM's engine{hint}"
             raise UsageError(message)
-    ours = {"stream_interval": STREAM_INTERVAL, "scheduling_policy": "priority"}
-    return kind(model=model, **{name: value for name, value in ours.items() if name in known} | dict(settings))
+    defaults = {"stream_interval": STREAM_INTERVAL, "scheduling_policy": "priority"}
+    return arguments(model=model, **{name: value for name, value in defaults.items() if name in known} | dict(settings))
 
 
 def imported(module: str) -> ModuleType:
-    """A module of vLLM or of what comes with it, imported on first use: it takes seconds."""
+    """Import a module of vLLM, or of what comes with it, which takes seconds. Raises `UsageError` if that fails."""
     try:
         return importlib.import_module(module)
-    except Exception as error:  # a torchvision of another build, say, is a RuntimeError
+    except Exception as error:  # not only ImportError: a torchvision of another build raises RuntimeError
         message = f"{module} cannot be imported: {reason(error)}; install vLLM with {INSTALL}"
         raise UsageError(message) from error
 
 
 def installed() -> bool:
-    """Whether there is a vLLM at all, without importing it."""
+    """Whether vLLM is installed. Does not import it."""
     return importlib.util.find_spec("vllm") is not None
 
 
 def refusal(model: str, arguments: Mapping[str, Any]) -> str:
-    """Why vLLM would not start with its own settings, by its own checks, before it loads anything; else nothing.
+    """Ask vLLM's own checks, before anything is loaded, why it would not start; empty if it would.
 
-    Raises `UsageError` for a setting that it does not have. Its own news are not shown.
+    Hides vLLM's log messages. Raises `UsageError` for a setting that vLLM does not have.
     """
-    imported("vllm")  # which sets up its logger
+    imported("vllm")  # sets up its logger
     logging.getLogger("vllm").setLevel(logging.ERROR)
     try:
         engine_arguments(model, arguments).create_engine_config()
     except UsageError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever a check of vLLM's raises is its answer
+    except Exception as error:  # noqa: BLE001 - any error of vLLM's checks is a reason
         return reason(error)
     return ""
 
 
 def reason(error: BaseException) -> str:
-    """On one line; vLLM's go over many, and those of its checks name each fault beside much else."""
+    """Return an error's message on one line, without secrets; of a failed validation, each setting and its fault."""
     faults = error.errors() if isinstance(error, ValidationError) else []
-    told = "; ".join(": ".join([*map(str, fault["loc"][:1]), fault["msg"]]) for fault in faults)
-    return without_secrets(" ".join((told or f"{type(error).__name__}: {error}").split()))[:500]
+    text = "; ".join(": ".join([*map(str, fault["loc"][:1]), fault["msg"]]) for fault in faults)
+    return without_secrets(" ".join((text or f"{type(error).__name__}: {error}").split()))[:500]
 
 
 def without_secrets(text: str) -> str:
-    """Tokens, keys and passwords blotted out, by their usual forms."""
+    """Replace tokens, keys and passwords, as far as their usual forms tell, with `***`."""
     for form in _SECRETS:
         text = form.sub(r"\1***", text)
     return text

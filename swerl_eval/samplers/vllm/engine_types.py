@@ -1,4 +1,4 @@
-"""What is used of vLLM's engine, its outputs and its tokenizer."""
+"""Types for the parts of vLLM's engine, its outputs and its tokenizer that this package uses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Llm(Protocol):
-    """What is used of `vllm.v1.engine.async_llm.AsyncLLM`; the same in vLLM 0.20, 0.32 and 0.33."""
+    """The part of `vllm.v1.engine.async_llm.AsyncLLM` that is used; the same in vLLM 0.20, 0.32 and 0.33."""
 
     model_config: Any
     errored: bool
@@ -21,38 +21,38 @@ class Llm(Protocol):
         lora_request: object | None,
         priority: int,
     ) -> AsyncGenerator[Output, None]:
-        """What comes for a prompt of tokens."""
+        """Send a prompt of tokens, and yield the outputs."""
         ...
 
     def get_tokenizer(self) -> Tokenizer:
-        """The model's."""
+        """Return the model's tokenizer."""
         ...
 
     def shutdown(self) -> None:
-        """End the core, politely at first."""
+        """End the core process: by a signal to end, then by force."""
         ...
 
 
 class Tokenizer(Protocol):
-    """What is used of a tokenizer of transformers."""
+    """The part of a transformers tokenizer that is used."""
 
     def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> str:
-        """The text of a prompt."""
+        """Return the text of a prompt."""
         ...
 
     def encode(self, text: str, **options: bool) -> list[int]:
-        """The tokens of a text."""
+        """Return the tokens of a text."""
         ...
 
 
 class Output(Protocol):
-    """Of a request with n > 1, the pieces of any number of its answers."""
+    """Parts of one or more answers of a request."""
 
     outputs: list[Part]
 
 
 class Part(Protocol):
-    """A piece of one answer."""
+    """Part of one answer."""
 
     index: int
     text: str

@@ -1,4 +1,4 @@
-"""Why an engine died, read back from what it printed, and whether another one is worth a start."""
+"""Find out from an engine's output why it died, and decide whether another start is worth it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from swerl_eval.core.errors import SamplerError
 from swerl_eval.samplers.vllm.engine_settings import without_secrets
 
 _READ_BACK = 1 << 18
-"""Bytes: an engine's last words are a few tracebacks, and a dump of its settings of some 10 KB."""
-_LONGEST = 400
+"""Bytes. The end of an engine's output is a few tracebacks, and a dump of its settings of about 10 KB."""
+_MAX_FAULT_CHARACTERS = 400
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _LOG_PREFIX = re.compile(r"^(?:\([^()]*\bpid=\d+\) )?(?:(?P<level>[A-Z]+) [\d-]+ [\d:]+ \[[^\]]*\] ?)?")
 _FAULT = re.compile(r"^(?:[\w.]+\.)?\w*(?:Error|Exception): \S.*|^Worker proc \S+ died unexpectedly.*")
 _POINTS_ELSEWHERE = re.compile(r"root cause|stack trace|EngineDeadError|: cancelled$")
-"""What processes say when another one of the same engine had the fault."""
+"""Errors that a process reports if another process of the same engine had the fault."""
 
 _REMEDIES = (
     (re.compile("CPU Generator does not use offset"), "-c engine.enable_chunked_prefill=false"),
@@ -29,35 +29,35 @@ _REMEDIES = (
         "less memory: -c engine.kv_cache_memory_bytes=…, engine.max_model_len=… or engine.max_num_seqs=…",
     ),
 )
-"""Faults whose way out is known."""
+"""Faults with a known remedy."""
 
 
 @dataclass(frozen=True)
-class Death:
-    """How an engine came to its end."""
+class ExitSummary:
+    """How an engine died."""
 
     symptom: str
-    """What its front end saw of it, and how its processes ended."""
+    """What its requests saw, and how its processes ended."""
     fault: str = ""
-    """The engine's own last error; empty where it cannot be read, or where there is none."""
+    """The engine's own last error; empty if there is none or it cannot be read."""
     killed: bool = False
     """Whether its core was killed from outside."""
 
     def __str__(self) -> str:
         return f"{self.fault}; {self.symptom}" if self.fault else self.symptom
 
-    def repeats(self, other: Death) -> bool:
-        """Whether the other one died of the same. Numbers (addresses, sizes, processes) make no difference."""
-        return self._kind() == other._kind()
+    def has_cause_of(self, other: ExitSummary) -> bool:
+        """Whether both died of the same cause. Numbers (addresses, sizes, processes) make no difference."""
+        return self._cause() == other._cause()
 
-    def _kind(self) -> tuple[str, bool]:
+    def _cause(self) -> tuple[str, bool]:
         return re.sub(r"0x[0-9a-f]+|\d+", "0", self.fault), self.killed
 
 
 class EngineOutput:
-    """What is printed by this process and those below it, from now on, where that goes to files.
+    """What this process and those below it print from now on, if standard output or error is a file.
 
-    The command line sends it to the run's `engine.log`. What goes to a terminal or a pipe cannot be read back.
+    The command line sends both to the run's `engine.log`. A terminal or a pipe cannot be read back.
     """
 
     def __init__(self) -> None:
@@ -65,39 +65,39 @@ class EngineOutput:
         self._oom_kills = _oom_kills()
 
     def last_error(self) -> str:
-        """The last fault that is named in it, on one line without secrets; empty when there is none."""
-        found: list[str] = []
+        """Return the last fault that the output names, on one line and without secrets; empty if there is none."""
+        faults: list[str] = []
         for file, before in self._files:
             with suppress(OSError):
                 begin = max(before, os.fstat(file).st_size - _READ_BACK)
-                found.append(last_fault(os.pread(file, _READ_BACK, begin).decode("utf-8", "replace")))
-        faults = sorted(filter(None, found), key=lambda fault: _POINTS_ELSEWHERE.search(fault) is None)
-        fault = faults[-1] if faults else ""
+                faults.append(last_fault(os.pread(file, _READ_BACK, begin).decode("utf-8", "replace")))
+        ordered = sorted(filter(None, faults), key=lambda fault: _POINTS_ELSEWHERE.search(fault) is None)
+        fault = ordered[-1] if ordered else ""
         if "died unexpectedly" in fault and _oom_kills() > self._oom_kills:
             fault = f"{fault.rstrip('.')}; meanwhile the kernel killed a process for want of memory"
         return without_secrets(fault)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for file, _ in self._files:
             os.close(file)
         self._files = []
 
 
 def _output_files() -> list[int]:
-    """Descriptors of standard output and error, to read where they are files, each file once."""
+    """Return descriptors to read standard output and error from, if they are files; one for each file."""
     files: dict[tuple[int, int], int] = {}
     for number in (1, 2):
         with suppress(OSError):
-            what = os.fstat(number)
-            if stat.S_ISREG(what.st_mode) and (what.st_dev, what.st_ino) not in files:
-                # a descriptor of its own, by this name: the file may have none any more
-                files[what.st_dev, what.st_ino] = os.open(f"/dev/fd/{number}", os.O_RDONLY)
+            status = os.fstat(number)
+            if stat.S_ISREG(status.st_mode) and (status.st_dev, status.st_ino) not in files:
+                # opened by this name, since the file's own name may be gone
+                files[status.st_dev, status.st_ino] = os.open(f"/dev/fd/{number}", os.O_RDONLY)
     return list(files.values())
 
 
 def _oom_kills() -> int:
-    """Processes of this machine that the kernel has killed for memory; 0 where it does not count them."""
+    """Number of processes of this machine that the kernel killed for memory; 0 if it does not count them."""
     try:
         counts = Path("/proc/vmstat").read_text(encoding="ascii")
         return next((int(line.split()[1]) for line in counts.splitlines() if line.startswith("oom_kill ")), 0)
@@ -105,61 +105,73 @@ def _oom_kills() -> int:
         return 0
 
 
-def last_fault(printed: str) -> str:
-    """The last line that names an error; one that only points to another comes after all that do not."""
-    best = ""
-    for line in reversed(printed.splitlines()):
+def last_fault(output: str) -> str:
+    """Return the last line of an output that names an error, without its log prefix.
+
+    A line that points to another error is returned only if all do.
+    """
+    pointer = ""
+    for line in reversed(output.splitlines()):
         plain = _COLOUR.sub("", line)
         prefix = _LOG_PREFIX.match(plain)
         if prefix is None or prefix["level"] not in {None, "ERROR", "CRITICAL"}:
             continue
-        told = plain[prefix.end() :].rstrip()
-        if _FAULT.match(told):
-            if _POINTS_ELSEWHERE.search(told) is None:
-                return _one_line(told)
-            best = best or _one_line(told)
-    return best
+        text = plain[prefix.end() :].rstrip()
+        if _FAULT.match(text):
+            if _POINTS_ELSEWHERE.search(text) is None:
+                return _printable(text)
+            pointer = pointer or _printable(text)
+    return pointer
 
 
-def _one_line(text: str) -> str:
-    """No control characters, and not endless."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]} …"
+def _printable(text: str) -> str:
+    """Replace control characters, and cut a long text."""
+    plain = "".join(character if character.isprintable() else " " for character in text)
+    return plain if len(plain) <= _MAX_FAULT_CHARACTERS else f"{plain[:_MAX_FAULT_CHARACTERS]} …"
 
 
 def informative(reason: str, fault: str) -> str:
-    """The fault that a reason points to, or else the reason."""
+    """Return the fault if the reason points to another error, else the reason."""
     return fault if fault and _POINTS_ELSEWHERE.search(reason) else reason
 
 
 def with_remedy(text: str) -> str:
-    """The text, and what helps where that is known."""
+    """Append the remedy to a text that names a fault, if one is known."""
     remedy = next((remedy for pattern, remedy in _REMEDIES if pattern.search(text)), "")
     return f"{text}; try {remedy}" if remedy else f"{text}; its own messages say more"
 
 
 @dataclass
 class Restarts:
-    """How often an engine was started anew, and whether it is once more."""
+    """Counts the restarts of an engine, and refuses those that are too many or would not help."""
 
     model: str
     allowed: int
-    deaths: list[Death] = field(default_factory=list)
+    exits: list[ExitSummary] = field(default_factory=list)
+    """How the engines before the restarts died."""
 
-    def add(self, death: Death, *, at_once: bool) -> str:
-        """Count a restart; says what happened. `at_once`: nothing was answered since the last start.
+    def add(self, engine_exit: ExitSummary, *, at_once: bool) -> str:
+        """Count a restart.
 
-        Raises `SamplerError` when no further start is allowed, or none would help.
+        Args:
+            engine_exit: How the last engine died.
+            at_once: Whether it died before it had finished an answer.
+
+        Returns:
+            A line for people that says what happened.
+
+        Raises:
+            SamplerError: All restarts are used up, or the engine died at once of the same cause twice in a row.
         """
-        if at_once and self.deaths and death.repeats(self.deaths[-1]):
-            message = f"vLLM with {self.model} died at once of the same again, so it is not started anew: {death}"
+        if at_once and self.exits and engine_exit.has_cause_of(self.exits[-1]):
+            message = f"vLLM with {self.model} died at once of the same again, so it is not started anew: {engine_exit}"
             raise SamplerError(with_remedy(message))
-        if len(self.deaths) >= self.allowed:
-            told = "; ".join(f"({number}) {why}" for number, why in enumerate([*self.deaths, death], start=1))
-            message = f"vLLM with {self.model} died again after {self.allowed} restarts: {told}"
+        if len(self.exits) >= self.allowed:
+            exits = "; ".join(f"({number}) {why}" for number, why in enumerate([*self.exits, engine_exit], start=1))
+            message = f"vLLM with {self.model} died again after {self.allowed} restarts: {exits}"
             raise SamplerError(with_remedy(message))
-        self.deaths.append(death)
+        self.exits.append(engine_exit)
         return (
-            f"vLLM with {self.model} died ({death}): restart {len(self.deaths)} of at most {self.allowed}, then the "
-            "lost requests are sent again"
+            f"vLLM with {self.model} died ({engine_exit}): restart {len(self.exits)} of at most {self.allowed}, then "
+            "the lost requests are sent again"
         )

@@ -159,7 +159,7 @@ def test_two_answers_under_one_index_are_told_from_one_that_ends_twice() -> None
     assert read(stream(chunk(text), chunk(text), chunk(end), chunk(end)), wanted=2)[0].ambiguous
     assert read(stream(chunk(text), chunk(end), chunk(text), chunk(end)), wanted=2)[0].ambiguous
     assert not read(stream(chunk(text), chunk(end), chunk(end)), wanted=1)[0].ambiguous
-    other = [{**each, "index": 1} for each in (text, end)]
+    other = [{**choice, "index": 1} for choice in (text, end)]
     both = stream(chunk(text), chunk(other[0]), chunk(end), chunk(other[1]), chunk(end))
     assert not read(both, wanted=2)[0].ambiguous
 
@@ -272,7 +272,8 @@ LAYOUTS: list[Any] = [
 def test_no_text_is_lost_however_it_is_laid_out(
     pieces: list[tuple[int, str, str, Any]], end: str, ascii_only: bool, size: int
 ) -> None:
-    body, expected = "", {}
+    body = ""
+    expected: dict[int, tuple[str, str]] = {}
     for index, text, thought, layout in pieces:
         choice = {**layout(text), "index": index}
         if isinstance(choice.get("delta"), dict):
@@ -285,7 +286,7 @@ def test_no_text_is_lost_however_it_is_laid_out(
         expected[index] = (before[0] + text, before[1] + thought)
     reply, _ = read(body.encode("utf-8", "surrogatepass") if ascii_only else body.encode("utf-8", "replace"), 3, size)
     if not ascii_only:
-        expected = {index: tuple(_replaced(part) for part in parts) for index, parts in expected.items()}
+        expected = {index: (_replaced(text), _replaced(thought)) for index, (text, thought) in expected.items()}
     assert {index: texts[:2] for index, texts in said(reply).items()} == expected
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import Launch, SamplerSettings
+from swerl_eval.ports import Launch, SamplerSettings, ignore
 from swerl_eval.samplers.openai import launch as launch_module
 from swerl_eval.samplers.openai.sampler import OpenAISampler
 
@@ -41,7 +41,7 @@ class Bench:
 
     def open(self, command: str, copies: int = 1, **more: Any) -> OpenAISampler:
         launch = Launch(command, self.logs, copies, **more)
-        return OpenAISampler.open(SamplerSettings(model="m", launch=launch, say=self.said.append))
+        return OpenAISampler.open(SamplerSettings(model="m", launch=launch, notify=self.said.append))
 
     def serve(self, *options: str, notes: str = "0") -> str:
         return f"{SERVE} --notes {shlex.quote(str(self.notes))}/{notes} {shlex.join(options)}"
@@ -106,7 +106,7 @@ def asking(seed: int, n: int = 1) -> SampleRequest:
 
 
 async def sample(sampler: OpenAISampler, seed: int, n: int = 1) -> list[str]:
-    completions: list[Completion] = await sampler.sample(asking(seed, n), lambda _: None)
+    completions: list[Completion] = await sampler.sample(asking(seed, n), ignore)
     return [completion.text for completion in completions]
 
 
@@ -223,10 +223,10 @@ async def test_while_one_is_started_again_the_others_take_its_requests(
     bench: Bench, opened: Callable[..., OpenAISampler]
 ) -> None:
     sampler = opened(bench.serve("--deaths", "1", "--die-at", "2", "--loading", "0.3", notes="{index}"), copies=2)
-    found: dict[int, list[str]] = {}
+    answers: dict[int, list[str]] = {}
 
     async def one(seed: int) -> None:
-        found[seed] = await sample(sampler, seed, 2)
+        answers[seed] = await sample(sampler, seed, 2)
 
     with anyio.fail_after(60):
         for start in range(0, 80, 20):
@@ -234,7 +234,7 @@ async def test_while_one_is_started_again_the_others_take_its_requests(
                 for seed in range(start, start + 20, 2):
                     group.start_soon(one, seed)
             await anyio.sleep(0.2)
-    assert found == {seed: [f"answer {seed}", f"answer {seed + 1}"] for seed in range(0, 80, 2)}
+    assert answers == {seed: [f"answer {seed}", f"answer {seed + 1}"] for seed in range(0, 80, 2)}
     asked = {(seed, 2) for seed in range(0, 80, 2)}
     # of a request whose stream broke, an answer that was whole is not asked for again
     assert asked <= set(bench.asked()) <= asked | {(seed, 1) for seed in range(80)}
@@ -360,7 +360,7 @@ import sys, anyio
 from pathlib import Path
 from swerl_eval.shutdown import interruptible
 from swerl_eval.core.types import Message, SampleRequest
-from swerl_eval.ports import Launch, SamplerSettings
+from swerl_eval.ports import Launch, SamplerSettings, ignore
 from swerl_eval.samplers.openai.sampler import OpenAISampler
 
 async def work():
@@ -401,7 +401,7 @@ def test_when_client_and_guard_are_killed_at_once_the_server_ends_too(bench: Ben
         assert any(b"ANSWERED" in line for line in client.stdout)
         server, worker = bench.pids()
         guard = int(Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()[1])
-        assert b"guard.py" in Path(f"/proc/{guard}/cmdline").read_bytes()
+        assert b"watchdog.py" in Path(f"/proc/{guard}/cmdline").read_bytes()
         os.kill(guard, signal.SIGKILL)
         client.kill()
         client.wait(20)
@@ -429,7 +429,7 @@ def test_a_command_that_cannot_be_is_told_before_anything_is_started(
 
 def test_the_models_name_stands_where_the_command_wants_it(tmp_path: Path) -> None:
     launch = Launch("A={model} python --model {model} --port {port} --gpu {index}", tmp_path)
-    assert launch_module.words(launch, "/models/my model") == [
+    assert launch_module.split_command(launch, "/models/my model") == [
         "A=/models/my model", "python", "--model", "/models/my model", "--port", "{port}", "--gpu", "{index}",
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A real vLLM server, launched by us on the CPU with a tiny model.
+"""A real vLLM server, launched on the CPU with a tiny model.
 
 One start serves all tests but the last, which kills its engine: the server ends by itself then, and is started again.
 A start takes 40 to 90 seconds here.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -19,8 +18,9 @@ from typing import Any
 import pytest
 
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import Launch, SamplerSettings
+from swerl_eval.ports import Launch, SamplerSettings, ignore
 from swerl_eval.samplers.openai.sampler import OpenAISampler
+from swerl_eval.samplers.watchdog import Process, descendants
 from tests.tiny_model import make_tiny_model
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -61,55 +61,31 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sampler(run: Run, said: list[str], logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenAISampler]:
     model = make_tiny_model(tmp_path_factory.mktemp("tiny-model"))
     # two at a time: the engine is far ahead of what its server sends, and would be done with more before it is killed
-    settings = SamplerSettings(model=str(model), requests_per_server=2, launch=Launch(SERVER, logs), say=said.append)
+    settings = SamplerSettings(model=str(model), requests_per_server=2, launch=Launch(SERVER, logs), notify=said.append)
     opened = OpenAISampler.open(settings)
     yield opened
     family = descendants(os.getpid())
-    assert any("api_server" in command for command in family.values())
+    assert any("api_server" in command_of(process) for process in family)
     begun = time.monotonic()
     run(opened.aclose())
     assert time.monotonic() - begun < 30
-    left = {pid: command for pid, command in descendants(os.getpid()).items() if "vllm" in command.lower()}
-    assert not left
-    assert not [pid for pid in family if "vllm" in command_of(pid).lower()], "also none that was adopted by init"
+    # those of before too: one may have been adopted by init
+    left = [command_of(process) for process in (*family, *descendants(os.getpid())) if process.alive]
+    assert not [command for command in left if "vllm" in command.lower()]
 
 
-def command_of(pid: int) -> str:
+def command_of(process: Process) -> str:
     try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-        return f"{name} {Path(f'/proc/{pid}/cmdline').read_bytes().replace(bytes(1), b' ').decode()}"
+        name = Path(f"/proc/{process.pid}/comm").read_text().strip()
+        return f"{name} {Path(f'/proc/{process.pid}/cmdline').read_bytes().replace(bytes(1), b' ').decode()}"
     except OSError:
         return ""
-
-
-def descendants(ancestor: int) -> dict[int, str]:
-    """The commands of a process's children, and theirs; those that have ended left out."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue
-        if state != "Z":
-            parents[int(stat.parent.name)] = int(parent)
-    found: dict[int, str] = {}
-    waiting = [ancestor]
-    while waiting:
-        parent = waiting.pop()
-        children = [pid for pid, its_parent in parents.items() if its_parent == parent]
-        found |= {pid: command_of(pid) for pid in children}
-        waiting += children
-    return found
 
 
 def request(content: str = "Fix the parser.", n: int = 1, seed: int = 0, **changes: Any) -> SampleRequest:
     values = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 32} | changes
     messages = (Message("system", "You mend code."), Message("user", content))
     return SampleRequest("demo__demo-1", "repair", messages, tuple(range(n)), seed, **values)
-
-
-def ignore(_: int) -> None:
-    """No count is wanted."""
 
 
 def texts(completions: list[Completion]) -> list[str]:
@@ -147,7 +123,7 @@ def test_a_server_whose_engine_dies_in_the_middle_comes_again_and_only_lost_requ
     sampler: OpenAISampler, run: Run, said: list[str], logs: Path
 ) -> None:
     seeds = range(1000, 1600, 100)
-    long = {"n": 3, "max_tokens": 800}
+    long: dict[str, Any] = {"n": 3, "max_tokens": 800}
 
     async def all_of_them(begun: asyncio.Event) -> list[list[Completion]]:
         asked = [sampler.sample(request(seed=seed, **long), lambda _: begun.set()) for seed in seeds]
@@ -157,16 +133,16 @@ def test_a_server_whose_engine_dies_in_the_middle_comes_again_and_only_lost_requ
         begun = asyncio.Event()
         task = asyncio.ensure_future(all_of_them(begun))
         await asyncio.wait_for(begun.wait(), 60)
-        (engine,) = [pid for pid, command in descendants(os.getpid()).items() if "EngineCore" in command]
-        os.kill(engine, signal.SIGKILL)
+        (engine,) = [process for process in descendants(os.getpid()) if "EngineCore" in command_of(process)]
+        engine.kill()
         return await asyncio.wait_for(task, 600)
 
     log = logs / "server-0.log"
     undisturbed = run(all_of_them(asyncio.Event()))
-    told = len(said)
+    before = len(said)
     answered_before = log.read_text().count('"POST /v1/chat/completions HTTP/1.1" 200')
-    assert [texts(each) for each in run(disturbed())] == [texts(each) for each in undisturbed]
-    assert [line.split(" ")[2] for line in said[told:]] == ["ended", "waiting", "is"]
+    assert [texts(answers) for answers in run(disturbed())] == [texts(answers) for answers in undisturbed]
+    assert [line.split(" ")[2] for line in said[before:]] == ["ended", "waiting", "is"]
     answered = log.read_text().count('"POST /v1/chat/completions HTTP/1.1" 200') - answered_before
     # each before it was lost, and the lost ones again: whole, or in two parts where the middle one was saved
     assert len(seeds) <= answered <= 3 * len(seeds)

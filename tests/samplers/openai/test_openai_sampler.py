@@ -10,8 +10,8 @@ import pytest
 
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import SamplerSettings
-from swerl_eval.samplers.openai.pending import AT_ONCE
+from swerl_eval.ports import SamplerSettings, ignore
+from swerl_eval.samplers.openai.pending import MAX_PARTS
 from swerl_eval.samplers.openai.sampler import OpenAISampler
 from swerl_eval.samplers.openai.servers import ATTEMPTS, Pool, Server
 from tests.fake_server import (
@@ -48,8 +48,8 @@ async def sampler(server: FakeServer) -> AsyncIterator[OpenAISampler]:
 
 
 def sampler_of(address: str, said: list[str] | None = None, **request: Any) -> OpenAISampler:
-    say = (said if said is not None else []).append
-    settings = SamplerSettings(model=MODEL, api_key="key-1", say=say, request=request)
+    notify = (said if said is not None else []).append
+    settings = SamplerSettings(model=MODEL, api_key="key-1", notify=notify, request=request)
     return OpenAISampler(settings, Pool([Server(address)], first_pause=0.001))
 
 
@@ -68,10 +68,6 @@ def asking(n: int = 1, seed: int = 100) -> SampleRequest:
 
 def answered(seed: int, tokens: int) -> Completion:
     return Completion(f"answer {seed}", "stop", PROMPT_TOKENS, tokens)
-
-
-def ignore(_: int) -> None:
-    """No count is wanted."""
 
 
 def refused(reason: str) -> Completion:
@@ -298,8 +294,8 @@ async def test_an_answer_that_the_server_aborted_is_asked_for_again(server: Fake
 
 async def test_cached_tokens_are_taken_from_the_servers_usage(server: FakeServer, sampler: OpenAISampler) -> None:
     server.script.append(Answer(cached=16))
-    found = [completion.cached_tokens for completion in await sampler.sample(asking(2), ignore)]
-    assert found == [16, 16]
+    cached = [completion.cached_tokens for completion in await sampler.sample(asking(2), ignore)]
+    assert cached == [16, 16]
     assert [completion.cached_tokens for completion in await sampler.sample(asking(), ignore)] == [None]
 
 
@@ -364,15 +360,15 @@ async def test_many_requests_at_once_do_not_mix_their_answers_or_their_retries(
 ) -> None:
     # fewer than one request has attempts, so that none can meet them all
     server.script.extend([Refuse(429), Answer(drop_after=3), Refuse(500), HangUp(), Answer(end_after=2)])
-    found: dict[int, list[Completion]] = {}
+    completions: dict[int, list[Completion]] = {}
 
     async def sample(seed: int) -> None:
-        found[seed] = await sampler.sample(asking(2, seed), ignore)
+        completions[seed] = await sampler.sample(asking(2, seed), ignore)
 
     async with anyio.create_task_group() as group:
         for seed in range(0, 400, 20):
             group.start_soon(sample, seed)
-    assert found == {seed: [answered(seed, 2), answered(seed + 1, 2)] for seed in range(0, 400, 20)}
+    assert completions == {seed: [answered(seed, 2), answered(seed + 1, 2)] for seed in range(0, 400, 20)}
     assert len(server.requests) == 25
 
 
@@ -462,7 +458,7 @@ async def test_a_reply_without_a_word_is_asked_for_once_without_streaming(
     empty: Reply, server: FakeServer, sampler: OpenAISampler
 ) -> None:
     server.script.append(empty)
-    assert [each.text for each in await sampler.sample(asking(2), ignore)] == ["answer 100", "answer 101"]
+    assert [completion.text for completion in await sampler.sample(asking(2), ignore)] == ["answer 100", "answer 101"]
     streamed, plain = server.bodies
     assert {**plain, "stream": True, "stream_options": {"include_usage": True}} == streamed
 
@@ -487,11 +483,11 @@ async def test_two_answers_under_one_index_are_dropped_and_drawn_one_at_a_time_w
     server: FakeServer,
 ) -> None:
     said: list[str] = []
-    told: list[int] = []
+    reported: list[int] = []
     sampler = sampler_of(server.base_url, said)
     server.script.append(Events((text("one "), text("two"), text("uno", end="stop"), text("dos", end="stop"))))
-    found = await sampler.sample(asking(2), ignore, lambda place, _: told.append(place))
-    assert found == [answered(100, 4), answered(101, 4)]
+    completions = await sampler.sample(asking(2), ignore, lambda place, _: reported.append(place))
+    assert completions == [answered(100, 4), answered(101, 4)]
     assert await sampler.sample(asking(2, 200), ignore) == [answered(200, 4), answered(201, 4)]
     assert sorted((body["n"], body["seed"]) for body in server.bodies) == [
         (1, 100),
@@ -503,7 +499,7 @@ async def test_two_answers_under_one_index_are_dropped_and_drawn_one_at_a_time_w
     assert said == [
         f"{server.base_url}/ gives one answer a request, so more are asked for in several, with the same seeds"
     ]
-    assert sorted(told) == [0, 1], "none of the dropped ones was told"
+    assert sorted(reported) == [0, 1], "none of the dropped ones was reported"
     await sampler.aclose()
 
 
@@ -575,9 +571,9 @@ async def test_of_parts_no_more_are_in_flight_than_a_client_has_connections_for(
     server: FakeServer, sampler: OpenAISampler
 ) -> None:
     server.rule = lambda body: Refuse(400, "n has to be 1") if body["n"] > 1 else Answer()
-    found = await sampler.sample(asking(60), ignore)
-    assert [completion.text for completion in found] == [f"answer {100 + k}" for k in range(60)]
-    assert server.most_in_flight <= AT_ONCE
+    completions = await sampler.sample(asking(60), ignore)
+    assert [completion.text for completion in completions] == [f"answer {100 + k}" for k in range(60)]
+    assert server.most_in_flight <= MAX_PARTS
 
 
 async def test_what_was_only_guessed_is_forgotten_when_it_does_not_help(
@@ -632,17 +628,17 @@ async def test_a_prompt_that_was_cut_without_a_word_is_a_failure_that_names_both
 ) -> None:
     usage = {"prompt_tokens": tokens, "prompt_tokens_details": {"cached_tokens": cached}}
     server.rule = lambda _: Events((text("a", 0, "stop"), text("b", 1, "stop"), {"choices": [], "usage": usage}))
-    told: list[int] = []
-    found = await sampler.sample(long_prompt(characters), ignore, lambda place, _: told.append(place))
+    reported: list[int] = []
+    completions = await sampler.sample(long_prompt(characters), ignore, lambda place, _: reported.append(place))
     if whole:
-        assert [completion.text for completion in found] == ["a", "b"]
+        assert [completion.text for completion in completions] == ["a", "b"]
     else:
         error = (
             "refused: the server cut the prompt: 30,000 characters were sent, and it counts 2,050 tokens; give it a "
             "longer context, or lower -c max_input_tokens"
         )
-        assert found == [Completion("", "error", tokens, error=error, refused=True)] * 2
-        assert told == []
+        assert completions == [Completion("", "error", tokens, error=error, refused=True)] * 2
+        assert reported == []
 
 
 async def test_answers_to_a_long_prompt_are_told_early_once_the_server_has_not_cut_one(
@@ -650,20 +646,20 @@ async def test_answers_to_a_long_prompt_are_told_early_once_the_server_has_not_c
 ) -> None:
     usage = {"prompt_tokens": 9_000}
     server.rule = lambda _: Events((text("a", 0, "stop"), text("b", 1, "stop"), {"choices": [], "usage": usage}))
-    told: list[int] = []
+    reported: list[int] = []
     for characters in (20_000, 20_000, 20_001):
-        await sampler.sample(long_prompt(characters), ignore, lambda place, _: told.append(place))
-    assert told == [0, 1], "of the second request alone"
+        await sampler.sample(long_prompt(characters), ignore, lambda place, _: reported.append(place))
+    assert reported == [0, 1], "of the second request alone"
 
 
 @pytest.mark.parametrize("n", [1, 3])
 async def test_an_answer_is_told_as_soon_as_it_is_whole_and_before_the_counts(
     n: int, server: FakeServer, sampler: OpenAISampler
 ) -> None:
-    told: list[tuple[int, str, int | None]] = []
+    reported: list[tuple[int, str, int | None]] = []
 
-    def hear(place: int, completion: Completion) -> None:
-        told.append((place, completion.text, completion.prompt_tokens))
+    def on_answer(place: int, completion: Completion) -> None:
+        reported.append((place, completion.text, completion.prompt_tokens))
 
-    await sampler.sample(asking(n), ignore, hear)
-    assert sorted(told) == [(k, f"answer {100 + k}", None) for k in range(n)]
+    await sampler.sample(asking(n), ignore, on_answer)
+    assert sorted(reported) == [(k, f"answer {100 + k}", None) for k in range(n)]

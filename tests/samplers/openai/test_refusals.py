@@ -64,8 +64,8 @@ def test_the_words_and_the_parameter_are_found_in_every_layout(body: Any, words:
     ],
 )  # fmt: skip
 def test_a_refusals_words_say_what_to_put_otherwise(words: str, change: dict[str, Any] | None) -> None:
-    found = Dialect().adapted(Refusal.of(400, {"error": {"message": words}}), BODY)
-    assert found == (None if change is None else Dialect(**change))
+    adapted = Dialect().adapted(Refusal.of(400, {"error": {"message": words}}), BODY)
+    assert adapted == (None if change is None else Dialect(**change))
 
 
 def test_words_that_name_nothing_are_no_reason_to_ask_for_fewer_answers_than_were_given_before() -> None:
@@ -96,7 +96,7 @@ def test_what_two_requests_have_learnt_is_joined() -> None:
     other = Dialect(frozenset({"top_p"}), "max_completion_tokens", most=2, taken=8)
     both = Dialect(frozenset({"seed", "top_p"}), "max_completion_tokens", 2, 8)
     assert one.joined(other) == other.joined(one) == both
-    assert both.news(one) == [
+    assert both.changes(one) == [
         "does not take top_p, so it is left out: it samples with its own",
         "takes max_completion_tokens in place of max_tokens",
         "gives at most 2 answers a request, so more are asked for in several, with the same seeds",

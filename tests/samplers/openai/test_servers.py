@@ -14,7 +14,7 @@ import pytest
 
 from swerl_eval.core.errors import SamplerError
 from swerl_eval.core.types import Completion, Message, SampleRequest
-from swerl_eval.ports import SamplerSettings
+from swerl_eval.ports import SamplerSettings, ignore
 from swerl_eval.samplers.openai.sampler import OpenAISampler
 from swerl_eval.samplers.openai.servers import ATTEMPTS, Attempts, Pool, Server
 from tests.fake_server import Answer, FakeServer, HangUp, Refuse, serving
@@ -46,15 +46,15 @@ def asking(seed: int, n: int = 1) -> SampleRequest:
 
 
 async def sample_all(sampler: OpenAISampler, seeds: range, n: int = 1) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
+    texts: dict[int, list[str]] = {}
 
     async def one(seed: int) -> None:
-        found[seed] = [completion.text for completion in await sampler.sample(asking(seed, n), lambda _: None)]
+        texts[seed] = [completion.text for completion in await sampler.sample(asking(seed, n), ignore)]
 
     async with anyio.create_task_group() as group:
         for seed in seeds:
             group.start_soon(one, seed)
-    return found
+    return texts
 
 
 def expected(seeds: range, n: int = 1) -> dict[int, list[str]]:
@@ -68,7 +68,7 @@ def asked(*servers: FakeServer) -> Counter[tuple[int, int]]:
 
 async def test_one_request_after_the_other_goes_round(servers: list[FakeServer], sampler: OpenAISampler) -> None:
     for seed in range(9):
-        await sampler.sample(asking(seed), lambda _: None)
+        await sampler.sample(asking(seed), ignore)
     assert [[body["seed"] for body in server.bodies] for server in servers] == [[0, 3, 6], [1, 4, 7], [2, 5, 8]]
 
 
@@ -78,19 +78,19 @@ async def test_the_next_request_goes_to_the_server_with_the_fewest_in_flight(
     held = threading.Event()
     servers[0].script.append(Answer(held=held))
     async with anyio.create_task_group() as group:
-        group.start_soon(sampler.sample, asking(0), lambda _: None)
+        group.start_soon(sampler.sample, asking(0), ignore)
         with anyio.fail_after(10):
             while not servers[0].requests:
                 await anyio.sleep(0.01)
         for seed in range(1, 7):
-            await sampler.sample(asking(seed), lambda _: None)
+            await sampler.sample(asking(seed), ignore)
         assert [len(server.requests) for server in servers] == [1, 3, 3]
         held.set()
 
 
 async def test_all_servers_get_the_same_request(servers: list[FakeServer], sampler: OpenAISampler) -> None:
     for _ in servers:
-        await sampler.sample(asking(5, 2), lambda _: None)
+        await sampler.sample(asking(5, 2), ignore)
     assert servers[0].bodies == servers[1].bodies == servers[2].bodies
     assert len(servers[0].bodies) == 1
 
@@ -161,9 +161,9 @@ async def test_of_a_stream_that_breaks_the_finished_answers_are_not_drawn_again(
     for server in servers:
         server.pieces = lambda seed: ("answer", *[f" {seed}"] * (1 if seed % 2 else 6))
     sampler = sampler_of(servers, first_pause=60)
-    texts = [completion.text for completion in await sampler.sample(asking(10, 4), lambda _: None)]
+    texts = [completion.text for completion in await sampler.sample(asking(10, 4), ignore)]
     servers[1].script.append(Answer(drop_after=18))
-    again = await sampler.sample(asking(10, 4), lambda _: None)
+    again = await sampler.sample(asking(10, 4), ignore)
     assert [completion.text for completion in again] == texts
     assert asked(servers[1]) == {(10, 4): 1}
     assert asked(servers[0], servers[2]) == {(10, 4): 1, (10, 1): 1, (12, 1): 1}, "the long ones, with their seeds"
@@ -205,7 +205,7 @@ async def test_a_server_in_doubt_is_tried_by_one_request_alone(servers: list[Fak
     held = threading.Event()
     servers[0].script.extend([HangUp(), Answer(held=held)])
     async with anyio.create_task_group() as group:
-        group.start_soon(sampler.sample, asking(0), lambda _: None)
+        group.start_soon(sampler.sample, asking(0), ignore)
         with anyio.fail_after(10):
             while len(servers[0].requests) < 2:
                 await anyio.sleep(0.01)
@@ -222,7 +222,7 @@ async def test_a_server_that_answers_nothing_but_errors_is_set_aside(servers: li
     sampler = sampler_of(servers[:2], first_pause=30)
     with anyio.fail_after(10):
         for seed in range(40):
-            assert (await sampler.sample(asking(seed), lambda _: None))[0].text == f"answer {seed}"
+            assert (await sampler.sample(asking(seed), ignore))[0].text == f"answer {seed}"
     assert len(servers[0].requests) == ATTEMPTS
     assert asked(servers[1]) == Counter((seed, 1) for seed in range(40))
     await sampler.aclose()
@@ -233,7 +233,7 @@ async def test_when_every_server_fails_for_good_each_is_named_with_its_reason(se
     servers[0].kill()
     servers[1].script.extend([Refuse(503, "out of memory")] * ATTEMPTS)
     with pytest.raises(SamplerError) as caught:
-        await sampler.sample(asking(0), lambda _: None)
+        await sampler.sample(asking(0), ignore)
     first, second = str(caught.value).split("; http")
     assert first.startswith(f"{servers[0].base_url}/ gave no whole answer in {ATTEMPTS} attempts: ")
     assert second.startswith(f"{servers[1].base_url[4:]}/ failed {ATTEMPTS} times: 503 ")
@@ -248,7 +248,7 @@ async def test_a_part_of_an_answer_that_nobody_can_finish_ends_in_one_error(serv
     servers[0].script.extend([HangUp()] * 100)
     sampler = sampler_of(servers[:1], first_pause=0.001)
     with pytest.raises(SamplerError, match="gave no whole answer"):
-        await sampler.sample(asking(10, 4), lambda _: None)
+        await sampler.sample(asking(10, 4), ignore)
     await sampler.aclose()
 
 
@@ -271,7 +271,7 @@ async def test_when_all_refuse_everything_the_run_ends_with_the_words_of_each(se
     servers[1].rule = lambda _: Refuse(400, "the system role is not taken")
     sampler = sampler_of(servers[:2])
     with pytest.raises(SamplerError) as caught:
-        await sampler.sample(asking(0), lambda _: None)
+        await sampler.sample(asking(0), ignore)
     assert str(caught.value) == (
         f"{servers[0].base_url}/: it refuses 'm': 404 no such model; is --model the name that the server knows it by?; "
         f"{servers[1].base_url}/: it refuses 'm': 400 the system role is not taken; "
@@ -285,15 +285,15 @@ async def test_one_probe_at_a_time_tells_a_refused_prompt_from_a_server_that_ref
 ) -> None:
     servers[0].rule = lambda body: Refuse(400, "no") if body["messages"][0]["content"] == "Fix it." else Answer()
     sampler = sampler_of(servers[:1])
-    found: list[Completion] = []
+    completions: list[Completion] = []
 
     async def one(seed: int) -> None:
-        found.extend(await sampler.sample(asking(seed), lambda _: None))
+        completions.extend(await sampler.sample(asking(seed), ignore))
 
     async with anyio.create_task_group() as group:
         for seed in range(8):
             group.start_soon(one, seed)
-    assert found == [Completion("", "error", error="refused: 400 no", refused=True)] * 8
+    assert completions == [Completion("", "error", error="refused: 400 no", refused=True)] * 8
     probes = [body for body in servers[0].bodies if body["messages"][0]["content"] != "Fix it."]
     assert len(probes) == 1
     assert {key: value for key, value in probes[0].items() if key not in {"messages", "seed"}} == {
@@ -305,9 +305,9 @@ async def test_one_probe_at_a_time_tells_a_refused_prompt_from_a_server_that_ref
 async def test_a_refused_prompt_is_recorded_and_asked_of_one_server_only(servers: list[FakeServer]) -> None:
     sampler = sampler_of(servers)
     for seed in range(3):
-        await sampler.sample(asking(seed), lambda _: None)
+        await sampler.sample(asking(seed), ignore)
     servers[0].script.append(Refuse(400, "too long"))
-    (completion,) = await sampler.sample(asking(0), lambda _: None)
+    (completion,) = await sampler.sample(asking(0), ignore)
     assert completion == Completion("", "error", error="refused: 400 too long", refused=True)
     assert [len(server.requests) for server in servers] == [2, 1, 1]
     await sampler.aclose()

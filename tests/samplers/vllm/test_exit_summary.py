@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from swerl_eval.core.errors import SamplerError
 from swerl_eval.samplers.vllm.engine_settings import reason, without_secrets
-from swerl_eval.samplers.vllm.exit_summary import Death, Restarts, informative, last_fault, with_remedy
+from swerl_eval.samplers.vllm.exit_summary import ExitSummary, Restarts, informative, last_fault, with_remedy
 
 WORKER = "(Worker pid=71) ERROR 11-29 19:01:53 [multiproc_executor.py:1063] "
 CORE = "(EngineCore pid=70) ERROR 11-29 19:01:53 [core.py:1512] "
@@ -66,20 +66,20 @@ def test_the_fault_is_the_last_line_that_names_one_and_points_to_no_other(printe
 
 @given(st.text())
 def test_whatever_is_printed_a_fault_is_one_printable_line(printed: str) -> None:
-    found = last_fault(printed)
-    assert found.isprintable()
-    assert len(found) < 500
+    fault = last_fault(printed)
+    assert fault.isprintable()
+    assert len(fault) < 500
 
 
 @given(st.text(alphabet=st.characters(categories=["L", "N", "P"]), min_size=1, max_size=60))
 def test_an_error_s_own_line_is_found_in_whatever_stands_around_it(words: str) -> None:
     line = f"ValueError: {words}"
-    found = last_fault(f"INFO 11-29 19:01:50 [a.py:1] up\n{line}\nINFO 11-29 19:01:51 [a.py:1] down\n")
-    assert found == line
+    fault = last_fault(f"INFO 11-29 19:01:50 [a.py:1] up\n{line}\nINFO 11-29 19:01:51 [a.py:1] down\n")
+    assert fault == line
 
 
 @pytest.mark.parametrize(
-    ("text", "kept"),
+    ("text", "shown"),
     [
         ("OSError: 401 for hf_abcdefghij at https://me:pw@host/x", "OSError: 401 for *** at https://***@host/x"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
@@ -88,9 +88,9 @@ def test_an_error_s_own_line_is_found_in_whatever_stands_around_it(words: str) -
         ("max_tokens=48, 3 tokens: fine", "max_tokens=48, 3 tokens: fine"),
     ],
 )
-def test_secrets_are_blotted_out(text: str, kept: str) -> None:
-    assert without_secrets(text) == kept
-    assert reason(ValueError(text)) == f"ValueError: {kept}"
+def test_secrets_are_replaced(text: str, shown: str) -> None:
+    assert without_secrets(text) == shown
+    assert reason(ValueError(text)) == f"ValueError: {shown}"
 
 
 PROGRAM = """
@@ -119,9 +119,9 @@ def test_what_is_printed_to_a_file_is_read_back_from_the_engine_s_start_on(
     tmp_path: Path, shell: str, fault: str
 ) -> None:
     (tmp_path / "program.py").write_text(PROGRAM)
-    command = f"{sys.executable} {tmp_path}/program.py {tmp_path}/found"
+    command = f"{sys.executable} {tmp_path}/program.py {tmp_path}/fault"
     subprocess.run(["/bin/sh", "-c", shell.format(command=command, log=tmp_path / "log")], check=True, timeout=60)
-    assert (tmp_path / "found").read_text() == fault
+    assert (tmp_path / "fault").read_text() == fault
 
 
 def test_a_reason_that_points_elsewhere_gives_way_to_the_fault() -> None:
@@ -139,36 +139,37 @@ def test_the_remedy_stands_in_the_message_where_there_is_one() -> None:
 
 def test_one_that_dies_at_once_of_the_same_again_is_not_started_anew() -> None:
     restarts = Restarts("m", 3)
-    told = restarts.add(Death("EngineDeadError, its core ended with 1", "IndexError: at 0x7f12 of 5"), at_once=True)
-    assert told == (
+    first = ExitSummary("EngineDeadError, its core ended with 1", "IndexError: at 0x7f12 of 5")
+    line = restarts.add(first, at_once=True)
+    assert line == (
         "vLLM with m died (IndexError: at 0x7f12 of 5; EngineDeadError, its core ended with 1): "
         "restart 1 of at most 3, then the lost requests are sent again"
     )
     with pytest.raises(SamplerError, match="m died at once of the same again, so it is not started anew: IndexError"):
-        restarts.add(Death("requests broken off, its core still runs", "IndexError: at 0x8e of 77"), at_once=True)
-    assert len(restarts.deaths) == 1
+        restarts.add(ExitSummary("requests broken off, its core still runs", "IndexError: at 0x8e of 77"), at_once=True)
+    assert len(restarts.exits) == 1
 
 
 @pytest.mark.parametrize(
     ("second", "at_once"),
     [
-        (Death("b", "KeyError: 1"), True),
-        (Death("a", "IndexError: 2", killed=True), True),
-        (Death("a", "IndexError: 2"), False),
+        (ExitSummary("b", "KeyError: 1"), True),
+        (ExitSummary("a", "IndexError: 2", killed=True), True),
+        (ExitSummary("a", "IndexError: 2"), False),
     ],
 )
 def test_one_that_dies_of_something_else_or_after_an_answer_is_started_anew_within_the_bound(
-    second: Death, at_once: bool
+    second: ExitSummary, at_once: bool
 ) -> None:
     restarts = Restarts("m", 2)
-    restarts.add(Death("a", "IndexError: 1"), at_once=True)
+    restarts.add(ExitSummary("a", "IndexError: 1"), at_once=True)
     assert "restart 2 of at most 2" in restarts.add(second, at_once=at_once)
     with pytest.raises(
         SamplerError, match=r"died again after 2 restarts: \(1\) IndexError.*\(2\).*\(3\) OSError: x; c"
     ):
-        restarts.add(Death("c", "OSError: x"), at_once=True)
+        restarts.add(ExitSummary("c", "OSError: x"), at_once=True)
 
 
 def test_without_a_restart_the_first_death_ends_it() -> None:
     with pytest.raises(SamplerError, match=r"died again after 0 restarts: \(1\) a"):
-        Restarts("m", 0).add(Death("a"), at_once=True)
+        Restarts("m", 0).add(ExitSummary("a"), at_once=True)

@@ -92,22 +92,22 @@ def report(results: Path) -> Any:
 
 
 def below(process: subprocess.Popen[str]) -> list[Any]:
-    """The engine's processes, and what guards them."""
+    """The engine's processes, and their watchdog."""
     psutil: Any = importlib.import_module("psutil")
-    found: list[Any] = psutil.Process(process.pid).children(recursive=True)
-    return found
+    processes: list[Any] = psutil.Process(process.pid).children(recursive=True)
+    return processes
 
 
 def assert_ended(processes: list[Any]) -> None:
     psutil: Any = importlib.import_module("psutil")
 
     def alive() -> list[Any]:
-        found = []
+        running = []
         for process in processes:
             # a zombie holds nothing; of a parent that was killed, they may stay where nothing reaps them
             with suppress(psutil.NoSuchProcess):
-                found += [process] if process.is_running() and process.status() != psutil.STATUS_ZOMBIE else []
-        return found
+                running += [process] if process.is_running() and process.status() != psutil.STATUS_ZOMBIE else []
+        return running
 
     deadline = time.monotonic() + 30
     while alive() and time.monotonic() < deadline:
@@ -123,24 +123,24 @@ def undisturbed(command: list[str], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_a_model_that_knows_nothing_solves_nothing_and_everything_else_is_right(undisturbed: Path) -> None:
-    found = report(undisturbed)
-    assert found["recorded"] is False
-    assert "resolved" not in {row["verdict"] for row in found["instances"]}
-    assert len(found["instances"]) == 9
+    whole = report(undisturbed)
+    assert whole["recorded"] is False
+    assert "resolved" not in {row["verdict"] for row in whole["instances"]}
+    assert len(whole["instances"]) == 9
     samples = [json.loads(line) for line in stored(undisturbed)]
-    assert len(samples) == found["sampling"]["samples"] == REPAIRED * SAMPLES
-    assert found["sampling"]["valid"] == 0
-    assert found["sampling"]["rejections"]["no_edit"] > REPAIRED
-    errors = [each["completion"]["error"] for each in samples if each["completion"]["error"]]
+    assert len(samples) == whole["sampling"]["samples"] == REPAIRED * SAMPLES
+    assert whole["sampling"]["valid"] == 0
+    assert whole["sampling"]["rejections"]["no_edit"] > REPAIRED
+    errors = [sample["completion"]["error"] for sample in samples if sample["completion"]["error"]]
     assert errors, "no prompt of the suite was too long for the context"
     assert all(f"max_model_len is {CONTEXT}" in error for error in errors)
-    assert found["sampling"]["rejections"]["sample_failed"] == len(errors)
-    answers = [each["completion"]["text"] for each in samples if not each["completion"]["error"]]
+    assert whole["sampling"]["rejections"]["sample_failed"] == len(errors)
+    answers = [sample["completion"]["text"] for sample in samples if not sample["completion"]["error"]]
     rewards = [json.loads(line) for line in (undisturbed / "tiny" / "rewards.jsonl").read_text().splitlines()]
-    assert [each["value"] for each in rewards] == [-1.0] * len(answers), "what was never answered has no reward"
+    assert [reward["value"] for reward in rewards] == [-1.0] * len(answers), "what was never answered has no reward"
     assert len(set(answers)) == len(answers), "no answer is there twice"
     usage = [json.loads(line) for line in (undisturbed / "tiny" / "usage.jsonl").read_text().splitlines()]
-    assert [each["gpus"] for each in usage] == [None], "there is none here, so no GPU-seconds"
+    assert [record["gpus"] for record in usage] == [None], "there is none here, so no GPU-seconds"
 
 
 def test_preflight_says_beforehand_what_the_run_then_shows(command: list[str], undisturbed: Path) -> None:
@@ -156,25 +156,25 @@ def test_preflight_says_beforehand_what_the_run_then_shows(command: list[str], u
         )
         return done.returncode, " ".join(done.stdout.split()), done.stderr
 
-    code, found, said = before()
+    code, output, said = before()
     assert (code, said) == (1, ""), "one prompt is too long"
-    assert "│ vLLM │ fine │ it takes the model and the engine's settings │" in found
+    assert "│ vLLM │ fine │ it takes the model and the engine's settings │" in output
     samples = [json.loads(line) for line in stored(undisturbed)]
-    long = {each["instance_id"] for each in samples if each["completion"]["error"]}
-    assert f"{len(long)} prompts do not fit in {CONTEXT:,} and would be skipped" in found
-    assert f"longest {max(each['completion']['prompt_tokens'] for each in samples):,} │" in found
-    assert "│ memory │ fine │" in found
-    assert "│ room for the cache │ estimate │ 0.06 GiB, " in found
-    assert "GPU" not in found
-    code, found, _ = before(
+    long = {sample["instance_id"] for sample in samples if sample["completion"]["error"]}
+    assert f"{len(long)} prompts do not fit in {CONTEXT:,} and would be skipped" in output
+    assert f"longest {max(sample['completion']['prompt_tokens'] for sample in samples):,} │" in output
+    assert "│ memory │ fine │" in output
+    assert "│ room for the cache │ estimate │ 0.06 GiB, " in output
+    assert "GPU" not in output
+    code, output, _ = before(
         "-c", "engine.kv_cache_memory_bytes=99999999999999", "-c", "engine.enable_chunked_prefill=true"
     )
     assert code == 1
-    assert "│ room for the cache │ too little │" in found
-    assert "│ chunked prefill │ refused │" in found
-    code, found, _ = before("-c", "engine.dtype=floaty", "--limit", "1")
+    assert "│ room for the cache │ too little │" in output
+    assert "│ chunked prefill │ refused │" in output
+    code, output, _ = before("-c", "engine.dtype=floaty", "--limit", "1")
     assert code == 1
-    assert "│ vLLM │ refused │ dtype: Input should be 'auto'" in found
+    assert "│ vLLM │ refused │ dtype: Input should be 'auto'" in output
 
 
 def test_an_engine_that_does_not_start_says_where_its_own_messages_are(command: list[str], tmp_path: Path) -> None:
@@ -196,9 +196,9 @@ def test_an_interrupted_run_ends_in_order_and_takes_its_engine_along(command: li
         assert process.wait(60) == 130
     assert_ended(engine)
     assert "the same command finishes the run" in (tmp_path / "results.txt").read_text()
-    found = [json.loads(line) for line in stored(results)]
-    assert {each["stage"] for each in found} == {"localize"}
-    assert 2 <= len(found) < 9
+    samples = [json.loads(line) for line in stored(results)]
+    assert {sample["stage"] for sample in samples} == {"localize"}
+    assert 2 <= len(samples) < 9
 
 
 def test_killed_resumed_and_with_its_engine_killed_a_run_ends_as_an_undisturbed_one(
@@ -213,7 +213,7 @@ def test_killed_resumed_and_with_its_engine_killed_a_run_ends_as_an_undisturbed_
     assert SAMPLES <= len(stored(results)) < REPAIRED * SAMPLES
     assert_ended(engine)
     with under_way(command, results, 3 * SAMPLES) as process:
-        (core,) = [each for each in below(process) if "EngineCore" in " ".join(each.cmdline())]
+        (core,) = [child for child in below(process) if "EngineCore" in " ".join(child.cmdline())]
         os.kill(core.pid, signal.SIGKILL)
         assert process.wait(PATIENCE) == 0
     assert "restart 1 of at most 3" in " ".join((tmp_path / "results.txt").read_text().split())

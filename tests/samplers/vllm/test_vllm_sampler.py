@@ -25,6 +25,7 @@ from swerl_eval.cli.redirect_output import redirect_output
 from swerl_eval.core.answers.solution import solution_of
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
+from swerl_eval.ports import ignore
 from swerl_eval.samplers.vllm.cpu_platform import for_platform, on_cpu
 from swerl_eval.samplers.vllm.engine_settings import STREAM_INTERVAL, EngineSettings, engine_arguments, refusal
 from swerl_eval.samplers.vllm.sampler import VllmSampler
@@ -60,10 +61,6 @@ def request(content: str = "Fix the parser.", n: int = 1, **changes: Any) -> Sam
     values = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 32, "seed": 0} | changes
     messages = (Message("system", "You mend code."), Message("user", content))
     return SampleRequest("demo__demo-1", "repair", messages, tuple(range(10, 10 + n)), **values)
-
-
-def ignore(tokens: int) -> None:
-    pass
 
 
 def tokenizer_of(model: str) -> Any:
@@ -130,10 +127,10 @@ def test_seeded_prompts_that_are_more_than_a_batch_end_no_engine_on_a_cpu(
     assert len(asked) * (CONTEXT - 20) > ENGINE["max_num_batched_tokens"]
 
     async def at_once() -> list[list[Completion]]:
-        return await asyncio.gather(*(sampler.sample(each, ignore) for each in asked))
+        return await asyncio.gather(*(sampler.sample(prompt, ignore) for prompt in asked))
 
     assert [answer.error for (answer,) in run(at_once())] == [""] * 8
-    assert sampler.figures()["engine_restarts"] == 0
+    assert sampler.stats()["engine_restarts"] == 0
 
 
 def test_another_seed_gives_other_answers(sampler: VllmSampler, run: Run) -> None:
@@ -181,11 +178,11 @@ def test_max_tokens_is_cut_to_what_the_context_leaves(sampler: VllmSampler, run:
 def test_a_prompt_that_fills_the_context_is_recorded_and_never_sent(sampler: VllmSampler, run: Run, model: str) -> None:
     run(sampler.sample(request(), ignore))
     before = metric("prompt_tokens")
-    heard: list[int] = []
-    answers = run(sampler.sample(prompt_of(CONTEXT, sampler, model, n=3), heard.append))
+    counts: list[int] = []
+    answers = run(sampler.sample(prompt_of(CONTEXT, sampler, model, n=3), counts.append))
     reason = f"context_length: the prompt has {CONTEXT} tokens, max_model_len is {CONTEXT}"
     assert answers == [Completion("", "error", CONTEXT, error=reason)] * 3
-    assert heard == []
+    assert counts == []
     (next_one,) = run(sampler.sample(request(), ignore))
     assert metric("prompt_tokens") - before == next_one.prompt_tokens, "the engine saw the next prompt alone"
 
@@ -197,18 +194,18 @@ def test_a_prompt_that_leaves_room_for_one_token_is_sent(sampler: VllmSampler, r
 
 
 def test_tokens_are_reported_while_they_come(sampler: VllmSampler, run: Run) -> None:
-    heard: list[int] = []
-    answers = run(sampler.sample(request(n=4, max_tokens=300), heard.append))
-    assert sum(heard) == sum(answer.completion_tokens for answer in answers)
-    assert len(heard) > 10
-    assert max(heard) < sum(heard) / 4
+    counts: list[int] = []
+    answers = run(sampler.sample(request(n=4, max_tokens=300), counts.append))
+    assert sum(counts) == sum(answer.completion_tokens for answer in answers)
+    assert len(counts) > 10
+    assert max(counts) < sum(counts) / 4
 
 
 def test_a_greedy_answer_is_drawn_once_and_given_n_times(sampler: VllmSampler, run: Run) -> None:
-    heard: list[int] = []
-    answers = run(sampler.sample(request(n=3, temperature=0.0), heard.append))
+    counts: list[int] = []
+    answers = run(sampler.sample(request(n=3, temperature=0.0), counts.append))
     assert answers == [answers[0]] * 3
-    assert sum(heard) == answers[0].completion_tokens
+    assert sum(counts) == answers[0].completion_tokens
 
 
 def test_bytes_that_are_not_utf8_do_not_stop_a_prompt(sampler: VllmSampler, run: Run) -> None:
@@ -222,31 +219,31 @@ def test_a_cancelled_request_is_ended_in_the_engine_which_goes_on(sampler: VllmS
 
     async def cancelled() -> int:
         begun = asyncio.Event()
-        heard: list[int] = []
+        counts: list[int] = []
 
-        def hear(tokens: int) -> None:
-            heard.append(tokens)
+        def on_tokens(tokens: int) -> None:
+            counts.append(tokens)
             begun.set()
 
         if how == "task":
-            task = asyncio.create_task(sampler.sample(asked, hear))
+            task = asyncio.create_task(sampler.sample(asked, on_tokens))
             await begun.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
         else:
             async with anyio.create_task_group() as group:
-                group.start_soon(sampler.sample, asked, hear)
+                group.start_soon(sampler.sample, asked, on_tokens)
                 await begun.wait()
                 group.cancel_scope.cancel()
         # Two steps of the engine: the first tells that the request is gone, the second its accounts.
         await sampler.sample(request(max_tokens=2), ignore)
-        return sum(heard)
+        return sum(counts)
 
     before = metric("generation_tokens")
-    heard = run(cancelled())
+    counts = run(cancelled())
     assert metric("num_requests_running") + metric("num_requests_waiting") <= 1
-    assert metric("generation_tokens") - before < heard + 24 * 50, "it did not decode to the end"
+    assert metric("generation_tokens") - before < counts + 24 * 50, "it did not decode to the end"
     assert len(run(sampler.sample(request(n=2), ignore))) == 2
     assert metric("num_requests_running") + metric("num_requests_waiting") == 0
 
@@ -320,9 +317,9 @@ def test_prompt_tokens_that_were_in_the_cache_are_not_counted_as_computed(sample
     asked = request("def add(a, b):\n    return a - b\n" * 20, n=16, max_tokens=4)
 
     async def counted() -> list[int]:
-        before = sampler.figures()
+        before = sampler.stats()
         answers = await sampler.sample(asked, ignore)
-        after = sampler.figures()
+        after = sampler.stats()
         return [
             answers[0].prompt_tokens or 0,
             after["prompt_tokens"] - before["prompt_tokens"],
@@ -373,34 +370,34 @@ def test_answers_come_from_the_adapter_where_one_is_named(
         finally:
             await other.aclose()
 
-    found = asyncio.run(adapted())
-    assert [answer.error for answer in found] == [""] * 3
-    assert texts(found) != texts(bare)
+    answers = asyncio.run(adapted())
+    assert [answer.error for answer in answers] == [""] * 3
+    assert texts(answers) != texts(bare)
 
 
 def descendants() -> set[Any]:
     """All processes below this one but the tracker that Python keeps for as long as it runs."""
     psutil: Any = importlib.import_module("psutil")
-    found = set()
+    processes = set()
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
             if "resource_tracker" not in " ".join(process.cmdline()):
-                found.add(process)
-    return found
+                processes.add(process)
+    return processes
 
 
 def test_an_engine_that_dies_is_started_again_within_a_bound_and_the_answers_are_the_same(
     sampler: VllmSampler, run: Run, model: str
 ) -> None:
     asked = [request(n=6, max_tokens=600, seed=seed) for seed in (0, 100)]
-    undisturbed = [run(sampler.sample(each, ignore)) for each in asked]
+    undisturbed = [run(sampler.sample(prompt, ignore)) for prompt in asked]
     others = descendants()
     own = set(multiprocessing.active_children())
 
     async def kill(mortal: VllmSampler) -> list[asyncio.Task[list[Completion]]]:
         """Kill the core in the middle of two requests; nothing else of the engine is touched."""
         begun = asyncio.Event()
-        tasks = [asyncio.create_task(mortal.sample(each, lambda tokens: begun.set())) for each in asked]
+        tasks = [asyncio.create_task(mortal.sample(prompt, lambda tokens: begun.set())) for prompt in asked]
         await begun.wait()
         (core,) = set(multiprocessing.active_children()) - own
         assert core.pid is not None
@@ -416,14 +413,14 @@ def test_an_engine_that_dies_is_started_again_within_a_bound_and_the_answers_are
         answers = await asyncio.wait_for(asyncio.gather(*await kill(mortal)), 300)
         assert not first & descendants(), "something of the dead engine is left beside the new one"
         assert answers == undisturbed
-        assert mortal.figures()["engine_restarts"] == 1
+        assert mortal.stats()["engine_restarts"] == 1
         assert short.completion_tokens == 1
         (starts, platform, ready, death, platform_again, again) = said
         assert starts == f"vLLM is starting with {model}"
         assert "ended with -9" in death
         assert platform == platform_again
         assert platform == "vLLM on a CPU: engine.enable_chunked_prefill=false; -c engine.… sets them otherwise"
-        assert all(re.fullmatch(r"vLLM is ready after \d+ s", told) for told in (ready, again))
+        assert all(re.fullmatch(r"vLLM is ready after \d+ s", line) for line in (ready, again))
         for task in await kill(mortal):
             with pytest.raises(SamplerError, match=r"died again after 1 restarts: \(1\) .*-9.*; \(2\) .*-9"):
                 await asyncio.wait_for(task, 60)
@@ -457,8 +454,8 @@ def test_an_engine_that_dies_at_once_of_the_same_again_is_given_up_with_its_own_
 
     with redirect_output(tmp_path / "engine.log"):
         sampler = asyncio.run(died())
-    assert sampler.figures()["engine_restarts"] == 1
-    (restart,) = [told for told in said if "restart" in told]
+    assert sampler.stats()["engine_restarts"] == 1
+    (restart,) = [line for line in said if "restart" in line]
     assert "RuntimeError: CPU Generator does not use offset" in restart
 
 
@@ -466,22 +463,22 @@ def test_an_engine_that_cannot_have_its_cache_is_told_by_its_own_last_error(mode
     sampler = VllmSampler(model, ENGINE | {"kv_cache_memory_bytes": 1 << 16})
     with redirect_output(tmp_path / "engine.log"), pytest.raises(SamplerError) as caught:
         asyncio.run(sampler.sample(request(), ignore))
-    found = str(caught.value)
-    assert "does not start with" in found
-    assert "ValueError: " in found
-    assert "KV cache" in found
-    assert "root cause" not in found
-    assert "try less memory" in found or "try -c" in found, found
+    message = str(caught.value)
+    assert "does not start with" in message
+    assert "ValueError: " in message
+    assert "KV cache" in message
+    assert "root cause" not in message
+    assert "try less memory" in message or "try -c" in message, message
 
 
 def test_on_a_cpu_prefill_is_whole_and_the_cache_is_bounded_unless_it_is_set(vllm: None, model: str) -> None:
     assert on_cpu()
-    settings, told = for_platform(model, {"dtype": "float32"})
+    settings, note = for_platform(model, {"dtype": "float32"})
     assert settings["enable_chunked_prefill"] is False
     size = settings["kv_cache_memory_bytes"]
     memory: Any = importlib.import_module("psutil").virtual_memory()
     assert 0 < size < memory.available // 2
-    assert f"engine.kv_cache_memory_bytes={size} " in told
+    assert f"engine.kv_cache_memory_bytes={size} " in note
     assert refusal(model, settings) == ""
     mine = {"enable_chunked_prefill": True, "gpu_memory_utilization": 0.2}
     assert for_platform(model, mine) == (mine, "")

@@ -18,6 +18,7 @@ import tomli_w
 
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.demo.setup import SUITE
+from swerl_eval.ports import ignore
 from swerl_eval.samplers.vllm.sampler import VllmSampler
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -60,12 +61,8 @@ def request(content: str = TASK, n: int = 1, **changes: Any) -> SampleRequest:
     return SampleRequest("demo__demo-1", "repair", messages, tuple(range(n)), **values)
 
 
-def ignore(tokens: int) -> None:
-    pass
-
-
 def words_of(text: str) -> set[str]:
-    return set("".join(letter if letter.isalpha() else " " for letter in text.lower()).split())
+    return set("".join(character if character.isalpha() else " " for character in text.lower()).split())
 
 
 def texts(completions: list[Completion]) -> list[str]:
@@ -83,15 +80,15 @@ def test_several_answers_to_several_prompts_are_words_and_each_prompt_is_compute
     sampler: VllmSampler, run: Run
 ) -> None:
     async def counted() -> tuple[list[list[Completion]], int, int]:
-        before = sampler.figures()
+        before = sampler.stats()
         asked = [request(f"{ISSUE}What is wrong with `{name}`?", n=4, seed=seed) for name, seed in PARSERS.items()]
-        answers = await asyncio.gather(*(sampler.sample(each, ignore) for each in asked))
-        after = sampler.figures()
+        answers = await asyncio.gather(*(sampler.sample(prompt, ignore) for prompt in asked))
+        after = sampler.stats()
         total, computed = (after[name] - before[name] for name in ("prompt_tokens", "prompt_tokens_computed"))
         return answers, total, computed
 
     answers, total, computed = run(counted())
-    every = [answer for each in answers for answer in each]
+    every = [answer for several in answers for answer in several]
     assert [answer.error for answer in every] == [""] * 12
     assert len(set(texts(every))) == 12
     spoken = [text for text in texts(every) if len(words_of(text) & WORDS) >= 3]
