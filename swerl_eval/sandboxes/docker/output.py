@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from swerl_eval.core.jobs.sections import Bounded
 
 TAIL_BYTES = 2**20
 """How much of the end of an overlong output is kept: the verdict's markers stand there."""
-LINE_WEIGHT = 32
-"""What a line counts beside its bytes: whoever reads a log line by line needs time and memory for each of them."""
+PIECE_BYTES = 2**16
+"""Largest part of the output that is kept or left out as a whole."""
 
 
 class LogReader(threading.Thread):
@@ -60,41 +62,28 @@ class _EitherEvent:
 
 @dataclass
 class CappedLog:
-    """A log file of bounded size that keeps the beginning and the end of what was written."""
+    """A log file of bounded size that keeps the beginning and the end of what is written (`core.jobs.sections`)."""
 
     path: Path
     max_bytes: int
     truncated: bool = False
-    _weight: int = 0
-    _tail: bytearray = field(default_factory=bytearray)
-    _dropped: int = 0
 
     def __enter__(self) -> CappedLog:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        # a reader of an earlier try that hangs on a silent engine may still hold the file: it keeps its own
+        # the reader of an earlier try may still hold the file, on an engine that does not answer: it keeps its own
         self.path.unlink(missing_ok=True)
         self._file = self.path.open("wb")
+        self._bounded = Bounded(self._write, self.max_bytes, TAIL_BYTES, tail_weight=len)
         return self
 
     def write(self, chunk: bytes) -> None:
         """Take the next bytes."""
-        room = self.max_bytes - TAIL_BYTES - self._weight
-        if room > 0:
-            begin, chunk = chunk[:room], chunk[room:]
-            self._file.write(begin)
-            self._weight += len(begin) + LINE_WEIGHT * begin.count(b"\n")
-        if chunk:
-            self._tail += chunk
-            excess = len(self._tail) - TAIL_BYTES
-            if excess > TAIL_BYTES:  # trimmed seldom, so that each byte moves once
-                del self._tail[:excess]
-                self._dropped += excess
+        for start in range(0, len(chunk), PIECE_BYTES):
+            self._bounded.take(chunk[start : start + PIECE_BYTES])
 
     def __exit__(self, *_: object) -> None:
-        excess = max(0, len(self._tail) - TAIL_BYTES)
-        self._dropped += excess
-        if self._dropped:
-            self.truncated = True
-            self._file.write(b"\n[swerl-eval: %d bytes of output left out here]\n" % self._dropped)
-        self._file.write(self._tail[excess:])
-        self._file.close()
+        with self._file:
+            self.truncated = self._bounded.end()
+
+    def _write(self, piece: bytes) -> None:
+        self._file.write(piece)
