@@ -56,7 +56,7 @@ def list_images(config: RunConfig) -> int:
 
 def _show(images: Images, names: list[str]) -> int:
     """Print a line an image, as a table on a terminal, and what all images take; returns how many are missing."""
-    usage, pulled, built = images.usage(), images.pulled(), set(images.built_here())
+    usage, pulled, built = images.disk_usage(), images.pulled(), set(images.built_here())
     digests = {name: images.digest(name) for name in names}
     rows = []
     for name, digest in digests.items():

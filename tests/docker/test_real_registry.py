@@ -146,7 +146,7 @@ async def test_a_registry_that_is_away_for_ten_seconds_costs_no_image(registry: 
     registry.push(name, small_layer())
     away = Front(port=free_port(), behind=registry.behind)
     progress = Progress()
-    images = Images(connect(), tmp_path, patience=QUICK, watcher=progress)
+    images = Images(connect(), tmp_path, retry_policy=QUICK, watcher=progress)
     with ExitStack() as served:
         comes_back = threading.Timer(10, lambda: served.enter_context(serving(away)))
         comes_back.start()
@@ -169,7 +169,7 @@ async def test_a_registry_that_says_when_it_is_to_be_asked_again_is_not_asked_be
         Fault("/manifests/", status=429, code="TOOMANYREQUESTS", message="retry-after: 4s", retry_after=4, times=2)
     ]
     progress = Progress()
-    images = Images(connect(), tmp_path, patience=QUICK, watcher=progress)
+    images = Images(connect(), tmp_path, retry_policy=QUICK, watcher=progress)
     seen: list[str] = []
     threading.Timer(2, lambda: seen.extend(progress.waits.values())).start()
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""A container's output on its way to a log file of bounded size."""
+"""Copies a container's output to a log file of bounded size."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from pathlib import Path
 from swerl_eval.core.jobs.sections import Bounded
 
 TAIL_BYTES = 2**20
-"""How much of the end of an overlong output is kept: the verdict's markers stand there."""
+"""How much of the end of an overlong output is kept. It holds the markers that a verdict needs."""
 PIECE_BYTES = 2**16
-"""Largest part of the output that is kept or left out as a whole."""
+"""A larger chunk of output is split before it is kept or left out."""
+
+STOP_POLL_SECONDS = 0.2
+"""Between two looks at whether the job is asked to stop."""
 
 
 class LogReader(threading.Thread):
@@ -27,7 +30,7 @@ class LogReader(threading.Thread):
         self.ended_or_stopped = _EitherEvent(stop)
 
     def run(self) -> None:
-        """The thread's work."""
+        """Copy until the output ends; an error is kept in `error`."""
         try:
             with self.log as log:
                 for chunk in self._output:
@@ -36,12 +39,12 @@ class LogReader(threading.Thread):
             self.error = error
         finally:
             self.ended_or_stopped.set()
-        for _ in self._output:  # where the log failed: the engine cannot remove a container whose output nobody takes
-            pass
+        for _ in self._output:
+            pass  # the log failed: the engine cannot remove a container while nobody reads its output
 
 
 class _EitherEvent:
-    """Set when the output has ended, or when somebody asked to stop."""
+    """Is set when the output has ended, or when the job is asked to stop."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
@@ -56,7 +59,7 @@ class _EitherEvent:
     def wait(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         while not self.is_set() and (left := deadline - time.monotonic()) > 0:
-            self._ended.wait(min(left, 0.2))
+            self._ended.wait(min(left, STOP_POLL_SECONDS))
         return self.is_set()
 
 

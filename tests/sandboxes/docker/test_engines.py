@@ -14,7 +14,7 @@ import pytest
 from swerl_eval.cli.doctor import NOTE, PODMAN, _disk, _docker
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import EngineUnavailableError
-from swerl_eval.sandboxes.docker.disk_budget import usage
+from swerl_eval.sandboxes.docker.disk_budget import image_disk_usage
 from swerl_eval.sandboxes.docker.engine import connect, is_podman, machine_of
 from swerl_eval.sandboxes.docker.images import Images
 from swerl_eval.sandboxes.docker.removal import Removals
@@ -78,7 +78,7 @@ def test_podman_s_images_count_whole_for_a_budget_since_it_tells_nothing_of_laye
 ) -> None:
     with fake_engine(podman("x")) as engine:
         at(engine, monkeypatch)
-        found = usage(connect())
+        found = image_disk_usage(connect())
     assert found.layers == 14
     assert found.own == {f"sha256:{'a' * 64}": 7, f"sha256:{'b' * 64}": 7}
 
@@ -148,7 +148,7 @@ def removing(answers: list[tuple[int, object]], monkeypatch: pytest.MonkeyPatch)
     """Whether a container is taken for gone, and how often its removal was asked for."""
     with fake_engine({"DELETE /containers/c": answers}) as engine:
         at(engine, monkeypatch)
-        done = Removals(connect()).now("c")
+        done = Removals(connect()).remove("c")
         return done, engine.requests.count("DELETE /containers/c")
 
 
