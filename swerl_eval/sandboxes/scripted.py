@@ -11,6 +11,7 @@ import anyio
 from swerl_eval.core.jobs.scripts import APPLIED, APPLY_LADDER, ENDED, NOT_APPLIED, TOKEN_FILE
 from swerl_eval.core.types import Job, JobResult, Machine
 from swerl_eval.ports import UNWATCHED, SandboxSettings, Watcher
+from swerl_eval.sandboxes.capped_log import CappedLog
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,24 @@ class ScriptedSandbox:
         return "scripted"
 
     async def run(self, job: Job) -> JobResult:
-        """Write the reply's output to the job's log."""
+        """Take the reply's time, at most the job's limit, and write its output to the job's log."""
         self.jobs.append(job)
         reply = self._reply(job)
         self._watcher.running(job.log, now=True)
         try:
-            await anyio.sleep(reply.seconds)
+            await anyio.sleep(min(reply.seconds, job.timeout))
         finally:
             self._watcher.running(job.log, now=False)
-        log = Path(job.log)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_bytes(reply.output)
+        with CappedLog(Path(job.log), job.max_log_bytes) as log:
+            log.write(reply.output)
         return JobResult(
-            reply.exit_code, reply.timed_out, reply.out_of_memory, reply.seconds, job.log, image_id="scripted"
+            reply.exit_code,
+            timed_out=reply.timed_out or reply.seconds > job.timeout,
+            out_of_memory=reply.out_of_memory,
+            seconds=min(reply.seconds, job.timeout),
+            log=job.log,
+            log_truncated=log.truncated,
+            image_id="scripted",
         )
 
     async def aclose(self) -> None:

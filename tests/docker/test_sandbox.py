@@ -20,9 +20,9 @@ from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, Sa
 from swerl_eval.core.types import Job, Limits
 from swerl_eval.demo.setup import BASE_IMAGE
 from swerl_eval.ports import SandboxSettings
+from swerl_eval.sandboxes.capped_log import TAIL_BYTES
 from swerl_eval.sandboxes.docker.engine import connect
 from swerl_eval.sandboxes.docker.leftovers import OWNER_LABEL, PROCESS_LABEL, labels, process_mark
-from swerl_eval.sandboxes.docker.output import TAIL_BYTES
 from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 
 pytestmark = [pytest.mark.docker, pytest.mark.anyio, pytest.mark.usefixtures("demo_images")]

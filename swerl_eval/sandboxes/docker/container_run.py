@@ -15,10 +15,11 @@ import requests
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.core.types import Job, JobResult
 from swerl_eval.ports import Watcher
+from swerl_eval.sandboxes.capped_log import CappedLog
 from swerl_eval.sandboxes.docker.engine import translated
 from swerl_eval.sandboxes.docker.engine_disk import EngineDisk
 from swerl_eval.sandboxes.docker.outcome import Exceeded, job_result
-from swerl_eval.sandboxes.docker.output import CappedLog, LogReader
+from swerl_eval.sandboxes.docker.output import LogReader
 
 SCRIPT = "/swerl-eval-job.sh"
 END_SECONDS = 20.0

@@ -13,7 +13,7 @@ RETRY_SECONDS = 5.0
 
 
 class Prefetcher:
-    """One thread that pulls images in order. An image that it cannot pull is left to its job, which reports the reason."""
+    """One thread that pulls images in order. An image that it cannot pull is left to its job, which says why."""
 
     def __init__(
         self,

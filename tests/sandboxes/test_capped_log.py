@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from swerl_eval.core.jobs.sections import LINE_WEIGHT
-from swerl_eval.sandboxes.docker.output import PIECE_BYTES, TAIL_BYTES, CappedLog
+from swerl_eval.sandboxes.capped_log import PIECE_BYTES, TAIL_BYTES, CappedLog
 
 CAP = TAIL_BYTES + 100_000
 
