@@ -89,15 +89,15 @@ def test_two_jobs_that_want_one_image_pull_it_once(registry: FakeRegistry, image
     held = threading.Event()
     registry.faults = [Fault("/blobs/", hold=held)]
     with ThreadPoolExecutor(3) as pool:
-        found = [pool.submit(images.ensure, name) for _ in range(3)]
+        pulls = [pool.submit(images.ensure, name) for _ in range(3)]
         time.sleep(1)
         held.set()
-    assert len({each.result().digest for each in found}) == 1
+    assert len({pull.result().digest for pull in pulls}) == 1
     assert registry.count("manifests") <= 1  # the engine may take it from an earlier pull
     assert registry.requests.count("HEAD /v2/once/manifests/1") == 1
     assert registry.count("blobs") == 2
     entry = images.pulled()[name]
-    assert entry.digest == found[0].result().digest
+    assert entry.digest == pulls[0].result().digest
     assert time.time() - 60 < entry.pulled <= entry.used <= time.time()
 
 
@@ -145,8 +145,8 @@ def test_who_pauses_for_a_limit_holds_up_nobody(registry: FakeRegistry, tmp_path
         assert images.ensure(registry.add("free", random_layer())).digest
         stop.set()
         started = time.monotonic()
-        for each in waiting:
-            each.result(timeout=10)
+        for waiter in waiting:
+            waiter.result(timeout=10)
     assert time.monotonic() - started < 5
 
 
@@ -202,14 +202,14 @@ def test_under_a_budget_the_least_recently_used_go_but_none_in_use_and_none_that
     tight = Images(client, tmp_path, disk=ONE_BYTE)
     assert set(tight.pulled()) == {one, two, three}
     begun = time.time()
-    with other_process.using(two), tight.using(registry.add("next", random_layer())) as found:
+    with other_process.using(two), tight.using(registry.add("next", random_layer())) as next_image:
         assert [name for name in (there, one, two, three) if tight.present(name)] == [there, two]
-        assert tight.present(found.name)
+        assert tight.present(next_image.name)
     events = client.events(since=int(begun), until=int(time.time()) + 1, filters={"type": "image"}, decode=True)
     untagged = [event["id"] for event in events if event["Action"] == "delete"]
     assert len(untagged) >= 2
     tight.ensure(registry.add("last", random_layer()))
-    assert [name for name in (there, one, two, three, found.name) if tight.present(name)] == [there]
+    assert [name for name in (there, one, two, three, next_image.name) if tight.present(name)] == [there]
 
 
 def test_images_go_in_the_order_of_their_last_use_and_no_more_than_must(registry: FakeRegistry, tmp_path: Path) -> None:
@@ -293,8 +293,8 @@ def test_nothing_is_fetched_ahead_without_room_but_jobs_pull_all_the_same(
     prefetcher.add(names)
     time.sleep(1.5)
     assert registry.requests == []
-    with tight.using(names[1]) as found:
-        assert found.digest
+    with tight.using(names[1]) as image:
+        assert image.digest
     prefetcher.stop()
 
 
@@ -352,12 +352,12 @@ def test_shared_layers_are_counted_once(registry: FakeRegistry, images: Images) 
     def scenario() -> None:
         before = images.disk_usage().layers
         digests = [images.ensure(name).digest for name in (one, two)]
-        found = images.disk_usage()
-        grown = found.layers - before
+        usage = images.disk_usage()
+        grown = usage.layers - before
         for name in (one, two):
             images.remove(name)
-        assert [found.own[digest] for digest in digests] == [MEGABYTE, 2 * MEGABYTE]
-        assert [found.shared[digest] for digest in digests] == [5 * MEGABYTE] * 2
+        assert [usage.own[digest] for digest in digests] == [MEGABYTE, 2 * MEGABYTE]
+        assert [usage.shared[digest] for digest in digests] == [5 * MEGABYTE] * 2
         assert grown == 8 * MEGABYTE
         assert images.pulled() == {}
 

@@ -41,8 +41,8 @@ async def sandbox() -> AsyncIterator[DockerSandbox]:
 def described() -> list[dict[str, Any]]:
     """This process's: other tests of this sandbox may be at work on this engine."""
     mine = [f"{name}={value}" for name, value in labels(OWNER).items()]
-    found: list[dict[str, Any]] = connect().api.containers(all=True, filters={"label": mine})
-    return found
+    descriptions: list[dict[str, Any]] = connect().api.containers(all=True, filters={"label": mine})
+    return descriptions
 
 
 def containers() -> list[str]:
@@ -154,10 +154,10 @@ async def test_cancelling_removes_the_container(sandbox: DockerSandbox, tmp_path
 
 async def test_a_container_that_somebody_else_removes_is_no_result(sandbox: DockerSandbox, tmp_path: Path) -> None:
     def remove() -> None:
-        while not (found := containers()):
+        while not (running := containers()):
             time.sleep(0.05)
         time.sleep(1)
-        connect().api.remove_container(found[0], force=True)
+        connect().api.remove_container(running[0], force=True)
 
     threading.Thread(target=remove).start()
     with pytest.raises(SandboxError):
@@ -185,7 +185,7 @@ async def test_what_a_crash_left_is_removed_at_the_next_start_and_what_may_live_
         made[client.api.create_container(BASE_IMAGE, command=["sleep", "60"], labels=own)["Id"]] = name
         client.api.start(list(made)[-1])
     opened = DockerSandbox.open(SandboxSettings(OWNER))
-    left = {made[each.id] for each in client.containers.list(all=True) if each.id in made}
+    left = {made[container.id] for container in client.containers.list(all=True) if container.id in made}
     for container in made:
         with contextlib.suppress(docker.errors.NotFound):
             client.api.remove_container(container, force=True)
@@ -207,7 +207,7 @@ async def test_at_once_every_container_of_this_process_is_killed_and_removed(
         async with anyio.create_task_group() as group:
             for number in range(3):
                 group.start_soon(one, number)
-            while sum(each["State"] == "running" for each in described()) < 3:
+            while sum(container["State"] == "running" for container in described()) < 3:
                 await anyio.sleep(0.1)
             await anyio.to_thread.run_sync(sandbox.abort)
     assert ended == ["killed"] * 3

@@ -184,8 +184,8 @@ def test_an_engine_that_answers_somebody_else_is_asked_again(monkeypatch: pytest
     usage = {"LayersSize": 9, "Images": [{"Id": "sha256:a", "Size": 7, "SharedSize": 3}]}
     with fake_engine({QUESTION: [busy, (200, usage)]}) as fake:
         monkeypatch.setenv("DOCKER_HOST", fake.host)
-        found = image_disk_usage(connect())
-    assert (found.layers, found.own, found.shared) == (9, {"sha256:a": 4}, {"sha256:a": 3})
+        usage = image_disk_usage(connect())
+    assert (usage.layers, usage.own, usage.shared) == (9, {"sha256:a": 4}, {"sha256:a": 3})
 
 
 def test_an_engine_that_fails_or_stays_busy_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,9 +68,9 @@ def test_podman_is_called_by_its_name_and_doctor_says_what_does_not_work_there(
         at(engine, monkeypatch)
         assert is_podman(connect())
         assert machine_of(connect()).engine == "Podman 4.3.1"
-        found = _docker(RunConfig())
-    assert (found.state, found.remedy) == (NOTE, PODMAN)
-    assert found.detail == "Podman 4.3.1, 2 cores, 4 GiB, 2 images"
+        check = _docker(RunConfig())
+    assert (check.state, check.remedy) == (NOTE, PODMAN)
+    assert check.detail == "Podman 4.3.1, 2 cores, 4 GiB, 2 images"
 
 
 def test_podman_s_images_count_whole_for_a_budget_since_it_tells_nothing_of_layers(
@@ -78,9 +78,9 @@ def test_podman_s_images_count_whole_for_a_budget_since_it_tells_nothing_of_laye
 ) -> None:
     with fake_engine(podman("x")) as engine:
         at(engine, monkeypatch)
-        found = image_disk_usage(connect())
-    assert found.layers == 14
-    assert found.own == {f"sha256:{'a' * 64}": 7, f"sha256:{'b' * 64}": 7}
+        usage = image_disk_usage(connect())
+    assert usage.layers == 14
+    assert usage.own == {f"sha256:{'a' * 64}": 7, f"sha256:{'b' * 64}": 7}
 
 
 def test_where_registries_cannot_be_asked_nothing_is_called_missing(

@@ -88,19 +88,19 @@ MARKS: dict[str, tuple[Callable[[], str], bool, bool]] = {
 def test_what_may_live_stays_and_what_is_surely_dead_goes(name: str) -> None:
     make, ours, others = MARKS[name]
     mark = make()
-    found = {owner: is_leftover({OWNER_LABEL: owner, PROCESS_LABEL: mark}, OURS) for owner in (OURS, OTHERS)}
-    assert found == {OURS: ours, OTHERS: others}
+    removed = {owner: is_leftover({OWNER_LABEL: owner, PROCESS_LABEL: mark}, OURS) for owner in (OURS, OTHERS)}
+    assert removed == {OURS: ours, OTHERS: others}
 
 
 def test_a_living_process_of_the_same_owner_keeps_its_containers_until_it_ends() -> None:
     with process() as (started, mark):
-        found = {OWNER_LABEL: OURS, PROCESS_LABEL: mark}
-        assert not is_leftover(found, OURS)
+        container = {OWNER_LABEL: OURS, PROCESS_LABEL: mark}
+        assert not is_leftover(container, OURS)
         started.kill()
         zombie = Path(f"/proc/{started.pid}/stat")
         while " Z " not in zombie.read_text():
             pass
-        assert is_leftover(found, OURS), "nobody has asked for its exit code, but it does nothing any more"
+        assert is_leftover(container, OURS), "nobody has asked for its exit code, but it does nothing any more"
 
 
 def test_containers_without_an_owner_belong_to_nobody_else() -> None:
