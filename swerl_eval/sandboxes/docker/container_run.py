@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 import threading
 import time
 from pathlib import Path
@@ -16,6 +14,7 @@ from swerl_eval.core.errors import SandboxError
 from swerl_eval.core.types import Job, JobResult
 from swerl_eval.ports import Watcher
 from swerl_eval.sandboxes.capped_log import CappedLog
+from swerl_eval.sandboxes.docker.archives import archive_of
 from swerl_eval.sandboxes.docker.engine import translated
 from swerl_eval.sandboxes.docker.engine_disk import EngineDisk
 from swerl_eval.sandboxes.docker.outcome import Exceeded, job_result
@@ -82,7 +81,7 @@ class ContainerRun:
 
     def _put_files(self) -> None:
         files = [*self._job.files, (SCRIPT, self._job.script.encode())]
-        self._api.put_archive(self._container, "/", _archive(files))
+        self._api.put_archive(self._container, "/", archive_of(files))
 
     def _request_end(self) -> requests.Response:
         """Ask for the container's end before its start; the response's body arrives when the container ends."""
@@ -138,14 +137,3 @@ class ContainerRun:
         if reader.error is not None:
             with translated(f"writing the output of {self._job.name} to {self._job.log}"):
                 raise reader.error
-
-
-def _archive(files: list[tuple[str, bytes]]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, content in files:
-            member = tarfile.TarInfo(path.lstrip("/"))
-            member.size = len(content)
-            member.mode = 0o644
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import tarfile
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import docker
 
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, ImageRefusedError, SandboxError
 from swerl_eval.ports import UNWATCHED, Watcher
+from swerl_eval.sandboxes.docker.archives import build_context
 from swerl_eval.sandboxes.docker.disk_budget import Budget, ImageDiskUsage, image_disk_usage
 from swerl_eval.sandboxes.docker.engine import is_podman, translated
 from swerl_eval.sandboxes.docker.image_check import MOST_SECONDS, RegistryCheck
@@ -201,7 +200,7 @@ class Images:
         Raises:
             SandboxError: The build failed; with the end of its output.
         """
-        archive = _context(dockerfile, context)
+        archive = build_context(dockerfile, context)
         output: list[str] = []
         with translated(f"building {tag}"):
             steps: Iterator[dict[str, Any]] = self._client.api.build(
@@ -267,22 +266,3 @@ def _ledger_file(client: docker.DockerClient, cache: Path) -> Path:
     name = info["Name"] if is_podman(client) else info["ID"]
     engine = hashlib.sha256(f"{name} {info.get('DockerRootDir', '')}".encode()).hexdigest()[:16]
     return cache / "images" / f"{engine}.json"
-
-
-def _context(dockerfile: str, context: Mapping[str, bytes] | Path) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        if isinstance(context, Path):
-            archive.add(context, arcname=".", filter=lambda member: None if member.name == "./Dockerfile" else member)
-        else:
-            for name, content in context.items():
-                _add(archive, name, content)
-        _add(archive, "Dockerfile", dockerfile.encode())
-    buffer.seek(0)
-    return buffer
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    archive.addfile(member, io.BytesIO(content))

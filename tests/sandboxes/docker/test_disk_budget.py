@@ -181,8 +181,8 @@ def test_an_engine_that_does_not_tell_what_images_take_ends_no_job(engine: Engin
 
 def test_an_engine_that_answers_somebody_else_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = (500, {"message": "a disk usage operation is already running"})
-    usage = {"LayersSize": 9, "Images": [{"Id": "sha256:a", "Size": 7, "SharedSize": 3}]}
-    with fake_engine({QUESTION: [busy, (200, usage)]}) as fake:
+    answer = {"LayersSize": 9, "Images": [{"Id": "sha256:a", "Size": 7, "SharedSize": 3}]}
+    with fake_engine({QUESTION: [busy, (200, answer)]}) as fake:
         monkeypatch.setenv("DOCKER_HOST", fake.host)
         usage = image_disk_usage(connect())
     assert (usage.layers, usage.own, usage.shared) == (9, {"sha256:a": 4}, {"sha256:a": 3})

@@ -19,7 +19,7 @@ from swerl_eval.sandboxes.docker.engine import connect, is_podman, machine_of
 from swerl_eval.sandboxes.docker.images import Images
 from swerl_eval.sandboxes.docker.removal import Removals
 from tests.fake_engine import PODMAN as PODMANS_ANSWERS
-from tests.fake_engine import FakeEngine, fake_engine
+from tests.fake_engine import FakeEngine, Reply, fake_engine
 
 INFO = {
     "Name": "machine", "DockerRootDir": "/root/of/engine", "ServerVersion": "4.3.1", "NCPU": 2, "MemTotal": 2**32,
@@ -27,7 +27,7 @@ INFO = {
 }  # fmt: skip
 
 
-def podman(engine_id: str) -> dict[str, object]:
+def podman(engine_id: str) -> dict[str, Reply]:
     return {**PODMANS_ANSWERS, "GET /info": (200, {**INFO, "ID": engine_id})}
 
 
