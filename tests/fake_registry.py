@@ -1,4 +1,4 @@
-"""A real HTTP server on 127.0.0.1 that the engine can pull images from, and that misbehaves as it is told.
+"""A real HTTP server on 127.0.0.1 that the engine can pull images from, and that misbehaves as a test says.
 
 It speaks as much of the registry protocol (version 2) as a pull needs. Images are made on the spot of names and
 contents: one gzipped layer for each mapping. Nothing but the standard library.
@@ -52,7 +52,7 @@ class Fault:
     """Answered in place of the content."""
     code: str = ""
     """Of the error, as a registry names it; without one, plain text is answered."""
-    message: str = "told to"
+    message: str = "as the test says"
     """Of the error."""
     retry_after: int = 0
     """Seconds, as a header."""
@@ -105,20 +105,20 @@ class FakeRegistry:
         return digest_of(blob)
 
     def _find(self, path: str) -> bytes | None:
-        found = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/(.+)", path)
-        if found is None:
+        match = re.fullmatch(r"/v2/(.+)/(manifests|blobs)/(.+)", path)
+        if match is None:
             return None
-        name, kind, reference = found.groups()
+        name, kind, reference = match.groups()
         if kind == "manifests" and not reference.startswith("sha256:"):
             reference = self._manifests.get(f"{name}:{reference}", "")
         return self._blobs.get(reference)
 
     def _fault(self, path: str) -> Fault | None:
         with self._lock:
-            found = next((fault for fault in self.faults if fault.times > 0 and re.search(fault.path, path)), None)
-            if found is not None:
-                found.times -= 1
-            return found
+            current = next((fault for fault in self.faults if fault.times > 0 and re.search(fault.path, path)), None)
+            if current is not None:
+                current.times -= 1
+            return current
 
 
 def layer(files: Mapping[str, bytes]) -> Layer:
@@ -153,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             fault.hold.wait(120)
         content = self.registry._find(self.path)
         if fault.status and not fault.code:
-            self._reply(fault.status, b"told to", extra={"Content-Type": "text/plain"})
+            self._reply(fault.status, b"as the test says", extra={"Content-Type": "text/plain"})
         elif fault.status or content is None:
             error = {"code": fault.code or "MANIFEST_UNKNOWN", "message": fault.message}
             extra = {"Content-Type": "application/json"}

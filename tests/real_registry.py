@@ -1,4 +1,4 @@
-"""A real registry (Debian's docker-registry) on loopback, and in front of it one that misbehaves as it is told."""
+"""A real registry (Debian's docker-registry) on loopback, and in front of it one that misbehaves as a test says."""
 
 from __future__ import annotations
 
@@ -29,27 +29,29 @@ http: {{addr: "127.0.0.1:{port}"}}
 
 
 @dataclass
-class Front(FakeRegistry):
-    """Passes on what no fault is told for."""
+class FaultyRegistry(FakeRegistry):
+    """Passes requests on to the real registry, unless a fault applies."""
 
-    behind: int = 0
+    real_port: int = 0
     """Port of the real registry."""
 
     def push(self, name: str, layer: Layer) -> str:
         """Push an image of one layer to the real registry; returns the name to pull it by from this one."""
         client = connect()
-        repository = f"localhost:{self.behind}/{name}"
+        repository = f"localhost:{self.real_port}/{name}"
         client.api.import_image_from_data(layer.blob, repository=repository, tag="1")
         try:
-            said = [step for step in client.api.push(repository, tag="1", stream=True, decode=True) if "error" in step]
-            assert not said, said
+            errors = [
+                step for step in client.api.push(repository, tag="1", stream=True, decode=True) if "error" in step
+            ]
+            assert not errors, errors
         finally:
             client.api.remove_image(f"{repository}:1")
             client.close()
         return f"localhost:{self.port}/{name}:1"
 
     def _find(self, path: str) -> bytes | None:
-        address = f"http://127.0.0.1:{self.behind}{path}"
+        address = f"http://127.0.0.1:{self.real_port}{path}"
         request = urllib.request.Request(address, headers={"Accept": MANIFEST})
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:
@@ -80,10 +82,10 @@ def real_registry(folder: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def real_registry_behind_faults(folder: Path) -> Iterator[Front]:
+def real_registry_behind_faults(folder: Path) -> Iterator[FaultyRegistry]:
     """Both; what was pulled is gone from the engine at the end."""
-    with real_registry(folder) as port, serving(Front(behind=port)) as front:
-        assert isinstance(front, Front)
+    with real_registry(folder) as port, serving(FaultyRegistry(real_port=port)) as front:
+        assert isinstance(front, FaultyRegistry)
         try:
             yield front
         finally:

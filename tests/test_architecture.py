@@ -190,6 +190,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         (
             "swerl_eval.sandboxes.docker.disk_budget",  # its client's address and version of the API, for sizes
             "swerl_eval.sandboxes.docker.sandbox",
+            "swerl_eval.sandboxes.docker.container_run",
             "swerl_eval.sandboxes.docker.engine",
             "swerl_eval.sandboxes.docker.images",
             "swerl_eval.sandboxes.docker.image_check",

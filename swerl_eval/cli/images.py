@@ -55,7 +55,7 @@ def list_images(config: RunConfig) -> int:
 
 def _print_images(images: Images, names: list[str]) -> int:
     """Print a line for each image, and the disk that all images take. Returns how many are missing."""
-    usage, pulled, built = images.usage(), images.pulled(), set(images.built_here())
+    usage, pulled, built = images.disk_usage(), images.pulled(), set(images.built_here())
     digests = {name: images.digest(name) for name in names}
     rows = []
     for name, digest in digests.items():

@@ -1,4 +1,4 @@
-"""Where untrusted code runs: the table of sandboxes. Add one by adding a file here and a line to the table."""
+"""Where untrusted code runs: the table of sandboxes. A new one is a file in this folder and a line in the table."""
 
 SANDBOXES = {
     "docker": "swerl_eval.sandboxes.docker.sandbox:DockerSandbox",

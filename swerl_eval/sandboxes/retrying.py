@@ -1,10 +1,12 @@
-"""Tries jobs again that the machine failed: put around any sandbox, and a sandbox itself.
+"""Runs jobs again that failed through no fault of their own: a sandbox around any other sandbox.
 
-An engine that is away is waited for, one `patience` for all jobs together: when it is up, each further job fails after
-one try, until one gets through. What else may pass (a container killed or removed by somebody else, a full disk) is
-tried `TRIES` times, an image that vanished is looked for once more; one that its registry does not give was asked for
-with patience of its own. After that it is the error of the last try, with
-the number of tries. Nothing that the job itself does is tried again.
+- An engine that does not answer is waited for, `patience` seconds for all jobs together. After that, each job fails
+  after one try, until a job gets through again.
+- Other errors that may pass (a container that somebody else killed, a full disk) are tried `TRIES` times. An image that
+  vanished is looked for once more; one that its registry refuses is not, since the pull has its own retries.
+- What the job itself does is never tried again.
+
+A job that fails for good raises the error of its last try, with the number of tries.
 """
 
 from __future__ import annotations
@@ -21,15 +23,16 @@ from swerl_eval.ports import UNWATCHED, Sandbox, SandboxSettings, Watcher
 PATIENCE = 60.0
 """Seconds for an engine to come back. A restart that has to stop containers first was seen to take 12."""
 TRIES = {ImageMissingError: 2, SandboxError: 3}
-"""By kind of error, the first that fits; an engine that is away is counted by time."""
+"""By kind of error; the first that fits counts. An engine that does not answer is limited by time instead."""
 FULL_DISK_TRIES = 2
-"""For a job that ran while the engine's disk was full: its neighbours may have filled it, and be gone by now."""
+"""For a job that ran while the engine's disk was full: other jobs may have filled it and ended since."""
 ENGINE = "the Docker engine"
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 15.0
+"""Seconds between two tries; pauses double."""
 
 
 class RetryingSandbox:
-    """Another sandbox, which gets jobs again that failed for a reason that may pass (a `ports.Sandbox`)."""
+    """Another sandbox, with jobs run again that failed for a reason that may pass (a `ports.Sandbox`)."""
 
     def __init__(
         self,
@@ -38,82 +41,90 @@ class RetryingSandbox:
         first_pause: float = FIRST_PAUSE,
         watcher: Watcher = UNWATCHED,
     ) -> None:
+        """Wrap a sandbox.
+
+        Args:
+            inner: The sandbox that runs the jobs.
+            patience: Seconds to wait for an engine that does not answer.
+            first_pause: Seconds between the first two tries.
+            watcher: Is told when the engine is waited for.
+        """
         self._inner = inner
         self._watcher = watcher
         self._patience = patience
         self._first_pause = first_pause
-        self._away_since: float | None = None
+        self._unavailable_since: float | None = None
 
     @classmethod
     def open(cls, settings: SandboxSettings) -> RetryingSandbox:
-        """Around Docker; the composition root puts it around whatever is configured."""
+        """A Docker sandbox with retries. The composition root wraps whichever sandbox is configured."""
         from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 
         return cls(DockerSandbox.open(settings), watcher=settings.watcher)
 
     def machine(self) -> Machine:
-        """The inner sandbox's."""
+        """The inner sandbox's machine."""
         return self._inner.machine()
 
     def pressure(self) -> float | None:
-        """The inner sandbox's."""
+        """The inner sandbox's pressure."""
         return self._inner.pressure()
 
     async def check(self, images: Sequence[str]) -> Mapping[str, str]:
-        """The inner sandbox's; nothing is tried again before a run begins."""
+        """The inner sandbox's check; nothing is tried again before a run begins."""
         return await self._inner.check(images)
 
     def prefetch(self, images: Sequence[str]) -> None:
-        """The inner sandbox's."""
+        """Prefetch by the inner sandbox."""
         self._inner.prefetch(images)
 
     async def image_id(self, image: str) -> str:
-        """The inner sandbox's."""
+        """The inner sandbox's image id."""
         return await self._inner.image_id(image)
 
     async def run(self, job: Job) -> JobResult:
-        """Run one job, again where the machine failed it. Each try is a fresh container and writes the log anew."""
-        tries: Counter[type[SandboxError]] = Counter()
-        full = 0
+        """Run one job, with retries. Each try is a fresh container and overwrites the log."""
+        errors: Counter[type[SandboxError]] = Counter()
+        results = 0
         while True:
             try:
                 result = await self._inner.run(job)
             except SandboxError as error:
                 kind = next(kind for kind in (EngineUnavailableError, *TRIES) if isinstance(error, kind))
-                tries[kind] += 1
-                if isinstance(error, ImageRefusedError) or not self._worth_another(kind, tries[kind]):
-                    message = f"{error} (tried {_times(tries.total() + full)})"
+                errors[kind] += 1
+                if isinstance(error, ImageRefusedError) or not self._is_worth_retrying(kind, errors[kind]):
+                    message = f"{error} (tried {_times(errors.total() + results)})"
                     raise type(error)(message) from error
             else:
-                self._is_back()
-                full += 1
-                if not result.disk_full or result.disk_exceeded or full == FULL_DISK_TRIES:
+                self._engine_answered()
+                results += 1
+                if not result.disk_full or result.disk_exceeded or results == FULL_DISK_TRIES:
                     return result
-            await anyio.sleep(min(self._first_pause * 2 ** (tries.total() + full - 1), LONGEST_PAUSE))
+            await anyio.sleep(min(self._first_pause * 2 ** (errors.total() + results - 1), LONGEST_PAUSE))
 
-    def _worth_another(self, kind: type[SandboxError], tries: int) -> bool:
+    def _is_worth_retrying(self, kind: type[SandboxError], tries: int) -> bool:
         if kind is not EngineUnavailableError:
-            self._is_back()
+            self._engine_answered()
             return tries < TRIES[kind]
         now = anyio.current_time()
-        if self._away_since is None:
-            self._away_since = now
+        if self._unavailable_since is None:
+            self._unavailable_since = now
             self._watcher.waiting(ENGINE, f"it does not answer; tried again for {self._patience:.0f} s")
-        worth = now - self._away_since < self._patience
-        if not worth:
+        has_time = now - self._unavailable_since < self._patience
+        if not has_time:
             self._watcher.waiting(ENGINE, "")
-        return worth
+        return has_time
 
-    def _is_back(self) -> None:
-        self._away_since = None
+    def _engine_answered(self) -> None:
+        self._unavailable_since = None
         self._watcher.waiting(ENGINE, "")
 
     def abort(self) -> None:
-        """The inner sandbox's, where it has one."""
+        """Abort the inner sandbox, where it can be aborted."""
         getattr(self._inner, "abort", lambda: None)()
 
     async def aclose(self) -> None:
-        """The inner sandbox's."""
+        """Close the inner sandbox."""
         await self._inner.aclose()
 
 

@@ -16,7 +16,7 @@ exec {docker} "$@"
 
 
 def swebench_eval(folder: Path, dataset: Path, predictions: Path, run_id: str, *, workers: int, timeout: int) -> str:
-    """Carry the predictions out in a folder, where its logs and its report come to lie; gives the end of what it said.
+    """Evaluate the predictions in a folder, which takes its logs and its report; returns the end of its output.
 
     There is no report where it stumbles, at its end, over a container that somebody else removes while it lists them.
     """

@@ -97,22 +97,22 @@ class OwnEngine:
     def containers(self) -> list[str]:
         """Names of all its containers."""
         with self.client() as client:
-            return [each["Names"][0].lstrip("/") for each in client.api.containers(all=True)]
+            return [container["Names"][0].lstrip("/") for container in client.api.containers(all=True)]
 
     def runs(self, container: str, command: str) -> bool:
         """Whether a container with such a name runs this command now."""
         with self.client() as client, contextlib.suppress(docker.errors.APIError):
-            for each in client.api.containers(filters={"name": container}):
-                if any(command in row[-1] for row in client.api.top(each["Id"])["Processes"]):
+            for running in client.api.containers(filters={"name": container}):
+                if any(command in row[-1] for row in client.api.top(running["Id"])["Processes"]):
                     return True
         return False
 
     def remove_containers(self) -> None:
         """Remove what a test left."""
         with self.client() as client:
-            for each in client.api.containers(all=True):
+            for container in client.api.containers(all=True):
                 with contextlib.suppress(docker.errors.APIError):
-                    client.api.remove_container(each["Id"], force=True)
+                    client.api.remove_container(container["Id"], force=True)
 
     def destroy(self) -> None:
         """Nothing of it is left: containers, processes, mounts, files."""
@@ -145,13 +145,13 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
 
 def kill_those_with(file: str, text: str) -> None:
     """Kill the processes whose file in /proc holds a text, and wait for their end."""
-    found = []
+    pids = []
     for path in Path("/proc").glob(f"[0-9]*/{file}"):
         with contextlib.suppress(OSError):
             if text.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
-                found.append(int(path.parent.name))
-                os.kill(found[-1], signal.SIGKILL)
-    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in found), 10, "killed processes are gone")
+                pids.append(int(path.parent.name))
+                os.kill(pids[-1], signal.SIGKILL)
+    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), 10, "killed processes are gone")
 
 
 def mount_small_disk(folder: Path, disk_bytes: int) -> None:

@@ -41,8 +41,8 @@ def report(folder: Path) -> bytes:
 def containers(folder: Path) -> list[object]:
     """Those of the run in this folder; others may be at work on this engine."""
     mark = f"{OWNER_LABEL}={owner_of(folder / 'demo')}"
-    found: list[object] = connect().api.containers(all=True, filters={"label": mark})
-    return found
+    containers: list[object] = connect().api.containers(all=True, filters={"label": mark})
+    return containers
 
 
 @pytest.fixture(scope="module")

@@ -155,8 +155,8 @@ async def test_an_id_with_plus_signs_or_letters_beyond_ascii_runs_like_others(
     odd = Oracle(name, oracle.patch, oracle.test_patch, {**oracle.row, "instance_id": name})
     instance = replace(next(i for i in source.instances() if i.instance_id == NAME), instance_id=name)
     how = settings(RunConfig(timeout=60)).evaluate
-    found = await Evaluator(sandbox, how).evaluate(EvaluationRun(instance, odd, odd.patch, tmp_path / name))
-    assert (found.verdict, found.strict, found.reason) == (Verdict.RESOLVED, Verdict.RESOLVED, "")
+    evaluation = await Evaluator(sandbox, how).evaluate(EvaluationRun(instance, odd, odd.patch, tmp_path / name))
+    assert (evaluation.verdict, evaluation.strict, evaluation.reason) == (Verdict.RESOLVED, Verdict.RESOLVED, "")
     assert list(json.loads((tmp_path / name / "report.json").read_text())) == [name]
 
 
@@ -166,9 +166,9 @@ async def test_a_row_that_names_no_test_is_officially_resolved_and_strictly_not(
 ) -> None:
     oracle = source.oracle(NAME)
     empty = replace(oracle, row={**oracle.row, "FAIL_TO_PASS": [], "PASS_TO_PASS": []})
-    found = await verdict_on(source, sandbox, oracle.patch, tmp_path, empty)
-    assert (found.verdict, found.strict) == (Verdict.RESOLVED, Verdict.UNRESOLVED)
-    assert found.strict_reason == "the row names no test, so nothing can bear the verdict out"
+    evaluation = await verdict_on(source, sandbox, oracle.patch, tmp_path, empty)
+    assert (evaluation.verdict, evaluation.strict) == (Verdict.RESOLVED, Verdict.UNRESOLVED)
+    assert evaluation.strict_reason == "the row names no test, so nothing can bear the verdict out"
     assert not (tmp_path / "control.json").exists()
 
 
@@ -177,18 +177,20 @@ async def test_gold_under_a_script_without_marks_is_unresolved_and_says_why(
     source: DatasetSource, sandbox: DockerSandbox, tmp_path: Path
 ) -> None:
     bare = with_eval_script(source.oracle(NAME), "#!/bin/bash\ncd /testbed\n")
-    found = await verdict_on(source, sandbox, bare.patch, tmp_path, bare)
-    assert (found.verdict, found.strict) == (Verdict.UNRESOLVED, Verdict.UNRESOLVED)
-    assert found.remark.startswith("no test results: the log has no '>>>>> Start Test Output', which the eval script")
+    evaluation = await verdict_on(source, sandbox, bare.patch, tmp_path, bare)
+    assert (evaluation.verdict, evaluation.strict) == (Verdict.UNRESOLVED, Verdict.UNRESOLVED)
+    assert evaluation.remark.startswith(
+        "no test results: the log has no '>>>>> Start Test Output', which the eval script"
+    )
 
 
 def official(work: Path, rows: list[dict[str, object]], predictions: Path, run_id: str) -> dict[str, object]:
     """Run `swebench eval` in a folder of its own and give its run report."""
     dataset = work / "rows.jsonl"
     dataset.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    said = swebench_eval(work, dataset, predictions, run_id, workers=4, timeout=1800)
+    output = swebench_eval(work, dataset, predictions, run_id, workers=4, timeout=1800)
     reports = list(work.glob(f"*.{run_id}.json"))
-    assert reports, said
+    assert reports, output
     report: dict[str, object] = json.loads(reports[0].read_text())
     return report
 

@@ -104,7 +104,7 @@ class Client:
         return self
 
     def wait(self, seconds: float = 120) -> tuple[int, str]:
-        """Exit code and what it said."""
+        """Exit code and the error output."""
         assert self.process is not None
         try:
             _, errors = self.process.communicate(timeout=seconds)
@@ -141,7 +141,7 @@ class Client:
 
 
 def reasons(errors: str) -> dict[str, str]:
-    """What the program said of instances."""
+    """The reason that the program gives for each instance."""
     return dict(re.findall(r"^swerl-eval: (demo__\S+): (.*)$", errors, re.M))
 
 
@@ -218,9 +218,9 @@ def removing_containers(engine: OwnEngine, instance: str, times: int) -> Iterato
     def remove() -> None:
         with engine.client() as client:
             while not stop.wait(0.1) and len(removed) < times:
-                for each in client.api.containers(filters={"name": f"swerl-eval.{instance}"}):
-                    client.api.remove_container(each["Id"], force=True)
-                    removed.append(each["Id"])
+                for container in client.api.containers(filters={"name": f"swerl-eval.{instance}"}):
+                    client.api.remove_container(container["Id"], force=True)
+                    removed.append(container["Id"])
 
     somebody = threading.Thread(target=remove)
     somebody.start()
@@ -295,9 +295,9 @@ def test_a_full_disk_of_the_client_stops_the_run_in_one_line_and_loses_nothing(
     client.testing(THIRD)
     ballast = fill(disk)
     code, errors = client.wait()
-    said = [line for line in errors.splitlines() if line.startswith("swerl-eval: ")]
+    messages = [line for line in errors.splitlines() if line.startswith("swerl-eval: ")]
     assert code == 1
-    assert said[-1] == (
+    assert messages[-1] == (
         f"swerl-eval: {disk}/results/run cannot be written: No space left on device; free some of its disk, then run "
         "the same command again (nothing that was stored is lost)"
     )

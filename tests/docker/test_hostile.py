@@ -36,9 +36,9 @@ class Engine:
         client = connect()
         ours = {"label": f"{OWNER_LABEL}={OWNER}"}
         return cls(
-            frozenset(each.id for each in client.containers.list(all=True, filters=ours)),
-            frozenset(each.id for each in client.volumes.list()),
-            frozenset(each.id for each in client.networks.list()),
+            frozenset(item.id for item in client.containers.list(all=True, filters=ours)),
+            frozenset(item.id for item in client.volumes.list()),
+            frozenset(item.id for item in client.networks.list()),
         )
 
 
@@ -124,9 +124,9 @@ def test_limits_are_told_by_their_reasons(runs: Runs) -> None:
 
 
 def test_the_client_stays_small_whatever_is_printed(demo_images: None, tmp_path: Path) -> None:
-    found = flood(500, tmp_path)
-    assert (found["verdict"], found["strict"], found["truncated"]) == ("resolved", "resolved", True)
-    assert found["peak"] < 150e6
+    outcome = flood(500, tmp_path)
+    assert (outcome["verdict"], outcome["strict"], outcome["truncated"]) == ("resolved", "resolved", True)
+    assert outcome["peak"] < 150e6
     assert sum(file.stat().st_size for file in (tmp_path / "logs").iterdir()) < 50e6
 
 

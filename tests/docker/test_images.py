@@ -18,7 +18,7 @@ import pytest
 from swerl_eval.core.errors import ImageMissingError
 from swerl_eval.core.types import Job, Limits
 from swerl_eval.ports import SandboxSettings
-from swerl_eval.sandboxes.docker.disk_budget import usage
+from swerl_eval.sandboxes.docker.disk_budget import image_disk_usage
 from swerl_eval.sandboxes.docker.engine import connect
 from swerl_eval.sandboxes.docker.images import Images
 from swerl_eval.sandboxes.docker.prefetch import Prefetcher
@@ -29,7 +29,7 @@ from tests.fake_registry import FakeRegistry, Fault, Layer, layer, serving
 pytestmark = pytest.mark.docker
 QUICK = RetryPolicy(attempts=6, first=0.05, longest=0.2)
 MEGABYTE = 10**6
-DISK_FULL_ERRNOS = 1
+ONE_BYTE = 1
 """A budget of one byte: whatever may go, goes."""
 
 
@@ -48,7 +48,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 @pytest.fixture
 def images(tmp_path: Path) -> Images:
-    return Images(connect(), tmp_path, patience=QUICK)
+    return Images(connect(), tmp_path, retry_policy=QUICK)
 
 
 def random_layer(megabytes: float = 0.1) -> Layer:
@@ -89,15 +89,15 @@ def test_two_jobs_that_want_one_image_pull_it_once(registry: FakeRegistry, image
     held = threading.Event()
     registry.faults = [Fault("/blobs/", hold=held)]
     with ThreadPoolExecutor(3) as pool:
-        found = [pool.submit(images.ensure, name) for _ in range(3)]
+        pulls = [pool.submit(images.ensure, name) for _ in range(3)]
         time.sleep(1)
         held.set()
-    assert len({each.result().digest for each in found}) == 1
+    assert len({pull.result().digest for pull in pulls}) == 1
     assert registry.count("manifests") <= 1  # the engine may take it from an earlier pull
     assert registry.requests.count("HEAD /v2/once/manifests/1") == 1
     assert registry.count("blobs") == 2
     entry = images.pulled()[name]
-    assert entry.digest == found[0].result().digest
+    assert entry.digest == pulls[0].result().digest
     assert time.time() - 60 < entry.pulled <= entry.used <= time.time()
 
 
@@ -114,7 +114,7 @@ def test_rate_limits_and_passing_failures_are_waited_out(
 def test_patience_has_an_end_and_the_error_says_what_the_registry_said(registry: FakeRegistry, tmp_path: Path) -> None:
     name = registry.add("limited", random_layer())
     registry.faults = [Fault("/manifests/", status=429, code="TOOMANYREQUESTS")]
-    images = Images(connect(), tmp_path, patience=RetryPolicy(attempts=3, first=0.05, longest=0.1))
+    images = Images(connect(), tmp_path, retry_policy=RetryPolicy(attempts=3, first=0.05, longest=0.1))
     with pytest.raises(ImageMissingError, match=rf"{name} is not here and cannot be pulled .*toomanyrequests"):
         images.ensure(name)
     assert registry.requests.count("HEAD /v2/limited/manifests/1") == 3
@@ -122,7 +122,7 @@ def test_patience_has_an_end_and_the_error_says_what_the_registry_said(registry:
 
 
 def test_what_is_not_there_fails_at_once(registry: FakeRegistry, tmp_path: Path) -> None:
-    images = Images(connect(), tmp_path, patience=RetryPolicy(first=60.0))
+    images = Images(connect(), tmp_path, retry_policy=RetryPolicy(first=60.0))
     started = time.monotonic()
     with pytest.raises(ImageMissingError, match="manifest unknown"):
         images.ensure(f"localhost:{registry.port}/there-is-none:1")
@@ -132,7 +132,7 @@ def test_what_is_not_there_fails_at_once(registry: FakeRegistry, tmp_path: Path)
 def test_who_pauses_for_a_limit_holds_up_nobody(registry: FakeRegistry, tmp_path: Path) -> None:
     limited = [registry.add(f"limited-{number}", random_layer()) for number in range(4)]  # as many as pull at a time
     registry.faults = [Fault("limited", status=429, code="TOOMANYREQUESTS")]
-    images = Images(connect(), tmp_path, patience=RetryPolicy(attempts=3, first=60.0, longest=600.0))
+    images = Images(connect(), tmp_path, retry_policy=RetryPolicy(attempts=3, first=60.0, longest=600.0))
     stop = threading.Event()
 
     def wait_for(name: str) -> None:
@@ -145,8 +145,8 @@ def test_who_pauses_for_a_limit_holds_up_nobody(registry: FakeRegistry, tmp_path
         assert images.ensure(registry.add("free", random_layer())).digest
         stop.set()
         started = time.monotonic()
-        for each in waiting:
-            each.result(timeout=10)
+        for waiter in waiting:
+            waiter.result(timeout=10)
     assert time.monotonic() - started < 5
 
 
@@ -199,17 +199,17 @@ def test_under_a_budget_the_least_recently_used_go_but_none_in_use_and_none_that
         unbound.ensure(name)
     unbound.ensure(one)  # used after the others
     other_process = Images(client, tmp_path)
-    tight = Images(client, tmp_path, disk=DISK_FULL_ERRNOS)
+    tight = Images(client, tmp_path, disk=ONE_BYTE)
     assert set(tight.pulled()) == {one, two, three}
     begun = time.time()
-    with other_process.using(two), tight.using(registry.add("next", random_layer())) as found:
+    with other_process.using(two), tight.using(registry.add("next", random_layer())) as next_image:
         assert [name for name in (there, one, two, three) if tight.present(name)] == [there, two]
-        assert tight.present(found.name)
+        assert tight.present(next_image.name)
     events = client.events(since=int(begun), until=int(time.time()) + 1, filters={"type": "image"}, decode=True)
     untagged = [event["id"] for event in events if event["Action"] == "delete"]
     assert len(untagged) >= 2
     tight.ensure(registry.add("last", random_layer()))
-    assert [name for name in (there, one, two, three, found.name) if tight.present(name)] == [there]
+    assert [name for name in (there, one, two, three, next_image.name) if tight.present(name)] == [there]
 
 
 def test_images_go_in_the_order_of_their_last_use_and_no_more_than_must(registry: FakeRegistry, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_images_go_in_the_order_of_their_last_use_and_no_more_than_must(registry
         cache = tmp_path / os.urandom(4).hex()
         names = [registry.add(f"n{number}-{os.urandom(4).hex()}", random_layer(20)) for number in range(4)]
         images = Images(client, cache)
-        before = usage(client).layers
+        before = image_disk_usage(client).layers
         for name in names:
             images.ensure(name)
         images.ensure(names[0])
@@ -227,14 +227,14 @@ def test_images_go_in_the_order_of_their_last_use_and_no_more_than_must(registry
         budgeted.ensure(registry.add(f"n4-{os.urandom(4).hex()}", random_layer(20)))
         assert [budgeted.present(name) for name in names] == [True, False, False, True]
         assert set(budgeted.pulled()) >= {names[0], names[3]}
-        assert usage(client).layers <= before + 70 * MEGABYTE
+        assert image_disk_usage(client).layers <= before + 70 * MEGABYTE
 
     undisturbed(scenario)
 
 
 def test_an_image_that_a_container_of_somebody_else_needs_is_left_alone(registry: FakeRegistry, tmp_path: Path) -> None:
     client = connect()
-    tight = Images(client, tmp_path, disk=DISK_FULL_ERRNOS)
+    tight = Images(client, tmp_path, disk=ONE_BYTE)
     needed, idle = registry.add("needed", random_layer()), registry.add("idle", random_layer())
     unbound = Images(client, tmp_path)
     unbound.ensure(needed)
@@ -255,7 +255,7 @@ def test_an_image_that_was_replaced_by_hand_is_not_taken_for_the_pulled_one(
     Images(client, tmp_path).ensure(name)
     client.images.pull(registry.add("by-hand", random_layer()))
     client.api.tag(f"localhost:{registry.port}/by-hand:1", f"localhost:{registry.port}/replaced", "1", force=True)
-    tight = Images(client, tmp_path, disk=DISK_FULL_ERRNOS)
+    tight = Images(client, tmp_path, disk=ONE_BYTE)
     tight.ensure(registry.add("next", random_layer()))
     assert tight.present(name)
     assert name not in tight.pulled()
@@ -264,16 +264,16 @@ def test_an_image_that_was_replaced_by_hand_is_not_taken_for_the_pulled_one(
 def test_images_are_fetched_ahead_in_order_but_only_so_far(registry: FakeRegistry, images: Images) -> None:
     names = [registry.add(f"ahead-{number}", random_layer()) for number in range(6)]
     names[2] = f"localhost:{registry.port}/there-is-none:1"  # no reason to stop
-    prefetcher = Prefetcher(images, 2, images.room_ahead, look=0.1)
+    prefetcher = Prefetcher(images, 2, images.prefetch_room, retry_seconds=0.1)
     prefetcher.add(names)
     assert eventually(lambda: images.present(names[1]))
     time.sleep(0.5)
     assert not images.present(names[3])
-    prefetcher.reached(names[1])
+    prefetcher.job_began(names[1])
     assert eventually(lambda: images.present(names[3]))
     time.sleep(0.5)
     assert not images.present(names[4])
-    prefetcher.reached(names[5])  # its job pulls it itself
+    prefetcher.job_began(names[5])  # its job pulls it itself
     assert eventually(lambda: images.present(names[4]))
     prefetcher.stop()
     assert not images.present(names[5])
@@ -288,13 +288,13 @@ def test_nothing_is_fetched_ahead_without_room_but_jobs_pull_all_the_same(
     registry: FakeRegistry, tmp_path: Path
 ) -> None:
     names = [registry.add(f"full-{number}", random_layer()) for number in range(2)]
-    tight = Images(connect(), tmp_path, disk=DISK_FULL_ERRNOS, patience=QUICK)
-    prefetcher = Prefetcher(tight, None, tight.room_ahead, look=0.1)
+    tight = Images(connect(), tmp_path, disk=ONE_BYTE, retry_policy=QUICK)
+    prefetcher = Prefetcher(tight, None, tight.prefetch_room, retry_seconds=0.1)
     prefetcher.add(names)
     time.sleep(1.5)
     assert registry.requests == []
-    with tight.using(names[1]) as found:
-        assert found.digest
+    with tight.using(names[1]) as image:
+        assert image.digest
     prefetcher.stop()
 
 
@@ -304,12 +304,12 @@ def test_fetching_ahead_goes_on_when_there_is_room_again(registry: FakeRegistry,
     def scenario() -> None:
         mark = os.urandom(4).hex()
         first, second = (registry.add(f"room-{number}-{mark}", random_layer(20)) for number in range(2))
-        budgeted = Images(client, tmp_path / mark, disk=usage(client).layers + 30 * MEGABYTE)
-        prefetcher = Prefetcher(budgeted, 1, budgeted.room_ahead, look=0.2)
+        budgeted = Images(client, tmp_path / mark, disk=image_disk_usage(client).layers + 30 * MEGABYTE)
+        prefetcher = Prefetcher(budgeted, 1, budgeted.prefetch_room, retry_seconds=0.2)
         try:
             with budgeted.using(first):
                 prefetcher.add([first, second])
-                prefetcher.reached(first)
+                prefetcher.job_began(first)
                 time.sleep(2)
                 assert not registry.count(f"room-1-{mark}/blobs")
             assert eventually(lambda: budgeted.present(second), 10)
@@ -350,14 +350,14 @@ def test_shared_layers_are_counted_once(registry: FakeRegistry, images: Images) 
     one, two = registry.add("one", common, random_layer(1)), registry.add("two", common, random_layer(2))
 
     def scenario() -> None:
-        before = images.usage().layers
+        before = images.disk_usage().layers
         digests = [images.ensure(name).digest for name in (one, two)]
-        found = images.usage()
-        grown = found.layers - before
+        usage = images.disk_usage()
+        grown = usage.layers - before
         for name in (one, two):
             images.remove(name)
-        assert [found.own[digest] for digest in digests] == [MEGABYTE, 2 * MEGABYTE]
-        assert [found.shared[digest] for digest in digests] == [5 * MEGABYTE] * 2
+        assert [usage.own[digest] for digest in digests] == [MEGABYTE, 2 * MEGABYTE]
+        assert [usage.shared[digest] for digest in digests] == [5 * MEGABYTE] * 2
         assert grown == 8 * MEGABYTE
         assert images.pulled() == {}
 

@@ -28,7 +28,7 @@ from swerl_eval.sandboxes.docker.pulls import RetryPolicy
 from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 from swerl_eval.sources.datasets import load_rows
 from tests.fake_registry import FakeRegistry, Fault, Layer, layer, serving
-from tests.real_registry import Front, free_port, real_registry_behind_faults, remove_images_of
+from tests.real_registry import FaultyRegistry, free_port, real_registry_behind_faults, remove_images_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.anyio]
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
@@ -36,13 +36,13 @@ QUICK = RetryPolicy(attempts=60, first=0.2, longest=1.0)
 
 
 @pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyRegistry]:
     with real_registry_behind_faults(tmp_path_factory.mktemp("registry")) as opened:
         yield opened
 
 
 @pytest.fixture
-def registry(front: Front) -> Iterator[Front]:
+def registry(front: FaultyRegistry) -> Iterator[FaultyRegistry]:
     front.faults, front.requests = [], []
     yield front
     front.faults = []
@@ -69,7 +69,7 @@ def mark() -> str:
 
 
 async def test_one_image_that_its_registry_lacks_is_named_and_the_others_go_on(
-    registry: Front, sandbox: DockerSandbox
+    registry: FaultyRegistry, sandbox: DockerSandbox
 ) -> None:
     there = [registry.push(f"there-{mark()}", small_layer()) for _ in range(2)]
     absent = f"localhost:{registry.port}/absent:1"
@@ -81,7 +81,7 @@ async def test_one_image_that_its_registry_lacks_is_named_and_the_others_go_on(
 
 
 async def test_where_no_image_can_be_had_the_run_is_refused_with_a_remedy_that_fits(
-    registry: Front, sandbox: DockerSandbox
+    registry: FaultyRegistry, sandbox: DockerSandbox
 ) -> None:
     names = [f"localhost:{registry.port}/absent-{number}:1" for number in range(3)]
     with pytest.raises(ImageMissingError) as caught:
@@ -98,7 +98,7 @@ async def test_where_no_image_can_be_had_the_run_is_refused_with_a_remedy_that_f
 
 @pytest.mark.parametrize(("status", "code"), [(429, "TOOMANYREQUESTS"), (503, "UNAVAILABLE"), (522, "")])
 async def test_a_registry_that_refuses_for_a_moment_is_asked_again(
-    registry: Front, sandbox: DockerSandbox, status: int, code: str
+    registry: FaultyRegistry, sandbox: DockerSandbox, status: int, code: str
 ) -> None:
     name = registry.push(f"limited-{mark()}", small_layer())
     registry.faults = [Fault("/manifests/", status=status, code=code, times=4)]
@@ -107,7 +107,7 @@ async def test_a_registry_that_refuses_for_a_moment_is_asked_again(
 
 
 async def test_one_question_that_hangs_holds_up_nobody_and_ends_with_the_check(
-    registry: Front, sandbox: DockerSandbox
+    registry: FaultyRegistry, sandbox: DockerSandbox
 ) -> None:
     names = [registry.push(f"fine-{mark()}", small_layer()), f"localhost:{registry.port}/hanging:1"]
     held = threading.Event()
@@ -118,7 +118,7 @@ async def test_one_question_that_hangs_holds_up_nobody_and_ends_with_the_check(
     held.set()
 
 
-async def test_a_check_that_hangs_is_cancelled_at_once(registry: Front, sandbox: DockerSandbox) -> None:
+async def test_a_check_that_hangs_is_cancelled_at_once(registry: FaultyRegistry, sandbox: DockerSandbox) -> None:
     held = threading.Event()
     registry.faults = [Fault("/manifests/", hold=held)]
     started = time.monotonic()
@@ -141,12 +141,12 @@ async def test_no_more_images_are_asked_for_than_tell_whether_the_run_has_a_chan
 # -- pulls
 
 
-async def test_a_registry_that_is_away_for_ten_seconds_costs_no_image(registry: Front, tmp_path: Path) -> None:
+async def test_a_registry_that_is_away_for_ten_seconds_costs_no_image(registry: FaultyRegistry, tmp_path: Path) -> None:
     name = f"away-{mark()}"
     registry.push(name, small_layer())
-    away = Front(port=free_port(), behind=registry.behind)
+    away = FaultyRegistry(port=free_port(), real_port=registry.real_port)
     progress = Progress()
-    images = Images(connect(), tmp_path, patience=QUICK, watcher=progress)
+    images = Images(connect(), tmp_path, retry_policy=QUICK, watcher=progress)
     with ExitStack() as served:
         comes_back = threading.Timer(10, lambda: served.enter_context(serving(away)))
         comes_back.start()
@@ -162,14 +162,14 @@ async def test_a_registry_that_is_away_for_ten_seconds_costs_no_image(registry: 
 
 
 async def test_a_registry_that_says_when_it_is_to_be_asked_again_is_not_asked_before(
-    registry: Front, tmp_path: Path
+    registry: FaultyRegistry, tmp_path: Path
 ) -> None:
-    name = registry.push(f"told-{mark()}", small_layer())
+    name = registry.push(f"progress-{mark()}", small_layer())
     registry.faults = [
         Fault("/manifests/", status=429, code="TOOMANYREQUESTS", message="retry-after: 4s", retry_after=4, times=2)
     ]
     progress = Progress()
-    images = Images(connect(), tmp_path, patience=QUICK, watcher=progress)
+    images = Images(connect(), tmp_path, retry_policy=QUICK, watcher=progress)
     seen: list[str] = []
     threading.Timer(2, lambda: seen.extend(progress.waits.values())).start()
     started = time.monotonic()
@@ -179,7 +179,7 @@ async def test_a_registry_that_says_when_it_is_to_be_asked_again_is_not_asked_be
     assert re.fullmatch(r"rate limited until \d\d:\d\d:\d\d", seen[0])
 
 
-async def test_a_pull_tells_how_much_of_it_has_come(registry: Front, tmp_path: Path) -> None:
+async def test_a_pull_tells_how_much_of_it_has_come(registry: FaultyRegistry, tmp_path: Path) -> None:
     big = layer({"data": os.urandom(5_000_000)})
     name = registry.push(f"big-{mark()}", big)
     seen: list[str] = []
@@ -205,7 +205,7 @@ def write_rows(file: Path, images: Sequence[str]) -> list[str]:
 
 
 def interrupted(command: list[str], registry: FakeRegistry, path: str) -> tuple[int, str, float]:
-    """Send a SIGINT once the registry was asked; exit code, what was said, and the seconds it took to end."""
+    """Send a SIGINT once the registry was asked; exit code, output, and the seconds it took to end."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         deadline = time.monotonic() + 60
         while not any(re.search(path, request) for request in registry.requests):
@@ -215,13 +215,13 @@ def interrupted(command: list[str], registry: FakeRegistry, path: str) -> tuple[
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
-        said, _ = process.communicate(timeout=150)
-    return process.returncode, said, time.monotonic() - started
+        output, _ = process.communicate(timeout=150)
+    return process.returncode, output, time.monotonic() - started
 
 
 @pytest.mark.parametrize("command", ["pull", "evaluate"])
 def test_an_interrupt_ends_a_command_whose_registry_hangs_at_once(
-    registry: Front, tmp_path: Path, command: str
+    registry: FaultyRegistry, tmp_path: Path, command: str
 ) -> None:
     held = threading.Event()
     registry.faults = [Fault("/manifests/", hold=held)]
@@ -232,15 +232,15 @@ def test_an_interrupt_ends_a_command_whose_registry_hangs_at_once(
         "pull": ["images", "pull"],
         "evaluate": ["evaluate", "--predictions", "gold", "--results", str(tmp_path), "--run-id", "run"],
     }[command]
-    code, said, seconds = interrupted([PROGRAM, *words, "--dataset", str(tmp_path / "rows.jsonl")], registry, name)
+    code, output, seconds = interrupted([PROGRAM, *words, "--dataset", str(tmp_path / "rows.jsonl")], registry, name)
     held.set()
-    assert (code, said.splitlines()[-1]) == (130, "swerl-eval: interrupted; the same command finishes the run")
+    assert (code, output.splitlines()[-1]) == (130, "swerl-eval: interrupted; the same command finishes the run")
     assert seconds < 5
 
 
 @pytest.mark.usefixtures("demo_images")
 def test_a_run_whose_registry_lacks_one_image_says_so_at_its_start_and_carries_out_the_others(
-    registry: Front, tmp_path: Path
+    registry: FaultyRegistry, tmp_path: Path
 ) -> None:
     first = str(next(iter(load_rows(str(SUITE), None)))["image"])
     here, absent = (f"localhost:{registry.port}/{name}:1" for name in ("here", "absent"))
@@ -258,7 +258,7 @@ def test_a_run_whose_registry_lacks_one_image_says_so_at_its_start_and_carries_o
     )
 
 
-def test_the_state_of_images_is_a_line_an_image_in_a_pipe(registry: Front, tmp_path: Path) -> None:
+def test_the_state_of_images_is_a_line_an_image_in_a_pipe(registry: FaultyRegistry, tmp_path: Path) -> None:
     there = registry.push(f"{'long-' * 20}{mark()}", small_layer())
     absent = f"localhost:{registry.port}/{'longer-' * 20}:1".replace("-:", ":")
     connect().images.pull(there)

@@ -79,26 +79,26 @@ async def target(demo_config: RunConfig) -> TestTarget:
 
 
 @pytest.fixture
-def test_runner(sandbox: DockerSandbox, tmp_path: Path) -> TestRunner:
+def runner(sandbox: DockerSandbox, tmp_path: Path) -> TestRunner:
     limits = replace(settings(RunConfig()).evaluate.limits, pids=64)
     return TestRunner(sandbox, anyio.CapacityLimiter(2), limits, TestLimits(3.0, 60.0, 60.0), tmp_path / "logs")
 
 
 async def test_each_bad_script_is_recorded_as_what_it_is_and_harms_no_other(
-    test_runner: TestRunner, target: TestTarget
+    runner: TestRunner, target: TestTarget
 ) -> None:
-    outcomes = await test_runner.run_scripts(target, {n: text for n, (text, _) in enumerate(SCRIPTS.values())})
+    outcomes = await runner.run_scripts(target, {n: text for n, (text, _) in enumerate(SCRIPTS.values())})
     assert {name: outcomes[n] for n, name in enumerate(SCRIPTS)} == {name: want for name, (_, want) in SCRIPTS.items()}
-    assert not list(test_runner.logs.glob("*/*"))  # outputs are read and removed
+    assert not list(runner.logs.glob("*/*"))  # outputs are read and removed
 
 
 async def test_the_passing_tests_of_the_original_code_are_found_without_any_answer(
-    test_runner: TestRunner, target: TestTarget
+    runner: TestRunner, target: TestTarget
 ) -> None:
-    found = await test_runner.passing_tests(target, FILES)
-    assert tuple(found) == FILES
-    assert len(found["tests/test_money.py"]) > 5
-    assert all(re.match(r"tests/test_money\.py::test_\w+", name) for name in found["tests/test_money.py"])
+    passing = await runner.passing_tests(target, FILES)
+    assert tuple(passing) == FILES
+    assert len(passing["tests/test_money.py"]) > 5
+    assert all(re.match(r"tests/test_money\.py::test_\w+", name) for name in passing["tests/test_money.py"])
 
 
 def candidate(target: TestTarget, old: str, new: str, form: str) -> Candidate:
@@ -112,48 +112,46 @@ def ranked(script: str, rank: int) -> ReproductionTest:
     return ReproductionTest(NAME, rank, script, f"form{rank}", Outcome.REPRODUCED, 1, rank)
 
 
-async def test_a_candidate_is_examined_in_a_state_of_its_own(test_runner: TestRunner, target: TestTarget) -> None:
+async def test_a_candidate_is_examined_in_a_state_of_its_own(runner: TestRunner, target: TestTarget) -> None:
     """What one candidate's run writes outside of the repository is not there in the next one's."""
     mark = "import os\nprint('Other issues' if os.path.exists('/mark') else 'Issue resolved')\nopen('/mark', 'w')\n"
-    passing = await test_runner.passing_tests(target, FILES[:1])
+    passing = await runner.passing_tests(target, FILES[:1])
     regression = RegressionTests(NAME, FILES[:1], tuple(passing[FILES[0]]))
     harmless = candidate(target, '"""', '"""Comment. ', "a")
-    first = await test_runner.test_candidate(target, harmless, [ranked(mark, 0), ranked(mark, 1)], regression)
+    first = await runner.test_candidate(target, harmless, [ranked(mark, 0), ranked(mark, 1)], regression)
     assert first.outcomes == (Outcome.RESOLVED, Outcome.OTHER)  # within one candidate the container is shared
     assert (first.broken, first.error) == ((), "")
     assert 0 < first.test_seconds < first.seconds
-    second = await test_runner.test_candidate(target, replace(harmless, normal_form="b"), [ranked(mark, 0)], regression)
+    second = await runner.test_candidate(target, replace(harmless, normal_form="b"), [ranked(mark, 0)], regression)
     assert second.outcomes == (Outcome.RESOLVED,)
 
 
 async def test_a_candidate_that_breaks_collection_breaks_every_regression_test(
-    test_runner: TestRunner, target: TestTarget
+    runner: TestRunner, target: TestTarget
 ) -> None:
-    passing = await test_runner.passing_tests(target, FILES)
+    passing = await runner.passing_tests(target, FILES)
     regression = RegressionTests(NAME, FILES, tuple(name for names in passing.values() for name in names))
     broken = candidate(target, '"""', "raise SystemExit(3)\n'''", "x")
-    evidence = await test_runner.test_candidate(target, broken, [ranked(GOOD, 0)], regression)
+    evidence = await runner.test_candidate(target, broken, [ranked(GOOD, 0)], regression)
     assert evidence.broken == regression.passing
     assert evidence.outcomes == (Outcome.UNCLEAR,)
 
 
 async def test_a_script_that_breaks_the_tree_of_a_candidate_ends_that_candidates_job_only(
-    test_runner: TestRunner, target: TestTarget
+    runner: TestRunner, target: TestTarget
 ) -> None:
     harmless = candidate(target, '"""', '"""Comment. ', "a")
     wipe = ranked("import shutil; shutil.rmtree('/testbed/.git')", 0)
-    evidence = await test_runner.test_candidate(
-        target, harmless, [wipe, ranked(GOOD, 1)], RegressionTests(NAME, (), ())
-    )
+    evidence = await runner.test_candidate(target, harmless, [wipe, ranked(GOOD, 1)], RegressionTests(NAME, (), ()))
     assert evidence.outcomes == (Outcome.UNCLEAR, Outcome.NOT_RUN)
     assert evidence.error == "1 of the tests did not run: a script changed the repository"
 
 
 async def test_a_patch_that_cannot_be_applied_is_said_and_nothing_is_run(
-    test_runner: TestRunner, target: TestTarget
+    runner: TestRunner, target: TestTarget
 ) -> None:
     bad = Candidate(NAME, 0, "--- a/none.py\n+++ b/none.py\n@@ -1 +1 @@\n-a\n+b\n", "x")
-    evidence = await test_runner.test_candidate(target, bad, [ranked(GOOD, 0)], RegressionTests(NAME, (), ()))
+    evidence = await runner.test_candidate(target, bad, [ranked(GOOD, 0)], RegressionTests(NAME, (), ()))
     assert evidence.outcomes == (Outcome.NOT_RUN,)
     assert evidence.error.startswith("1 of the tests did not run: exit code 96, error:")
 
@@ -163,9 +161,9 @@ def test_nothing_of_an_answer_is_in_a_test_plan(demo_config: RunConfig) -> None:
     for instance in source.instances():
         plan = source.test_plan(instance.instance_id)
         oracle = source.oracle(instance.instance_id)
-        said = "\n".join([*plan.setup, plan.command])
+        commands = "\n".join([*plan.setup, plan.command])
         assert plan.command == "python3 -m pytest -rA -p no:cacheprovider"
-        assert "tests/" not in said
+        assert "tests/" not in commands
         for line in [*oracle.test_patch.splitlines(), *oracle.row["FAIL_TO_PASS"], *oracle.row["PASS_TO_PASS"]]:
-            assert len(line) < 8 or line not in said
+            assert len(line) < 8 or line not in commands
         assert not set(vars(plan)) & {"patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS", "eval_script"}

@@ -62,45 +62,58 @@ class Sections:
         self._line_end = b""
 
 
+def weight(piece: bytes) -> int:
+    """Size of a piece for whoever reads it line by line: its bytes, and `LINE_WEIGHT` for each line."""
+    return len(piece) + LINE_WEIGHT * piece.count(b"\n")
+
+
 @dataclass
 class Bounded:
-    """Hands on the beginning and the end of what it takes, by weight; of too much the middle is left out."""
+    """Passes on the beginning and the end of an output, and leaves out the middle of one that is too large.
+
+    It leaves out whole pieces: a line that comes in one piece is never torn.
+    """
 
     write: Take
     most: int
-    """Bytes and `LINE_WEIGHT` for each line, of the beginning and the end together."""
+    """Weight of the beginning and the end together. An output that weighs no more is passed on whole."""
     tail: int
-    """Of these, for the end."""
-    _weight: int = 0
-    _tail: deque[bytes] = field(default_factory=deque)
+    """Of this, for the end."""
+    tail_weight: Callable[[bytes], int] = weight
+    """Weight of a piece of the end."""
+    _head_weight: int = 0
+    _tail: deque[tuple[bytes, int]] = field(default_factory=deque)
+    """Pieces and their weights."""
     _tail_weight: int = 0
     _dropped: int = 0
 
     def take(self, piece: bytes) -> None:
-        """The next bytes; a line comes in one piece unless it is overlong."""
-        weight = _weight(piece)
-        if not self._tail and self._weight + weight <= self.most - self.tail:
-            self._weight += weight
-            self.write(piece)
-            return
-        self._tail.append(piece)
-        self._tail_weight += weight
-        while self._tail_weight > self.tail:
-            gone = self._tail.popleft()
-            self._tail_weight -= _weight(gone)
-            self._dropped += len(gone)
+        """Take the next bytes; a line comes in one piece unless it is overlong."""
+        if not self._tail:
+            new_weight = self._head_weight + weight(piece)
+            if new_weight <= self.most - self.tail:
+                self._head_weight = new_weight
+                self.write(piece)
+                return
+        piece_weight = self.tail_weight(piece)
+        self._tail_weight += piece_weight
+        if len(piece) <= self.tail >> 16 and self._tail and len(self._tail[-1][0]) <= self.tail >> 10:
+            # tiny pieces are joined: each one alone takes far more memory than its bytes
+            last, last_weight = self._tail.pop()
+            piece, piece_weight = last + piece, last_weight + piece_weight
+        self._tail.append((piece, piece_weight))
+        while self._head_weight + self._tail_weight > self.most:
+            left_out, its_weight = self._tail.popleft()
+            self._tail_weight -= its_weight
+            self._dropped += len(left_out)
 
     def end(self) -> bool:
-        """Hand on the end of what was taken, and begin anew; says whether something was left out."""
+        """Pass on the end of the output and start over; returns whether something was left out."""
         left_out = self._dropped > 0
         if left_out:
             self.write(b"\n[swerl-eval: %d bytes of output left out here]\n" % self._dropped)
-        for piece in self._tail:
+        for piece, _ in self._tail:
             self.write(piece)
         self._tail.clear()
-        self._weight = self._tail_weight = self._dropped = 0
+        self._head_weight = self._tail_weight = self._dropped = 0
         return left_out
-
-
-def _weight(piece: bytes) -> int:
-    return len(piece) + LINE_WEIGHT * piece.count(b"\n")

@@ -1,4 +1,4 @@
-"""The Docker engine: one client, and its errors as ours."""
+"""Connects to the Docker engine, describes it, and translates its client's errors."""
 
 from __future__ import annotations
 
@@ -28,21 +28,25 @@ NO_ENGINE = (
 def connect(pool: int = 32) -> docker.DockerClient:
     """A client of the engine that DOCKER_HOST or the context of the docker command names.
 
-    Raises `EngineUnavailableError` with the remedy.
+    Args:
+        pool: Connections to the engine that are kept open for reuse.
+
+    Raises:
+        EngineUnavailableError: No engine answers; with the remedy.
     """
     try:
         client = docker.from_env(timeout=API_TIMEOUT, max_pool_size=pool)
         client.ping()
-    except Exception as error:  # what the library raises for a context that it cannot read is of any kind
+    except Exception as error:  # for an unreadable context the library raises errors of any kind
         raise EngineUnavailableError(NO_ENGINE.format(reason=_short(error))) from error
     return client
 
 
 def is_podman(client: docker.DockerClient) -> bool:
-    """Whether Podman answers in Docker's place. It cannot be asked for a registry's images, nor what layers take."""
+    """Whether the engine is Podman, which cannot ask registries for images and does not tell the size of layers."""
     with translated("asking the engine for its version"):
         components = client.version().get("Components") or []
-    return any(str(each.get("Name", "")).startswith("Podman") for each in components)
+    return any(str(component.get("Name", "")).startswith("Podman") for component in components)
 
 
 def machine_of(client: docker.DockerClient) -> Machine:
@@ -59,7 +63,7 @@ def machine_of(client: docker.DockerClient) -> Machine:
 
 
 def local_root(client: docker.DockerClient) -> Path | None:
-    """The folder where the engine keeps images and containers; None where it is not on this machine."""
+    """Folder where the engine keeps images and containers; None where it is on another machine."""
     with translated("asking the Docker engine for its folder"):
         root = Path(str(client.info().get("DockerRootDir") or "/nonexistent"))
     local = client.api.base_url == "http+docker://localhost"  # a socket of this machine
@@ -67,15 +71,15 @@ def local_root(client: docker.DockerClient) -> Path | None:
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
-    """Turn the client library's errors into ours; `doing` says what was attempted."""
+def translated(action: str) -> Iterator[None]:
+    """Turn the client library's errors into a `SandboxError` whose message begins with `action`."""
     try:
         yield
     except docker.errors.ImageNotFound as error:
-        message = f"{doing}: {_short(error)}"
+        message = f"{action}: {_short(error)}"
         raise ImageMissingError(message) from error
     except docker.errors.APIError as error:
-        message = f"{doing}: {_short(error)}"
+        message = f"{action}: {_short(error)}"
         raise SandboxError(message) from error
     except (
         docker.errors.DockerException,
@@ -83,10 +87,10 @@ def translated(doing: str) -> Iterator[None]:
         urllib3.exceptions.HTTPError,
         ConnectionError,
     ) as error:
-        message = f"{doing}: the Docker engine does not answer ({_short(error)})"
+        message = f"{action}: the Docker engine does not answer ({_short(error)})"
         raise EngineUnavailableError(message) from error
-    except OSError as error:  # no room for a log, say
-        message = f"{doing}: {error.strerror or error}"
+    except OSError as error:  # such as a full disk of the log
+        message = f"{action}: {error.strerror or error}"
         if error.errno in DISK_FULL_ERRNOS:
             message += "; free some of this machine's disk, or choose another --results"
         raise SandboxError(message) from error

@@ -1,11 +1,9 @@
-"""Container images: present, pulled, built from a task repository, removed."""
+"""Container images of the engine: looks for them, pulls, builds and removes them."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
-import tarfile
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +14,10 @@ import docker
 
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, ImageRefusedError, SandboxError
 from swerl_eval.ports import UNWATCHED, Watcher
-from swerl_eval.sandboxes.docker.disk_budget import Budget, ImageDiskUsage, usage
+from swerl_eval.sandboxes.docker.archives import build_context
+from swerl_eval.sandboxes.docker.disk_budget import Budget, ImageDiskUsage, image_disk_usage
 from swerl_eval.sandboxes.docker.engine import is_podman, translated
-from swerl_eval.sandboxes.docker.image_check import MOST_SECONDS, Inquiry
+from swerl_eval.sandboxes.docker.image_check import MOST_SECONDS, RegistryCheck
 from swerl_eval.sandboxes.docker.ledger import Entry, Ledger
 from swerl_eval.sandboxes.docker.leftovers import labels
 from swerl_eval.sandboxes.docker.pulls import Pulls, RetryPolicy
@@ -29,51 +28,57 @@ BUILT_LABEL = "swerl-eval.built"
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is here."""
+    """An image that the engine has."""
 
     name: str
     digest: str
     """Content digest (`sha256:…`)."""
     environment: frozenset[str]
-    """Names of the variables that it sets."""
+    """Names of the environment variables that the image sets."""
 
 
 class Images:
-    """The engine's images. Thread safe; pulls are bounded apart from whatever runs.
-
-    What it pulls is noted in a file below `cache`, for later processes; without one, in this process's memory. With a
-    budget of `disk` bytes unused ones of these are removed when images take more.
-    """
+    """The engine's images. Thread safe."""
 
     def __init__(
         self,
         client: docker.DockerClient,
         cache: Path | None = None,
         disk: int | None = None,
-        patience: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
+        retry_policy: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         watcher: Watcher = UNWATCHED,
     ) -> None:
-        self._client, self._patience, self._watcher = client, patience, watcher
+        """Open the images of an engine.
+
+        Args:
+            client: The engine.
+            cache: Folder for the ledger of pulled images, which later processes read; None: this process's memory.
+            disk: Bytes that images may take before unused ones that this tool pulled are removed; None: no budget.
+            retry_policy: How failing pulls are tried again.
+            watcher: Is told which images are waited for.
+        """
+        self._client, self._retry_policy, self._watcher = client, retry_policy, watcher
         self._ledger = Ledger(_ledger_file(client, cache) if cache is not None else None)
         self._budget = Budget(client, self._ledger, disk, self._remove, self.digest)
-        self._pulls = Pulls(client, patience, self._budget.trim, self._came, watcher)
-        self._found: dict[str, Image] = {}
+        self._pulls = Pulls(client, retry_policy, self._budget.trim, self._on_pulled, watcher)
+        self._known: dict[str, Image] = {}
+        """Images in use, which need not be looked for again."""
 
     def present(self, image: str) -> bool:
-        """Whether the engine has it now."""
-        return self._look(image) is not None
+        """Whether the engine has the image now."""
+        return self._inspect(image) is not None
 
-    def _look(self, name: str) -> Image | None:
+    def _inspect(self, name: str) -> Image | None:
         try:
             with translated(f"looking for the image {name}"):
                 details = self._client.api.inspect_image(name)
         except ImageMissingError:
             return None
         variables = (details.get("Config") or {}).get("Env") or []
-        return Image(name, str(details["Id"]), frozenset(each.partition("=")[0] for each in variables))
+        return Image(name, str(details["Id"]), frozenset(variable.partition("=")[0] for variable in variables))
 
     def in_registry(self, image: str) -> bool:
-        """Whether the image's registry answers and has it, asked once."""
+        """Whether the image's registry has it; a failure counts as no."""
         try:
             with translated(f"asking the registry for {image}"):
                 self._client.api.inspect_distribution(image)
@@ -82,16 +87,20 @@ class Images:
         return True
 
     def check(self, images: Sequence[str], stop: threading.Event) -> dict[str, str]:
-        """Those that are neither here nor in their registry, and why; `stop` ends it.
+        """Find the images that are neither here nor in their registry. `stop` ends the check.
 
-        Raises `ImageMissingError` with the remedy where not a single one is here or can be had.
+        Returns:
+            Their names, and why they cannot be had.
+
+        Raises:
+            ImageMissingError: None of the images is here or can be had; with the remedy.
         """
         absent = [image for image in images if not stop.is_set() and not self.present(image)]
         some_here = len(absent) < len(images)
         if stop.is_set() or not absent:
             return {}
-        answers = Inquiry(self._client, self._patience, self._watcher).ask(absent, stop, some_here=some_here)
-        if stop.is_set() or some_here or answers.had or answers.unable:
+        answers = RegistryCheck(self._client, self._retry_policy, self._watcher).ask(absent, stop, some_here=some_here)
+        if stop.is_set() or some_here or answers.available or answers.unsupported:
             return answers.missing
         reasons = {**answers.failing, **answers.missing}
         image = next(iter(reasons), absent[0])
@@ -103,42 +112,47 @@ class Images:
         raise ImageMissingError(message)
 
     def ensure(self, image: str, stop: threading.Event | None = None) -> Image:
-        """Pull an image unless it is here. Raises `ImageMissingError` with the remedy. `stop` ends the waiting."""
-        with self.using(image, stop) as found:
-            return found
+        """Pull an image unless it is here; as `using`, but the image may be removed afterwards."""
+        with self.using(image, stop) as present:
+            return present
 
     @contextlib.contextmanager
     def using(self, image: str, stop: threading.Event | None = None) -> Iterator[Image]:
-        """An image, pulled first unless it is here, that no process with the same cache removes meanwhile.
+        """Pull an image unless it is here, and keep processes with the same cache from removing it inside the block.
 
-        `stop` ends the waiting for it. Raises `ImageMissingError` with the remedy.
+        Args:
+            image: Name of the image.
+            stop: Ends the waiting for the pull.
+
+        Raises:
+            ImageMissingError: The image cannot be had; with the remedy.
         """
         with self._ledger.using(image):
             try:
                 yield self._get(image, stop)
             finally:
-                self._found.pop(image, None)  # from now on it may be removed
+                self._known.pop(image, None)  # it may be removed from now on
 
-    def fetch_ahead(self, image: str, stop: threading.Event) -> None:
-        """Pull an image that jobs will need later, where it is not here."""
-        self._pulls.pull(image, stop, ahead=True)
+    def prefetch(self, image: str, stop: threading.Event) -> None:
+        """Pull an image that jobs will need later."""
+        self._pulls.pull(image, stop, is_prefetch=True)
 
-    def room_ahead(self, wanted: Collection[str]) -> bool:
-        """Whether the budget has room to fetch one image ahead; makes it, but for those in `wanted`."""
+    def prefetch_room(self, wanted: Collection[str]) -> bool:
+        """Make room for one more image, without removing any in `wanted`; returns whether there is room."""
         self._budget.wanted = wanted
-        return self._budget.trim(ahead=True)
+        return self._budget.trim(for_prefetch=True)
 
     def pulled(self) -> dict[str, Entry]:
-        """What this tool pulled, by name; some of it may be gone."""
+        """Images that this tool pulled, by name. Some may have been removed by others."""
         return self._ledger.entries()
 
-    def usage(self) -> ImageDiskUsage:
+    def disk_usage(self) -> ImageDiskUsage:
         """What images take on the engine's disk."""
-        return usage(self._client)
+        return image_disk_usage(self._client)
 
     def _get(self, image: str, stop: threading.Event | None) -> Image:
-        found = self._found.get(image) or self._look(image)
-        if found is None:
+        present = self._known.get(image) or self._inspect(image)
+        if present is None:
             try:
                 self._pulls.pull(image, stop)
             except EngineUnavailableError:
@@ -146,29 +160,29 @@ class Images:
             except SandboxError as error:
                 message = f"the image {image} is not here and cannot be pulled ({error}); {remedy(str(error), image)}"
                 raise ImageRefusedError(message) from error
-            found = self._look(image)
-        if found is None:
+            present = self._inspect(image)
+        if present is None:
             message = f"the image {image} was removed by somebody else right after it was pulled"
             raise ImageMissingError(message)
-        self._found[image] = found
-        return found
+        self._known[image] = present
+        return present
 
-    def _came(self, image: str) -> None:
-        found = self._look(image)
-        if found is not None:
+    def _on_pulled(self, image: str) -> None:
+        pulled = self._inspect(image)
+        if pulled is not None:
             size = self.size(image)
-            self._ledger.record(image, found.digest, size)
+            self._ledger.record(image, pulled.digest, size)
             self._budget.pulled(size)
             self._budget.trim()
 
     def digest(self, image: str) -> str | None:
         """Content digest of an image that is here, or None."""
-        found = self._look(image)
-        return None if found is None else found.digest
+        present = self._inspect(image)
+        return None if present is None else present.digest
 
     def forget(self, image: str) -> None:
-        """Look again the next time: an image that was here is not."""
-        self._found.pop(image, None)
+        """Look for an image again at its next use, since it is gone."""
+        self._known.pop(image, None)
 
     def size(self, image: str) -> int:
         """Bytes on disk, shared layers included."""
@@ -176,11 +190,17 @@ class Images:
             return int(self._client.api.inspect_image(image)["Size"])
 
     def build(self, tag: str, dockerfile: str, context: Mapping[str, bytes] | Path) -> None:
-        """Build an image from a Dockerfile's text and a context (a folder, or names and contents).
+        """Build an image.
 
-        Raises `SandboxError` with the end of the build's output.
+        Args:
+            tag: Name of the image.
+            dockerfile: Text of the Dockerfile.
+            context: A folder, or names and contents of files.
+
+        Raises:
+            SandboxError: The build failed; with the end of its output.
         """
-        archive = _context(dockerfile, context)
+        archive = build_context(dockerfile, context)
         output: list[str] = []
         with translated(f"building {tag}"):
             steps: Iterator[dict[str, Any]] = self._client.api.build(
@@ -199,7 +219,7 @@ class Images:
                     raise SandboxError(message)
 
     def import_archive(self, tag: str, archive: Any) -> None:
-        """Make an image of a root filesystem's tar stream."""
+        """Make an image from the tar stream of a root filesystem."""
         name, _, version = tag.rpartition(":")
         with translated(f"importing {tag}"):
             self._client.api.import_image_from_stream(archive, repository=name, tag=version)
@@ -207,8 +227,8 @@ class Images:
     def built_here(self) -> list[str]:
         """Names of the images that `build` made."""
         with translated("listing images"):
-            found = self._client.api.images(filters={"label": f"{BUILT_LABEL}=1"})
-        return sorted(tag for image in found for tag in image.get("RepoTags") or [] if tag != "<none>:<none>")
+            images = self._client.api.images(filters={"label": f"{BUILT_LABEL}=1"})
+        return sorted(tag for image in images for tag in image.get("RepoTags") or [] if tag != "<none>:<none>")
 
     def remove(self, image: str) -> None:
         """Remove an image's name, and its layers where nothing else needs them."""
@@ -221,7 +241,7 @@ class Images:
             self._client.api.remove_image(image)
 
     def git_folder(self, image: str, stop: threading.Event) -> Iterator[bytes]:
-        """The image's /testbed/.git as a tar stream, read without running anything, until `stop` is set."""
+        """The image's /testbed/.git as a tar stream, read without running anything. `stop` ends it."""
         with self.using(image, stop), translated(f"reading the repository in {image}"):
             container = self._client.api.create_container(image, command=["true"], labels=labels(""))["Id"]
             try:
@@ -236,32 +256,13 @@ class Images:
 
 
 def _ledger_file(client: docker.DockerClient, cache: Path) -> Path:
-    """One file for each place where an engine keeps images.
+    """The ledger's file; one for each place where an engine keeps images.
 
-    Two engines on one machine were seen to have the same ID, so their folders count too. Podman makes up another ID at
-    each start; there the machine's name stands for it.
+    Two engines on one machine were seen to have the same ID, so the engine's folder is part of the name. Podman has a
+    new ID after each start, so the machine's name is used in place of it.
     """
     with translated("asking the Docker engine for its ID"):
         info = client.info()
     name = info["Name"] if is_podman(client) else info["ID"]
     engine = hashlib.sha256(f"{name} {info.get('DockerRootDir', '')}".encode()).hexdigest()[:16]
     return cache / "images" / f"{engine}.json"
-
-
-def _context(dockerfile: str, context: Mapping[str, bytes] | Path) -> io.BytesIO:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        if isinstance(context, Path):
-            archive.add(context, arcname=".", filter=lambda member: None if member.name == "./Dockerfile" else member)
-        else:
-            for name, content in context.items():
-                _add(archive, name, content)
-        _add(archive, "Dockerfile", dockerfile.encode())
-    buffer.seek(0)
-    return buffer
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(content)
-    archive.addfile(member, io.BytesIO(content))

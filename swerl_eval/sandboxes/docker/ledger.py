@@ -1,4 +1,4 @@
-"""What this tool pulled into an engine, and who uses it now: a small file that several processes share."""
+"""Ledger of the images that this tool pulled into an engine, and of who uses them: a file shared by processes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from swerl_eval.core.errors import SandboxError
 from swerl_eval.sandboxes.docker.leftovers import is_elsewhere, is_gone, process_mark
 
 LOCK_TIMEOUT = 600.0
-"""Seconds to wait for another process, which may remove an image meanwhile."""
+"""Seconds to wait for another process, which may be removing an image."""
 FOREIGN_MARK_TTL = 24 * 3600.0
-"""Seconds after which a mark of another host's process is not believed any more: nobody here can ask it."""
+"""Seconds after an image's last use at which marks of other hosts' processes expire: they cannot be asked from here."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,20 @@ class Entry:
     """An image that this tool pulled."""
 
     digest: str
-    """Of the image; another one under the same name was not pulled by this tool."""
+    """Content digest. An image with the same name and another digest was not pulled by this tool."""
     size: int
-    """Bytes, layers that others share included."""
+    """Bytes, including layers that other images share."""
     pulled: float
     """Seconds since the epoch."""
     used: float
-    """As above: when a job last began or ended."""
+    """Seconds since the epoch when a job last began or ended."""
 
 
 class Ledger:
-    """The file; without one, this process's memory. Thread safe; locked against other processes for each change.
+    """The pulled images and their users, in a file, or in this process's memory where there is no file.
 
-    Raises `SandboxError` when the file cannot be read or written.
+    Thread safe. Each change locks the file against other processes. Every method raises `SandboxError` when the file
+    cannot be read or written.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -50,40 +51,40 @@ class Ledger:
         self._thread_lock = threading.RLock()
         self._memory = ""
         self._mark = f"{uuid.uuid4().hex[:8]}|{process_mark()}"
-        self._held: Counter[str] = Counter()
+        self._uses: Counter[str] = Counter()
 
     def entries(self) -> dict[str, Entry]:
-        """All images that this tool pulled, by name; some may be gone."""
+        """All images that this tool pulled, by name. Some may have been removed by others."""
         with self._state() as state:
             return {name: Entry(**entry) for name, entry in state["images"].items()}
 
     def record(self, name: str, digest: str, size: int) -> None:
-        """An image was pulled just now."""
+        """Add an image that was pulled just now."""
         now = time.time()
         with self._state() as state:
             state["images"][name] = asdict(Entry(digest, size, now, now))
 
     def drop(self, name: str) -> None:
-        """An image is here no more, or is not the one that was pulled."""
+        """Take out an image that is gone, or is not the one that was pulled."""
         with self._state() as state:
             state["images"].pop(name, None)
 
     @contextlib.contextmanager
     def using(self, name: str) -> Iterator[None]:
-        """Mark an image as used or waited for, also one that is not here yet: nobody evicts it meanwhile."""
-        self._change(name, 1)
+        """Mark an image as in use inside the block, so that no process evicts it. It need not be pulled yet."""
+        self._count_use(name, 1)
         try:
             yield
         finally:
-            self._change(name, -1)
+            self._count_use(name, -1)
 
-    def _change(self, name: str, step: int) -> None:
+    def _count_use(self, name: str, change: int) -> None:
         with self._thread_lock:
-            if step > 0 and not self._held[name]:
+            if change > 0 and not self._uses[name]:
                 self._write_mark(name, present=True)
-            self._held[name] += step
-            if not self._held[name]:
-                del self._held[name]
+            self._uses[name] += change
+            if not self._uses[name]:
+                del self._uses[name]
                 self._write_mark(name, present=False)
 
     def _write_mark(self, name: str, *, present: bool) -> None:
@@ -99,25 +100,30 @@ class Ledger:
     def evict(
         self, order: Callable[[Mapping[str, Entry]], Sequence[str]], remove: Callable[[str, Entry], bool]
     ) -> str | None:
-        """Remove the first image that can be: `order` sorts the unused ones, `remove` says whether one is gone.
+        """Remove one unused image. The ledger stays locked, so that no job begins to use the image meanwhile.
 
-        Locked all the while, so that no job comes to use an image that is being removed.
+        Args:
+            order: Sorts the names of the unused images; those it leaves out stay.
+            remove: Removes an image; returns whether it is gone.
+
+        Returns:
+            The name of the first image that `remove` could remove, or None.
         """
         with self._state() as state:
-            idle = self._idle(state)
-            for name in order(idle):
-                if remove(name, idle[name]):
+            unused = self._unused(state)
+            for name in order(unused):
+                if remove(name, unused[name]):
                     del state["images"][name]
                     return name
         return None
 
-    def _idle(self, state: Mapping[str, Any]) -> dict[str, Entry]:
+    def _unused(self, state: Mapping[str, Any]) -> dict[str, Entry]:
         entries = {name: Entry(**entry) for name, entry in state["images"].items()}
-        old = time.time() - FOREIGN_MARK_TTL
+        oldest = time.time() - FOREIGN_MARK_TTL
         return {
             name: entry
             for name, entry in entries.items()
-            if not any(_counts(mark, entry.used < old) for mark in state["users"].get(name, ()))
+            if not any(_is_valid(mark, expired=entry.used < oldest) for mark in state["users"].get(name, ()))
         }
 
     @contextlib.contextmanager
@@ -125,7 +131,7 @@ class Ledger:
         with self._thread_lock, self._locked():
             before = self._read()
             state: dict[str, Any] = {"images": {}, "users": {}}
-            with contextlib.suppress(ValueError):  # a file cut short by a power failure: begun anew
+            with contextlib.suppress(ValueError):  # a file cut short by a power failure: start over
                 state |= json.loads(before or "{}")
             yield state
             after = json.dumps(state, indent=1, sort_keys=True)
@@ -137,7 +143,7 @@ class Ledger:
         if self._file is None:
             yield
             return
-        with self._explained(self._file):
+        with self._with_remedy(self._file):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(f"{self._file}.lock", timeout=LOCK_TIMEOUT)
             lock.acquire()
@@ -149,21 +155,21 @@ class Ledger:
     def _read(self) -> str:
         if self._file is None:
             return self._memory
-        with self._explained(self._file):
+        with self._with_remedy(self._file):
             return self._file.read_text(encoding="utf-8") if self._file.exists() else ""
 
     def _write(self, text: str) -> None:
         if self._file is None:
             self._memory = text
             return
-        with self._explained(self._file):
-            made = self._file.with_name(f"{self._file.name}.{os.getpid()}")
-            made.write_text(text, encoding="utf-8")
-            made.replace(self._file)
+        with self._with_remedy(self._file):
+            temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(self._file)
 
     @staticmethod
     @contextlib.contextmanager
-    def _explained(file: Path) -> Iterator[None]:
+    def _with_remedy(file: Path) -> Iterator[None]:
         try:
             yield
         except (OSError, UnicodeDecodeError, filelock.Timeout) as error:
@@ -173,7 +179,7 @@ class Ledger:
             raise SandboxError(message) from error
 
 
-def _counts(mark: str, old: bool) -> bool:
-    """Whether a mark keeps its image from being evicted."""
+def _is_valid(mark: str, *, expired: bool) -> bool:
+    """Whether a mark keeps its image: its process lives, or cannot be asked and the mark is not `expired`."""
     process = mark.partition("|")[2]
-    return not (old if is_elsewhere(process) else is_gone(process))
+    return not (expired if is_elsewhere(process) else is_gone(process))

@@ -1,4 +1,4 @@
-"""Fetches the images of coming jobs while the present ones run."""
+"""Pulls the images of coming jobs while the present ones run."""
 
 from __future__ import annotations
 
@@ -8,34 +8,40 @@ from collections.abc import Callable, Collection, Sequence
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.sandboxes.docker.images import Images
 
-LOOK_SECONDS = 5.0
+RETRY_SECONDS = 5.0
 """Between two looks at whether there is room again."""
 
 
 class Prefetcher:
-    """One thread that pulls images in order, at most `lead` beyond the furthest that a job has come to.
-
-    `lead` None: as far as there is room. `room(wanted)` says whether one more image fits, and may remove others, but
-    none of `wanted`. What cannot be pulled is left to its job, which will say so.
-    """
+    """One thread that pulls images in order. An image that it cannot pull is left to its job, which says why."""
 
     def __init__(
         self,
         images: Images,
         lead: int | None,
-        room: Callable[[Collection[str]], bool],
-        look: float = LOOK_SECONDS,
+        has_room: Callable[[Collection[str]], bool],
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
-        self._images, self._lead, self._room, self._look = images, lead, room, look
+        """Set up without starting the thread.
+
+        Args:
+            images: The engine's images.
+            lead: How many images beyond the furthest that a job has used are pulled; None: all, while there is room.
+            has_room: Whether one more image fits; it may remove other images, but none of those that it is given.
+            retry_seconds: Time between two looks at whether there is room again.
+        """
+        self._images, self._lead = images, lead
+        self._has_room, self._retry_seconds = has_room, retry_seconds
         self._names: list[str] = []
         self._used: set[str] = set()
-        self._furthest = -1
+        self._furthest_used = -1
+        """Position in `_names`."""
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def add(self, names: Sequence[str]) -> None:
-        """Fetch these, in their order, after those that were named before. Returns at once."""
+        """Pull these images, in their order, after those that were added before. Returns at once."""
         with self._changed:
             self._names += [name for name in dict.fromkeys(names) if name not in self._names]
             if self._thread is None and self._names:
@@ -43,16 +49,16 @@ class Prefetcher:
                 self._thread.start()
             self._changed.notify_all()
 
-    def reached(self, name: str) -> None:
-        """A job needs this image now."""
+    def job_began(self, name: str) -> None:
+        """Note that a job needs this image now and pulls it itself."""
         with self._changed:
             self._used.add(name)
             if name in self._names:
-                self._furthest = max(self._furthest, self._names.index(name))
+                self._furthest_used = max(self._furthest_used, self._names.index(name))
             self._changed.notify_all()
 
     def stop(self, timeout: float = 1.0) -> None:
-        """Stop the pull under way, and wait at most so many seconds for it."""
+        """Stop the pull under way, and wait at most `timeout` seconds for its end."""
         self._stop.set()
         with self._changed:
             self._changed.notify_all()
@@ -63,34 +69,34 @@ class Prefetcher:
         position = 0
         while not self._stop.is_set():
             with self._changed:
-                if position >= len(self._names) or self._too_far(position):
+                if position >= len(self._names) or self._is_too_far(position):
                     self._changed.wait()
                     continue
                 name = self._names[position]
             try:
-                done = self._fetch(name)
+                is_done = self._fetch(name)
             except SandboxError:
-                done = True
-            if done:
+                is_done = True
+            if is_done:
                 position += 1
             else:
-                self._stop.wait(self._look)
+                self._stop.wait(self._retry_seconds)
 
-    def _too_far(self, position: int) -> bool:
-        return self._lead is not None and position > self._furthest + self._lead
+    def _is_too_far(self, position: int) -> bool:
+        return self._lead is not None and position > self._furthest_used + self._lead
 
     def _fetch(self, name: str) -> bool:
-        """Whether there is nothing left to do for an image."""
+        """Pull an image if there is room; returns whether nothing is left to do for it."""
         if name in self._used or self._images.present(name):
             return True
-        if not self._room(self._wanted()) or self._stop.is_set():
+        if not self._has_room(self._wanted()) or self._stop.is_set():
             return False
-        self._images.fetch_ahead(name, self._stop)
-        return self._images.present(name)  # else there was no room after all, and it went at once
+        self._images.prefetch(name, self._stop)
+        return self._images.present(name)  # if not, the budget had no room for it and removed it at once
 
     def _wanted(self) -> list[str]:
-        """Names near where the jobs are that none has used yet."""
+        """Images near the position of the jobs that no job has used yet."""
         with self._changed:
             lead = len(self._names) if self._lead is None else self._lead
-            near = self._names[max(0, self._furthest - lead) : self._furthest + lead + 1]
+            near = self._names[max(0, self._furthest_used - lead) : self._furthest_used + lead + 1]
             return [name for name in near if name not in self._used]

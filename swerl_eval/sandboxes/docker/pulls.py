@@ -1,7 +1,8 @@
-"""Pulls: each image once at a time, a few beside each other, patient with registries, stopped when nobody waits.
+"""Pulls images: each one once at a time, a few side by side, with retries, and stopped when nobody waits any more.
 
-The engine itself resumes a layer whose connection broke. What it gives up on is pulled again here, after growing random
-pauses; the engine's classic image store then begins with the first layer again, the containerd one keeps what it has.
+The engine itself resumes a layer whose connection broke. A pull that the engine gives up is tried again here, after
+growing random pauses. The engine's classic image store then starts over with the first layer; the containerd store
+keeps what it has.
 """
 
 from __future__ import annotations
@@ -25,117 +26,129 @@ import tenacity
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.ports import UNWATCHED, Watcher
 from swerl_eval.sandboxes.docker.engine import translated
-from swerl_eval.sandboxes.docker.registry_errors import LIMITED, OFFLINE, may_pass, retry_after, trouble
+from swerl_eval.sandboxes.docker.registry_errors import OFFLINE, RATE_LIMITED, classify, is_transient, retry_after
 
 PULLS_AT_A_TIME = 4
 POLL_SECONDS = 0.1
-"""Seconds between two looks at whether somebody still waits."""
-STALL = 300.0
-"""Seconds without a word of the engine after which a pull is begun anew."""
+"""Between two looks at whether somebody still waits."""
+STALL_SECONDS = 300.0
+"""Without a message of the engine for so long, a pull is started over."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long failing pulls are tried again: for about eight minutes, as it stands."""
+    """How often and how long failing pulls are tried again. The defaults make about eight minutes."""
 
     attempts: int = 10
     first: float = 4.0
-    """Seconds of the first pause, at most; each is drawn from zero to its bound, and bounds double."""
+    """Bound of the first pause in seconds. A pause is random between zero and its bound; bounds double."""
     longest: float = 120.0
-    """Bound of the later pauses, in seconds; a registry that asks for more gets it, up to `registries.LONGEST_WAIT`."""
+    """Largest bound of a pause in seconds. A registry that asks for more gets it, up to `LONGEST_WAIT`."""
     offline: float = 20.0
-    """Seconds after which a pull is given up where there is no way to its registry: every other image waits as long."""
+    """Seconds after which a pull is given up when no registry can be reached: every other image would wait too."""
 
     def is_over(self, state: tenacity.RetryCallState, image: str) -> bool:
-        """Whether a pull that failed is given up."""
+        """Whether a failed pull is given up."""
         error = state.outcome.exception() if state.outcome is not None else None
-        offline = trouble(str(error), image) is OFFLINE and (state.seconds_since_start or 0.0) > self.offline
-        return offline or state.attempt_number >= self.attempts
+        offline = classify(str(error), image) is OFFLINE
+        too_long_offline = offline and (state.seconds_since_start or 0.0) > self.offline
+        return too_long_offline or state.attempt_number >= self.attempts
 
     def pause(self, state: tenacity.RetryCallState) -> float:
-        """Seconds before the next try, where a failure may pass."""
+        """Seconds before the next try."""
         random = tenacity.wait_random_exponential(multiplier=self.first, max=self.longest)(state)
-        return max(random, retry_after(str(state.outcome.exception())) if state.outcome is not None else 0.0)
+        asked = retry_after(str(state.outcome.exception())) if state.outcome is not None else 0.0
+        return max(random, asked)
 
 
 class Pulls:
-    """Pulls images. Thread safe.
-
-    `before()` is called ahead of each pull and `after(image)` when it has come, both in the pull's own thread and
-    before whoever waits goes on.
-    """
+    """Pulls images. Thread safe."""
 
     def __init__(
         self,
         client: docker.DockerClient,
-        patience: RetryPolicy,
+        retry_policy: RetryPolicy,
         before: Callable[[], object],
         after: Callable[[str], object],
         watcher: Watcher = UNWATCHED,
     ) -> None:
+        """Set up without pulling anything.
+
+        Args:
+            client: The engine.
+            retry_policy: How often and how long failing pulls are tried again.
+            before: Called before each pull, in the pull's own thread.
+            after: Called with the image's name after each pull, in the pull's own thread and before any waiter goes on.
+            watcher: Is told how pulls stand.
+        """
         self._client = client
         self._watcher = watcher
-        self._patience = patience
+        self._retry_policy = retry_policy
         self._before, self._after = before, after
         self._slots = threading.Semaphore(PULLS_AT_A_TIME)
         self._lock = threading.Lock()
-        self._flights: dict[str, _PullTask] = {}
+        self._tasks: dict[str, _PullTask] = {}
 
-    def pull(self, image: str, stop: threading.Event | None = None, *, ahead: bool = False) -> None:
-        """Wait until an image is pulled, by this call or by another under way. Raises `SandboxError`.
+    def pull(self, image: str, stop: threading.Event | None = None, *, is_prefetch: bool = False) -> None:
+        """Wait until an image is pulled, by this call or by another one under way.
 
-        `stop` ends the waiting, and the pull where nobody else waits. `ahead`: not counted against the bound, so that
-        nothing that is fetched ahead holds up a job.
+        Args:
+            image: Name of the image.
+            stop: Ends the waiting, and the pull where nobody else waits.
+            is_prefetch: Pull without a slot of `PULLS_AT_A_TIME`, so that no prefetch holds up a job's pull.
+
+        Raises:
+            SandboxError: The pull failed for good or was stopped.
         """
         with self._lock:
-            flight = self._flights.get(image)
-            if flight is None:
-                flight = self._flights[image] = _PullTask(_Transfer(self._client, image, self._watcher))
-                arguments = (image, flight, None if ahead else self._slots)
-                threading.Thread(target=self._carry_out, args=arguments, name="pull", daemon=True).start()
-            flight.waiting += 1
+            task = self._tasks.get(image)
+            if task is None:
+                task = self._tasks[image] = _PullTask(_Transfer(self._client, image, self._watcher))
+                arguments = (image, task, None if is_prefetch else self._slots)
+                threading.Thread(target=self._execute, args=arguments, name="pull", daemon=True).start()
+            task.waiting += 1
         try:
-            while not flight.ended.wait(POLL_SECONDS):
+            while not task.ended.wait(POLL_SECONDS):
                 if stop is not None and stop.is_set():
                     message = f"pulling {image} was stopped"
                     raise SandboxError(message)
         finally:
             with self._lock:
-                flight.waiting -= 1
-                abandoned = not flight.waiting and not flight.ended.is_set()
+                task.waiting -= 1
+                abandoned = not task.waiting and not task.ended.is_set()
                 if abandoned:
-                    del self._flights[image]  # whoever comes now begins anew
+                    del self._tasks[image]  # the next call starts a new pull
             if abandoned:
-                flight.transfer.stop()
-        if flight.error is not None:
-            raise flight.error
+                task.transfer.stop()
+        if task.error is not None:
+            raise task.error
 
-    def _carry_out(self, image: str, flight: _PullTask, slots: threading.Semaphore | None) -> None:
+    def _execute(self, image: str, task: _PullTask, slots: threading.Semaphore | None) -> None:
         try:
             self._before()
-            self._patiently(flight.transfer, slots)
+            self._transfer_with_retries(task.transfer, slots)
             self._after(image)
-        except Exception as error:  # noqa: BLE001 - raised by whoever waits
-            flight.error = error
+        except Exception as error:  # noqa: BLE001 - raised in the threads that wait
+            task.error = error
         finally:
             self._watcher.waiting(image, "")
             with self._lock:
-                flight.ended.set()
-                if self._flights.get(image) is flight:
-                    del self._flights[image]
+                task.ended.set()
+                if self._tasks.get(image) is task:
+                    del self._tasks[image]
 
-    def _patiently(self, transfer: _Transfer, slots: threading.Semaphore | None) -> None:
+    def _transfer_with_retries(self, transfer: _Transfer, slots: threading.Semaphore | None) -> None:
         image = transfer.image
 
-        def again(error: BaseException) -> bool:
-            return may_pass(error, image) and not transfer.stopped.is_set()
+        def is_worth_retrying(error: BaseException) -> bool:
+            return is_transient(error, image) and not transfer.stopped.is_set()
 
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(again),
-            wait=self._patience.pause,
-            stop=lambda state: self._patience.is_over(state, image),
-            before_sleep=lambda state: self._watcher.waiting(image, why_it_waits(state, image)),
-            sleep=transfer.pause,  # without a slot: others go on meanwhile
+            retry=tenacity.retry_if_exception(is_worth_retrying),
+            wait=self._retry_policy.pause,
+            stop=lambda state: self._retry_policy.is_over(state, image),
+            before_sleep=lambda state: self._watcher.waiting(image, pause_status(state, image)),
+            sleep=transfer.pause,  # without a slot, so that other pulls go on
             reraise=True,
         )
         for attempt in attempts:
@@ -145,11 +158,11 @@ class Pulls:
                     transfer.run()
 
 
-def why_it_waits(state: tenacity.RetryCallState, image: str) -> str:
-    """What a display says during a pause."""
+def pause_status(state: tenacity.RetryCallState, image: str) -> str:
+    """Text for a display during a pause between two tries."""
     error = state.outcome.exception() if state.outcome is not None else None
     until = time.strftime("%H:%M:%S", time.localtime(time.time() + state.upcoming_sleep))
-    if trouble(str(error), image) is LIMITED:
+    if classify(str(error), image) is RATE_LIMITED:
         return f"rate limited until {until}"
     return f"tried again at {until}: {error}"
 
@@ -170,7 +183,7 @@ def _slot(slots: threading.Semaphore | None, stopped: threading.Event) -> Iterat
 
 
 class _Transfer:
-    """One image's pull by the engine. Another thread may stop it; the engine drops it with the connection."""
+    """One pull of an image by the engine. Another thread may stop it: the engine drops it with the connection."""
 
     def __init__(self, client: docker.DockerClient, image: str, watcher: Watcher) -> None:
         self._api = client.api
@@ -180,10 +193,10 @@ class _Transfer:
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        """Pull. Raises `SandboxError`, also for what the engine says only in the middle of its answer."""
+        """Pull the image. Raises `SandboxError`, also for an error that comes in the middle of the engine's answer."""
         self._watcher.waiting(self.image, "pulling")
         layers = _Layers()
-        with translated(f"pulling {self.image}"), contextlib.closing(self._begin()) as response:
+        with translated(f"pulling {self.image}"), contextlib.closing(self._request()) as response:
             self._response = response
             try:
                 response.raise_for_status()
@@ -196,60 +209,60 @@ class _Transfer:
                 if "error" in step:
                     message = f"pulling {self.image}: {step['error']}"
                     raise SandboxError(message)
-                if layers.hear(step):
+                if layers.update(step):
                     self._watcher.waiting(self.image, f"pulling, {layers}")
         if self.stopped.is_set():
             message = f"pulling {self.image} was stopped"
             raise SandboxError(message)
 
-    def _begin(self) -> requests.Response:
-        # not through docker-py's own `pull`: nobody could end that, it knows no stall, and it swallows late errors
+    def _request(self) -> requests.Response:
+        # docker-py's own `pull` cannot be stopped, does not notice a stall, and swallows late errors
         repository, tag = docker.utils.parse_repository_tag(self.image)
         registry, _ = docker.auth.resolve_repository_name(repository)
         login = docker.auth.get_config_header(self._api, registry)
-        answer: requests.Response = self._api.post(
+        response: requests.Response = self._api.post(
             f"{self._api.base_url}/v{self._api.api_version}/images/create",
             params={"fromImage": repository, "tag": tag or "latest"},
             headers={"X-Registry-Auth": login} if login else {},
             stream=True,
-            timeout=STALL,
+            timeout=STALL_SECONDS,
         )
-        return answer
+        return response
 
     def pause(self, seconds: float) -> None:
-        """Wait, unless it is stopped."""
+        """Wait for so long, or until the pull is stopped."""
         self.stopped.wait(seconds)
 
     def stop(self) -> None:
-        """End it as soon as may be; a pull whose first answer is still to come ends when that has come."""
+        """End the pull now, or with the first bytes of the engine's answer where none have come yet."""
         self.stopped.set()
         connection = getattr(self._response.raw, "connection", None) if self._response is not None else None
         sock = getattr(connection, "sock", None)
         if sock is not None:
-            with contextlib.suppress(OSError):  # ended by itself
+            with contextlib.suppress(OSError):  # the pull has ended
                 sock.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads
 
 
 class _Layers:
-    """What has come of the layers that the engine has begun to download."""
+    """Progress of the layers that the engine has begun to download."""
 
     def __init__(self) -> None:
-        self._come: dict[str, int] = {}
+        self._received: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
 
-    def hear(self, step: dict[str, Any]) -> bool:
-        """Take in a line of the engine's answer; says whether it changes anything."""
+    def update(self, step: dict[str, Any]) -> bool:
+        """Take in a line of the engine's answer; returns whether the progress changed."""
         layer, status, detail = str(step.get("id", "")), step.get("status"), step.get("progressDetail") or {}
         if status == "Downloading" and "total" in detail:
-            self._come[layer], self._sizes[layer] = int(detail.get("current", 0)), int(detail["total"])
+            self._received[layer], self._sizes[layer] = int(detail.get("current", 0)), int(detail["total"])
             return True
         if status == "Download complete" and layer in self._sizes:
-            self._come[layer] = self._sizes[layer]
+            self._received[layer] = self._sizes[layer]
             return True
         return False
 
     def __str__(self) -> str:
-        return f"{sum(self._come.values()) / 1e6:,.1f} of {sum(self._sizes.values()) / 1e6:,.1f} MB"
+        return f"{sum(self._received.values()) / 1e6:,.1f} of {sum(self._sizes.values()) / 1e6:,.1f} MB"
 
 
 @dataclass
@@ -258,5 +271,6 @@ class _PullTask:
 
     transfer: _Transfer
     waiting: int = 0
+    """Threads that wait for its end."""
     error: Exception | None = None
     ended: threading.Event = field(default_factory=threading.Event)

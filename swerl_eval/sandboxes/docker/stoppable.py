@@ -1,4 +1,4 @@
-"""Work in a thread that ends when the task that waits for it is cancelled."""
+"""Runs blocking work in a thread that ends when the task that waits for it is cancelled."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ import anyio.to_thread
 
 Result = TypeVar("Result")
 END_SECONDS = 30.0
-"""How long a cancelled task waits for its thread; to kill a container may take the engine ten."""
+"""How long a cancelled task waits for its thread; killing a container may take the engine ten seconds."""
 
 
 async def stoppable(work: Callable[[threading.Event], Result], limiter: anyio.CapacityLimiter) -> Result:
-    """Call `work` in a thread. Cancelling sets its event, and waits for its end within a bound."""
+    """Call `work` in a thread and return its result.
+
+    Cancelling sets the event that `work` is given, and waits for its end for at most `END_SECONDS`.
+    """
     stop, begun, done = threading.Event(), threading.Event(), threading.Event()
 
     def call() -> Result:

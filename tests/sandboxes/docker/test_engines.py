@@ -14,12 +14,12 @@ import pytest
 from swerl_eval.cli.doctor import NOTE, PODMAN, _disk, _docker
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import EngineUnavailableError
-from swerl_eval.sandboxes.docker.disk_budget import usage
+from swerl_eval.sandboxes.docker.disk_budget import image_disk_usage
 from swerl_eval.sandboxes.docker.engine import connect, is_podman, machine_of
 from swerl_eval.sandboxes.docker.images import Images
 from swerl_eval.sandboxes.docker.removal import Removals
 from tests.fake_engine import PODMAN as PODMANS_ANSWERS
-from tests.fake_engine import FakeEngine, fake_engine
+from tests.fake_engine import FakeEngine, Reply, fake_engine
 
 INFO = {
     "Name": "machine", "DockerRootDir": "/root/of/engine", "ServerVersion": "4.3.1", "NCPU": 2, "MemTotal": 2**32,
@@ -27,7 +27,7 @@ INFO = {
 }  # fmt: skip
 
 
-def podman(engine_id: str) -> dict[str, object]:
+def podman(engine_id: str) -> dict[str, Reply]:
     return {**PODMANS_ANSWERS, "GET /info": (200, {**INFO, "ID": engine_id})}
 
 
@@ -68,9 +68,9 @@ def test_podman_is_called_by_its_name_and_doctor_says_what_does_not_work_there(
         at(engine, monkeypatch)
         assert is_podman(connect())
         assert machine_of(connect()).engine == "Podman 4.3.1"
-        found = _docker(RunConfig())
-    assert (found.state, found.remedy) == (NOTE, PODMAN)
-    assert found.detail == "Podman 4.3.1, 2 cores, 4 GiB, 2 images"
+        check = _docker(RunConfig())
+    assert (check.state, check.remedy) == (NOTE, PODMAN)
+    assert check.detail == "Podman 4.3.1, 2 cores, 4 GiB, 2 images"
 
 
 def test_podman_s_images_count_whole_for_a_budget_since_it_tells_nothing_of_layers(
@@ -78,9 +78,9 @@ def test_podman_s_images_count_whole_for_a_budget_since_it_tells_nothing_of_laye
 ) -> None:
     with fake_engine(podman("x")) as engine:
         at(engine, monkeypatch)
-        found = usage(connect())
-    assert found.layers == 14
-    assert found.own == {f"sha256:{'a' * 64}": 7, f"sha256:{'b' * 64}": 7}
+        usage = image_disk_usage(connect())
+    assert usage.layers == 14
+    assert usage.own == {f"sha256:{'a' * 64}": 7, f"sha256:{'b' * 64}": 7}
 
 
 def test_where_registries_cannot_be_asked_nothing_is_called_missing(
@@ -148,7 +148,7 @@ def removing(answers: list[tuple[int, object]], monkeypatch: pytest.MonkeyPatch)
     """Whether a container is taken for gone, and how often its removal was asked for."""
     with fake_engine({"DELETE /containers/c": answers}) as engine:
         at(engine, monkeypatch)
-        done = Removals(connect()).now("c")
+        done = Removals(connect()).remove("c")
         return done, engine.requests.count("DELETE /containers/c")
 
 

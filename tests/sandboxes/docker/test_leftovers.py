@@ -1,4 +1,4 @@
-"""Whose containers may be removed, over real processes of this host and marks of others. No engine is needed."""
+"""Whose containers may be removed, over real processes of this host and marks of others. No real engine is needed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swerl_eval.compose import owner_of
+from swerl_eval.ports import SandboxSettings
 from swerl_eval.sandboxes.docker.leftovers import (
     OWNER_LABEL,
     PROCESS_LABEL,
@@ -24,6 +26,8 @@ from swerl_eval.sandboxes.docker.leftovers import (
     labels,
     process_mark,
 )
+from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
+from tests.fake_engine import Reply, fake_engine
 
 OURS, OTHERS = "0" * 16, "1" * 16
 
@@ -84,19 +88,19 @@ MARKS: dict[str, tuple[Callable[[], str], bool, bool]] = {
 def test_what_may_live_stays_and_what_is_surely_dead_goes(name: str) -> None:
     make, ours, others = MARKS[name]
     mark = make()
-    found = {owner: is_leftover({OWNER_LABEL: owner, PROCESS_LABEL: mark}, OURS) for owner in (OURS, OTHERS)}
-    assert found == {OURS: ours, OTHERS: others}
+    removed = {owner: is_leftover({OWNER_LABEL: owner, PROCESS_LABEL: mark}, OURS) for owner in (OURS, OTHERS)}
+    assert removed == {OURS: ours, OTHERS: others}
 
 
 def test_a_living_process_of_the_same_owner_keeps_its_containers_until_it_ends() -> None:
     with process() as (started, mark):
-        found = {OWNER_LABEL: OURS, PROCESS_LABEL: mark}
-        assert not is_leftover(found, OURS)
+        container = {OWNER_LABEL: OURS, PROCESS_LABEL: mark}
+        assert not is_leftover(container, OURS)
         started.kill()
         zombie = Path(f"/proc/{started.pid}/stat")
         while " Z " not in zombie.read_text():
             pass
-        assert is_leftover(found, OURS), "nobody has asked for its exit code, but it does nothing any more"
+        assert is_leftover(container, OURS), "nobody has asked for its exit code, but it does nothing any more"
 
 
 def test_containers_without_an_owner_belong_to_nobody_else() -> None:
@@ -122,3 +126,32 @@ def test_an_owner_is_one_folder_and_not_every_folder_of_its_name(tmp_path: Path)
     assert owner_of(folder) != owner, "another folder has the name now"
     shutil.rmtree(folder)
     assert owner_of(folder) != owner
+
+
+def test_a_sandbox_that_is_opened_removes_what_is_surely_dead_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    containers = [
+        {"Id": f"{owner[0]}{number}", "Labels": {OWNER_LABEL: owner, PROCESS_LABEL: make()}}
+        for number, (make, _, _) in enumerate(MARKS.values())
+        for owner in (OURS, OTHERS)
+    ]
+    removed = {
+        f"DELETE /containers/{owner[0]}{number}"
+        for number, (_, ours, others) in enumerate(MARKS.values())
+        for owner, is_removed in ((OURS, ours), (OTHERS, others))
+        if is_removed
+    }
+    info = {"ID": "x", "ServerVersion": "28", "NCPU": 2, "MemTotal": 2**32, "KernelVersion": "6", "Architecture": "x86"}
+    answers: dict[str, Reply] = {
+        "GET /info": (200, info),
+        "GET /containers/json": (200, containers),
+        "DELETE /containers/.*": (204, ""),
+    }
+    with fake_engine(answers) as engine:
+        monkeypatch.setenv("DOCKER_HOST", engine.host)
+        sandbox = DockerSandbox.open(SandboxSettings(OURS))
+        assert sandbox.pressure() is None, "the engine may be on another machine"
+        anyio.run(sandbox.aclose)
+        asked = {request for request in engine.requests if request.startswith("DELETE")}
+    assert asked == removed

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from swerl_eval.core.errors import EngineUnavailableError, SandboxError
-from swerl_eval.sandboxes.docker.registry_errors import LONGEST_WAIT, may_pass, remedy, retry_after, trouble
+from swerl_eval.sandboxes.docker.registry_errors import LONGEST_WAIT, classify, is_transient, remedy, retry_after
 
 IMAGE = "swebench/sweb.eval.x86_64.django_1776_django-429:latest"
 PASSING = [
@@ -38,31 +38,31 @@ FINAL = [
 ]
 
 
-@pytest.mark.parametrize("said", PASSING)
-def test_what_a_network_or_a_busy_registry_says_may_pass(said: str) -> None:
-    assert may_pass(SandboxError(f"pulling {IMAGE}: {said}"), IMAGE)
+@pytest.mark.parametrize("message", PASSING)
+def test_what_a_network_or_a_busy_registry_says_may_pass(message: str) -> None:
+    assert is_transient(SandboxError(f"pulling {IMAGE}: {message}"), IMAGE)
 
 
-@pytest.mark.parametrize("said", FINAL)
-def test_what_no_patience_mends_is_final(said: str) -> None:
-    assert not may_pass(SandboxError(f"pulling {IMAGE}: {said}"), IMAGE)
+@pytest.mark.parametrize("message", FINAL)
+def test_what_no_patience_mends_is_final(message: str) -> None:
+    assert not is_transient(SandboxError(f"pulling {IMAGE}: {message}"), IMAGE)
 
 
 def test_the_name_of_an_image_is_no_status() -> None:
     for name in ("a/django-429:latest", "a/denied:1", "localhost:429/not-found:1", "a/unauthorized@sha256:0"):
-        assert may_pass(SandboxError(f"pulling {name}: EOF"), name)
-    assert trouble(f"manifest for {IMAGE} not found", IMAGE) is trouble("manifest not found", "")
+        assert is_transient(SandboxError(f"pulling {name}: EOF"), name)
+    assert classify(f"manifest for {IMAGE} not found", IMAGE) is classify("manifest not found", "")
 
 
 def test_an_engine_that_is_away_is_not_waited_for_by_a_pull_but_a_call_that_broke_is_tried_again() -> None:
     away = "pulling x: the Docker engine does not answer (Connection refused)"
     broken = "pulling x: the Docker engine does not answer (('Connection aborted.', RemoteDisconnected()))"
-    assert [may_pass(EngineUnavailableError(said), "x") for said in (away, broken)] == [False, True]
-    assert not may_pass(ValueError("EOF"), "x")
+    assert [is_transient(EngineUnavailableError(message), "x") for message in (away, broken)] == [False, True]
+    assert not is_transient(ValueError("EOF"), "x")
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("message", "seconds"),
     [
         ("toomanyrequests: retry-after: 1.5s, allowed: 44000/minute", 1.5),
         ("Retry-After: 30", 30.0),
@@ -73,18 +73,18 @@ def test_an_engine_that_is_away_is_not_waited_for_by_a_pull_but_a_call_that_brok
         ("retry-after: 1.2.3s", 0.0),
     ],
 )
-def test_how_long_a_registry_asks_to_wait_is_read_from_its_words(said: str, seconds: float) -> None:
-    assert retry_after(said) == pytest.approx(seconds)
+def test_how_long_a_registry_asks_to_wait_is_read_from_its_words(message: str, seconds: float) -> None:
+    assert retry_after(message) == pytest.approx(seconds)
 
 
 @given(st.text(), st.text())
-def test_any_words_have_a_kind_a_wait_and_a_remedy(said: str, image: str) -> None:
-    assert trouble(said, image).remedy in remedy(said, image)
-    assert retry_after(said) >= 0.0
+def test_any_words_have_a_kind_a_wait_and_a_remedy(message: str, image: str) -> None:
+    assert classify(message, image).remedy in remedy(message, image)
+    assert retry_after(message) >= 0.0
 
 
 @pytest.mark.parametrize(
-    ("said", "word"),
+    ("message", "word"),
     [
         ("no space left on device", "--disk 100GB"),
         ("no space left on device", "`swerl-eval images prune`"),
@@ -94,5 +94,5 @@ def test_any_words_have_a_kind_a_wait_and_a_remedy(said: str, image: str) -> Non
         ("connection refused", "check the network"),
     ],
 )
-def test_the_remedy_fits_the_reason(said: str, word: str) -> None:
-    assert word in remedy(said, IMAGE)
+def test_the_remedy_fits_the_reason(message: str, word: str) -> None:
+    assert word in remedy(message, IMAGE)
