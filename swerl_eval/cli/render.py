@@ -119,7 +119,7 @@ def summary_lines(report: dict[str, Any]) -> list[str]:
             f"{', '.join(absent[:MOST_NAMES])}{more}"
         )
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in report["verdicts"].items() if count)
-    lines.append(f"VerdictCache: {verdicts}")
+    lines.append(f"Verdicts: {verdicts}")
     lines.append(f"Solve rate: {_rate(report)}")
     without = report["without_quarantined"]
     if without is not None:

@@ -21,7 +21,7 @@ from typing import Any
 import anyio
 import pytest
 
-from swerl_eval.cli.redirect_output import eject
+from swerl_eval.cli.redirect_output import redirect_output
 from swerl_eval.core.answers.solution import solution_of
 from swerl_eval.core.errors import SamplerError, UsageError
 from swerl_eval.core.types import Completion, Message, SampleRequest
@@ -455,7 +455,7 @@ def test_an_engine_that_dies_at_once_of_the_same_again_is_given_up_with_its_own_
             await sampler.aclose()
         return sampler
 
-    with eject(tmp_path / "engine.log"):
+    with redirect_output(tmp_path / "engine.log"):
         sampler = asyncio.run(died())
     assert sampler.figures()["engine_restarts"] == 1
     (restart,) = [told for told in said if "restart" in told]
@@ -464,7 +464,7 @@ def test_an_engine_that_dies_at_once_of_the_same_again_is_given_up_with_its_own_
 
 def test_an_engine_that_cannot_have_its_cache_is_told_by_its_own_last_error(model: str, tmp_path: Path) -> None:
     sampler = VllmSampler(model, ENGINE | {"kv_cache_memory_bytes": 1 << 16})
-    with eject(tmp_path / "engine.log"), pytest.raises(SamplerError) as caught:
+    with redirect_output(tmp_path / "engine.log"), pytest.raises(SamplerError) as caught:
         asyncio.run(sampler.sample(request(), ignore))
     found = str(caught.value)
     assert "does not start with" in found
