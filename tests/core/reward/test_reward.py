@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import swerl_eval as swerl
 from swerl_eval.core import reward
-from swerl_eval.core.edits import STRICT, find_blocks
+from swerl_eval.core.edits import REWARD, STRICT, find_blocks
 from swerl_eval.core.reward import (
     FormatError,
     apply_code_change,
@@ -115,6 +115,8 @@ def reward_cases():
     if not GOLDEN.is_dir():
         pytest.skip("the project's reference values (../shared/golden) are not part of the repository")
     spec = importlib.util.spec_from_file_location("reward_cases", GOLDEN / "reward_cases.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -201,7 +203,7 @@ def test_strict_blocks_are_those_of_the_published_expression(text):
 @settings(max_examples=1000, deadline=None)
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_leniency_adds_a_last_block_and_changes_no_other(text):
-    strict, lenient = find_blocks(text, STRICT), find_blocks(text, reward.REWARD)
+    strict, lenient = find_blocks(text, STRICT), find_blocks(text, REWARD)
     assert lenient[: len(strict)] == strict
     assert len(lenient) - len(strict) in {0, 1}
 

@@ -272,7 +272,8 @@ LAYOUTS: list[Any] = [
 def test_no_text_is_lost_however_it_is_laid_out(
     pieces: list[tuple[int, str, str, Any]], end: str, ascii_only: bool, size: int
 ) -> None:
-    body, expected = "", {}
+    body = ""
+    expected: dict[int, tuple[str, str]] = {}
     for index, text, thought, layout in pieces:
         choice = {**layout(text), "index": index}
         if isinstance(choice.get("delta"), dict):
@@ -285,7 +286,7 @@ def test_no_text_is_lost_however_it_is_laid_out(
         expected[index] = (before[0] + text, before[1] + thought)
     reply, _ = read(body.encode("utf-8", "surrogatepass") if ascii_only else body.encode("utf-8", "replace"), 3, size)
     if not ascii_only:
-        expected = {index: tuple(_replaced(part) for part in parts) for index, parts in expected.items()}
+        expected = {index: (_replaced(text), _replaced(thought)) for index, (text, thought) in expected.items()}
     assert {index: texts[:2] for index, texts in said(reply).items()} == expected
 
 

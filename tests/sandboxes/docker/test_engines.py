@@ -8,6 +8,7 @@ import threading
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ INFO = {
 }  # fmt: skip
 
 
-def podman(engine_id: str) -> dict[str, object]:
+def podman(engine_id: str) -> dict[str, Any]:
     return {**PODMANS_ANSWERS, "GET /info": (200, {**INFO, "ID": engine_id})}
 
 
