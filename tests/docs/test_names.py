@@ -7,6 +7,7 @@ import re
 
 import swerl_eval
 from swerl_eval.core import reward
+from swerl_eval.core.types import Rejection, Verdict
 from tests.docs.pages import ROOT
 
 PAGE = (ROOT / "docs/reward.md").read_text("utf-8")
@@ -32,3 +33,11 @@ def test_the_names_of_the_integrations_exist() -> None:
     assert {module for module, _ in listed} == {"trl", "verl", "batch"}
     for module, name in listed:
         assert getattr(importlib.import_module(f"swerl_eval.integrations.{module}"), name)
+
+
+def test_every_rejection_and_verdict_is_explained() -> None:
+    selection = (ROOT / "docs/tests-and-selection.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", selection, re.MULTILINE)
+    assert sorted(rows) == sorted(rejection.value for rejection in Rejection)
+    results = (ROOT / "docs/results.md").read_text("utf-8")
+    assert [verdict.value for verdict in Verdict if f"`{verdict.value}`" not in results] == []
