@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import anyio
 import orjson
@@ -19,7 +18,7 @@ from swerl_eval.core.types import Instance, Job, JobResult, Outcome, SampleReque
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.official import grading
 from swerl_eval.pipeline import Parts, Pipeline
-from swerl_eval.ports import OnTokens, Sampler, SamplerSettings, Snapshot
+from swerl_eval.ports import Sampler, Snapshot
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.write_reports import write_reports
@@ -47,15 +46,11 @@ class Counting:
 
     recorded = True
 
-    @classmethod
-    def open(cls, settings: SamplerSettings) -> Counting:
-        raise NotImplementedError
-
     def __init__(self, inner: Sampler) -> None:
         self._inner = inner
         self.requests: list[SampleRequest] = []
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Any = None) -> list:
+    async def sample(self, request: SampleRequest, on_tokens: object, on_answer: object = None) -> list:
         self.requests.append(request)
         return await self._inner.sample(request, on_tokens, on_answer)
 
@@ -213,7 +208,7 @@ def test_given_patches_skip_the_stages_before_evaluation(demo_config: RunConfig)
     given = Predictions("someone", {"demo__inkwell-1": "diff", "demo__waypost-2": ""})
     work = Runner(config, predictions=given)
     with work.open_run() as run:
-        work._open = _no_preflight(work)  # type: ignore[method-assign]  # the images are not needed by a scripted sandbox
+        work._open = _no_preflight(work)  # the images are not needed by a scripted sandbox
         outcome = work.execute(run)
     assert outcome.complete
     report = orjson.loads((outcome.folder / "report.json").read_bytes())
@@ -232,7 +227,7 @@ def test_a_patch_that_no_file_can_hold_fails_alone_and_runs_nothing(demo_config:
     for _ in range(2):
         work = Runner(config, predictions=given)
         with work.open_run() as run:
-            work._open = _no_preflight(work, sandbox)  # type: ignore[method-assign]
+            work._open = _no_preflight(work, sandbox)
             assert work.execute(run).complete
             found = run.evaluation_of("demo__waypost-2")
             stored = len(run.evaluations)
@@ -244,7 +239,7 @@ def test_a_patch_that_no_file_can_hold_fails_alone_and_runs_nothing(demo_config:
     assert swebench["error_ids"] == ["demo__waypost-2"]
 
 
-def _no_preflight(work: Runner, sandbox: ScriptedSandbox | None = None) -> Any:
+def _no_preflight(work: Runner, sandbox: ScriptedSandbox | None = None) -> object:
     async def opened(parts: Parts, run: Run, order: list[Instance]) -> None:
         parts.sandbox = sandbox or ScriptedSandbox(reply=passing)
 

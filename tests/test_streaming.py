@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -14,7 +13,7 @@ from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Candidate, Completion, Job, JobResult, Outcome, Rejection, SampleRequest
 from swerl_eval.pipeline import Parts, Pipeline
-from swerl_eval.ports import OnTokens, Sampler, SamplerSettings
+from swerl_eval.ports import OnAnswer, OnTokens, Sampler
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
 from swerl_eval.runner import Runner
@@ -32,17 +31,13 @@ class OneByOne:
 
     recorded = True
 
-    @classmethod
-    def open(cls, settings: SamplerSettings) -> OneByOne:
-        raise NotImplementedError
-
     def __init__(self, inner: Sampler, wait: Callable[[int], Awaitable[None]]) -> None:
         self._inner = inner
         self._wait = wait
         self.told = 0
         self.asked: list[tuple[str, str]] = []
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Any = None) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer) -> list[Completion]:
         self.asked.append((request.instance_id, request.stage))
         completions = await self._inner.sample(request, on_tokens)
         if request.stage == "repair":
@@ -186,8 +181,7 @@ async def test_each_form_is_given_once_as_soon_as_it_comes() -> None:
 
 
 async def test_the_first_ones_are_the_same_in_whatever_order_they_come() -> None:
-    found = CandidateStream(4)
-    first: list[Any] = []
+    found, first = CandidateStream(4), []
 
     async def watch() -> None:
         first.extend(each.index for each in await found.first(2))

@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -174,7 +173,7 @@ async def test_an_unresolved_and_a_failed_patch_are_known_again(machines: Machin
 class Cut(ScriptedSandbox):
     """A sandbox whose jobs all end with something that a second run may not have."""
 
-    def __init__(self, reply: Answer, **how: Any) -> None:
+    def __init__(self, reply: Answer, **how: object) -> None:
         super().__init__(reply)
         self._how = how
 
@@ -256,7 +255,7 @@ class Elsewhere(ScriptedSandbox):
     ],
 )
 async def test_another_patch_or_other_limits_are_run(
-    machines: Machines, trial: EvaluationRun, change: dict[str, Any], other: dict[str, Any]
+    machines: Machines, trial: EvaluationRun, change: dict[str, str], other: dict[str, object]
 ) -> None:
     await machines.evaluate(trial, passing(trial.oracle))
     await machines.evaluate(replace(trial, **change), passing(trial.oracle), replace(SETTINGS, **other))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +23,7 @@ from swerl_eval.core.types import (
     SampleRequest,
     Selection,
 )
-from swerl_eval.ports import OnTokens, Sampler, SamplerSettings
+from swerl_eval.ports import OnAnswer, OnTokens, Sampler
 from swerl_eval.records.refused_answers import take_back_refused
 from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.write_reports import write_reports
@@ -111,16 +110,12 @@ class Refusing:
 
     recorded = True
 
-    @classmethod
-    def open(cls, settings: SamplerSettings) -> Refusing:
-        raise NotImplementedError
-
     def __init__(self, inner: Sampler, stage: str) -> None:
         self._inner = inner
         self._stage = stage
         self.asked: Counter[str] = Counter()
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Any = None) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer) -> list[Completion]:
         self.asked[request.stage] += request.n
         if request.stage == self._stage:
             return [REFUSED] * request.n

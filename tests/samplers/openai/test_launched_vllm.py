@@ -87,16 +87,16 @@ def descendants(ancestor: int) -> dict[int, str]:
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, its_parent = stat.read_text().rpartition(")")[2].split()[:2]
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
         except OSError:
             continue
         if state != "Z":
-            parents[int(stat.parent.name)] = int(its_parent)
+            parents[int(stat.parent.name)] = int(parent)
     found: dict[int, str] = {}
     waiting = [ancestor]
     while waiting:
         parent = waiting.pop()
-        children = [pid for pid, above in parents.items() if above == parent]
+        children = [pid for pid, its_parent in parents.items() if its_parent == parent]
         found |= {pid: command_of(pid) for pid in children}
         waiting += children
     return found
@@ -147,7 +147,7 @@ def test_a_server_whose_engine_dies_in_the_middle_comes_again_and_only_lost_requ
     sampler: OpenAISampler, run: Run, said: list[str], logs: Path
 ) -> None:
     seeds = range(1000, 1600, 100)
-    long: dict[str, Any] = {"n": 3, "max_tokens": 800}
+    long = {"n": 3, "max_tokens": 800}
 
     async def all_of_them(begun: asyncio.Event) -> list[list[Completion]]:
         asked = [sampler.sample(request(seed=seed, **long), lambda _: begun.set()) for seed in seeds]
