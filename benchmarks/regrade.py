@@ -93,7 +93,9 @@ def log(path: Path, tests: list[str], size: Size, status: str) -> list[str]:
     """Write a log of about the size; the tests that it names."""
     head = "+ : '>>>>> Start Test Output'\n"
     tail = "\n+ : '>>>>> End Test Output'\nTEST_EXIT_CODE: 0\n" if status == "PASSED" else "\n>>>>> End Test Output\n"
-    lines, used, left = [], [], size.kilobytes * 1000
+    lines: list[str] = []
+    used: list[str] = []
+    left = size.kilobytes * 1000
     for number, test in enumerate(tests):
         captured = (
             f"{number:4} DEBUG project.module:module.py:{number % 300} looked up value_{number * 7} in the cache\n"

@@ -82,7 +82,7 @@ def patch(rng: random.Random) -> str:
     """A diff in looks and length: 1.2 KB in the middle, 1.6 KB on average, as gold patches are."""
     size = int(rng.lognormvariate(7.1, 0.75))
     head = "diff --git a/package/module.py b/package/module.py\n--- a/package/module.py\n+++ b/package/module.py\n"
-    lines = []
+    lines: list[str] = []
     while sum(map(len, lines)) + len(head) < size:
         lines.append(f'{rng.choice(" +-")}        value_{rng.randrange(10**6)} = self.lookup("{rng.random()}")\n')
     return head + f"@@ -10,{len(lines)} +10,{len(lines)} @@ class Model:\n" + "".join(lines)

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -39,7 +40,7 @@ def edit(seed: int) -> tuple[str, ...]:
     return tuple(f"{line}\n" for line in lines)
 
 
-def config(mirrors: Path, folder: Path, server: FakeServer, **more: object) -> RunConfig:
+def config(mirrors: Path, folder: Path, server: FakeServer, **more: Any) -> RunConfig:
     from swerl_eval.demo.setup import SUITE
 
     return RunConfig(

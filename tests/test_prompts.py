@@ -9,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ from swerl_eval.prompts import (
 )
 
 ROOT = Path(__file__).parent.parent
-VALUES = {
+VALUES: dict[str, dict[str, Any]] = {
     LOCALIZE: {"problem_statement": "It is broken.", "tree": "pkg/\n    a.py", "limit": 4},
     REPAIR: {"problem_statement": "It is broken.", "files": "### pkg/a.py\nx = 1\n"},
     GUIDE: {"problem_statement": "It is broken.", "tree": "tests/\n    test_a.py"},

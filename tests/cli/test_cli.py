@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,7 +160,7 @@ def scripted(mirrors: Path, results: Path, *more: object) -> list[object]:
 
 
 def test_a_run_says_how_many_verdicts_it_knew_and_no_cache_knows_none(mirrors: Path, tmp_path: Path) -> None:
-    cache = {"SWERL_EVAL_CACHE": str(tmp_path / "cache")}
+    cache: dict[str, Any] = {"SWERL_EVAL_CACHE": str(tmp_path / "cache")}
     first = run("run", *scripted(mirrors, tmp_path, "--run-id", "a", "--no-cache"), **cache)
     second = run("run", *scripted(mirrors, tmp_path, "--run-id", "b"), **cache)
     third = run("run", *scripted(mirrors, tmp_path, "--run-id", "c"), **cache)
@@ -277,7 +278,7 @@ def test_a_validation_removes_old_logs_only_for_new_ones(tmp_path: Path) -> None
         file.write_text("mine")
     before = files(tmp_path / "v")
     assert sum(name.endswith("test_output.txt") for name in before) == 8
-    engine = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    engine: dict[str, Any] = {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
     away = run(*VALIDATE, "--results", tmp_path, "--run-id", "v", **engine)
     assert (away.returncode, "no Docker engine answers" in away.stderr) == (1, True)
     assert files(tmp_path / "v") == before, "where no engine is reached nothing is lost"

@@ -411,9 +411,9 @@ def test_swebench_reads_the_predictions_and_makes_the_same_run_report(
     assert ours["incomplete_ids"] == ["demo__waypost-3"]
     assert ours["empty_patch_ids"] == ["demo__ledgerly-3"]
     assert ours["error_ids"] == ["demo__ledgerly-1", "demo__ledgerly-2", "demo__waypost-1"]
-    selections = Run(run_folder).selections
+    selections = {selection.instance_id: selection for selection in Run(run_folder).selections.values()}
     assert predictions == [
-        {"instance_id": instance, "model_name_or_path": MODEL, "model_patch": selections.get(instance).patch}
+        {"instance_id": instance, "model_name_or_path": MODEL, "model_patch": selections[instance].patch}
         for instance in sorted(VERDICTS)
         if VERDICTS[instance] != "missing"
     ]
@@ -632,14 +632,17 @@ def test_a_trajectory_holds_every_rollout_and_the_selection_with_its_reason(subm
         assert len(trajectory["rollouts"]) == len(rollouts) == LOCALIZATION_SAMPLES + SAMPLES
         for (stage, index), rollout in rollouts.items():
             sample = run.samples.get((name, stage, index))
+            assert sample is not None
             assert rollout["answer"] == sample.completion.text
             if stage == "repair":
                 candidate = run.candidates.get((name, index))
+                assert candidate is not None
                 assert rollout["patch"] == candidate.patch
                 assert rollout["rejected"] == (candidate.rejection.value if candidate.rejection else None)
             else:
                 assert (rollout["patch"], rollout["rejected"]) == (None, None)
         selection = run.selections.get(name)
+        assert selection is not None
         assert trajectory["selection"] == {"sample": selection.index, "reason": selection.reason}
 
 

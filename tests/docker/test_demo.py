@@ -170,3 +170,11 @@ def test_validate_passes_sound_instances_and_names_the_others(tmp_path: Path) ->
     quarantine = json.loads(next(tmp_path.glob("validate-suite-*/quarantine.json")).read_bytes())
     assert list(quarantine["instances"]) == ["demo__inkwell-1"]
     assert quarantine["instances"]["demo__inkwell-1"]["image_id"].startswith("sha256:")
+
+
+def test_the_readme_prints_what_the_demo_prints(finished: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    printed = readme.partition("```text\n")[2].partition("```")[0]
+    output = (finished / "stdout").read_text().replace(f"{finished}/", "results/")
+    lines = [line.rstrip() for line in output.splitlines() if not line.startswith("Test containers:")]  # seconds differ
+    assert printed.splitlines() == lines

@@ -22,13 +22,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-
-from swerl_eval.core.errors import EngineUnavailableError, SandboxError
-from swerl_eval.core.types import Job, JobResult, Limits
-from swerl_eval.demo.setup import SUITE
-from swerl_eval.ports import SandboxSettings
-from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
-from tests.docker.own_engine import (
+from own_engine import (
     OwnEngine,
     fill,
     mount_small_disk,
@@ -37,6 +31,12 @@ from tests.docker.own_engine import (
     unmount_below,
     wait_until,
 )
+
+from swerl_eval.core.errors import EngineUnavailableError, SandboxError
+from swerl_eval.core.types import Job, JobResult, Limits
+from swerl_eval.demo.setup import SUITE
+from swerl_eval.ports import SandboxSettings
+from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")

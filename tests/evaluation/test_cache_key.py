@@ -32,7 +32,7 @@ conditions = st.builds(CacheKey, **values)
 @pytest.mark.parametrize("name", [field.name for field in fields(CacheKey)])
 def test_any_changed_condition_changes_the_key(name: str) -> None:
     @given(base=conditions, other=values[name])
-    def check(base: CacheKey, other: object) -> None:
+    def check(base: CacheKey, other: Any) -> None:
         changed = replace(base, **{name: other})
         assert (changed.digest("official") == base.digest("official")) is (changed == base)
 

@@ -100,6 +100,7 @@ def test_the_command_reads_and_prints_alike_in_every_locale(name: str, locales: 
     task = suite / "tasks" / "日本__inkwell-1" / "task.yaml"
     task.write_text(task.read_text("utf-8").replace("demo__inkwell-1", "日本__inkwell-1"), encoding="utf-8")
     other = {"LC_ALL": name, "LOCPATH": str(locales), "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    options: list[str | Path]
     reports = {}
     for results, environment in (("here", {"LC_ALL": "C.UTF-8"}), ("there", other)):
         options = ["--results", tmp_path / results, "--run-id", "r", "-i", "*__inkwell-1", "-c", "sandbox=scripted"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -41,7 +42,7 @@ MANIFEST = RunManifest(
 )
 
 
-def evaluation(name: str, verdict: Verdict, strict: Verdict | None, **more: object) -> Evaluation:
+def evaluation(name: str, verdict: Verdict, strict: Verdict | None, **more: Any) -> Evaluation:
     patch = "" if verdict is E else f"patch of {name}"
     return replace(Evaluation(name, sha256(patch), verdict, strict=strict), **more)
 
@@ -102,7 +103,7 @@ def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_
 
 
 def test_instances_without_a_prediction_are_counted_and_named_in_one_line(tmp_path: Path) -> None:
-    ids = {name: {} for name in [*NAMES, *(f"z__z-{number:02}" for number in range(12))]}
+    ids: dict[str, dict[str, str]] = {name: {} for name in [*NAMES, *(f"z__z-{number:02}" for number in range(12))]}
     with open_run(tmp_path / "r", replace(MANIFEST, instances=ids, submitted=tuple(NAMES), patches="handed in")) as run:
         for record in EVALUATIONS:
             patch = "" if record.verdict is E else f"patch of {record.instance_id}"

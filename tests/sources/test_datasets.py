@@ -31,7 +31,7 @@ SUITE = ROOT / "swerl_eval" / "demo" / "suite"
 DATA = ROOT.parent / "shared" / "data"
 
 
-def row(instance_id: str = "o__n-1", **changed: Any) -> dict[str, Any]:
+def row(instance_id: Any = "o__n-1", **changed: Any) -> dict[str, Any]:
     return {
         "instance_id": instance_id,
         "repo": "o/n",

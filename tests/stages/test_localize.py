@@ -98,11 +98,11 @@ async def asked(folder: Path, settings: LocalizeSettings, snapshot: Files = SNAP
 
 
 def tree_of(question: str) -> str:
-    return re.search(r"<tree>\n(.*)\n</tree>", question, re.S)[1]
+    return str(re.findall(r"<tree>\n(.*)\n</tree>", question, re.S)[0])
 
 
 def limit_of(question: str) -> int:
-    return int(re.search(r"at most (\d+) ", question)[1])
+    return int(re.findall(r"at most (\d+) ", question)[0])
 
 
 # -- what is asked

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import orjson
@@ -75,7 +76,7 @@ def sample(text: str, *, index: int = 0, finish: str = "stop", error: str = "", 
     return Sample("o__n-1", "repair", index, completion, tuple(files or TEXTS), "sha", 0)
 
 
-def candidate_of(text: str, shown: Mapping[str, str] = TEXTS, **more: str) -> Candidate:
+def candidate_of(text: str, shown: Mapping[str, str] = TEXTS, **more: Any) -> Candidate:
     return read_answer(sample(text, **more), shown, frozenset({*TEXTS, "unseen.py"}))
 
 
@@ -386,7 +387,7 @@ class Listener:
     def shown(self) -> list[tuple[str, ...]]:
         """The files of the prompts, in the order of the samples."""
         numbered = {index: request.messages[-1].content for request in self.requests for index in request.indices}
-        found = [re.search(r"<files>\n(.*)\n</files>", numbered[index], re.S)[1] for index in sorted(numbered)]
+        found = [re.findall(r"<files>\n(.*)\n</files>", numbered[index], re.S)[0] for index in sorted(numbered)]
         return [tuple(re.findall(r"^### (.*)$", files, re.M)) for files in found]
 
 

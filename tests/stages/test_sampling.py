@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -38,7 +38,7 @@ class Model:
     def open(cls, settings: SamplerSettings) -> Model:
         return cls()
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Any = None) -> list[Completion]:
         self.requests.append(request)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -61,7 +61,7 @@ class Says(Model):
         super().__init__()
         self.completions = completions
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Any = None) -> list[Completion]:
         return [self.completions[index] for index in request.indices]
 
 
@@ -211,7 +211,7 @@ async def test_a_refusal_is_stored_and_asked_for_again_while_answers_stay(tmp_pa
 class Counts(Model):
     """Tells of its one answer before it has counted its tokens."""
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Callable) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Any = None) -> list[Completion]:
         on_answer(0, Completion("early"))
         await anyio.lowlevel.checkpoint()
         return [Completion("early", prompt_tokens=17, completion_tokens=4)]
@@ -242,7 +242,7 @@ async def test_no_more_requests_are_in_flight_than_the_limiter_has_places(tmp_pa
 class Gone(Model):
     """Answers the prompt `a` and is gone for all others."""
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: object = None) -> list[Completion]:
+    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Any = None) -> list[Completion]:
         if request.messages[-1].content != "a":
             await anyio.sleep(0.01)
             message = "the server is gone"

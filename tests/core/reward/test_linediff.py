@@ -49,7 +49,8 @@ def by_difflib(old, new, context=3):
     st.integers(0, 5),
 )
 def test_short_files_give_difflibs_hunks(files, context):
-    assert unified_hunks(*files, context) == by_difflib(*files, context)
+    old, new = files
+    assert unified_hunks(old, new, context) == by_difflib(old, new, context)
 
 
 @settings(max_examples=150, deadline=None)

@@ -115,6 +115,8 @@ def reward_cases():
     if not GOLDEN.is_dir():
         pytest.skip("the project's reference values (../shared/golden) are not part of the repository")
     spec = importlib.util.spec_from_file_location("reward_cases", GOLDEN / "reward_cases.py")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -39,7 +39,7 @@ def by_difflib(a, b):
 
 def merged(blocks):
     """Matches that touch in both texts as one, the way difflib reports them."""
-    joined = []
+    joined: list[tuple[int, int, int]] = []
     for i, j, size in sorted(blocks):
         if joined and (joined[-1][0] + joined[-1][2], joined[-1][1] + joined[-1][2]) == (i, j):
             i, j, before = joined.pop()

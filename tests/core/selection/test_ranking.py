@@ -87,6 +87,7 @@ def test_no_form_has_more_votes_than_the_chosen_one_and_none_with_as_many_was_sa
     if not votes:
         assert (selection.index, selection.patch) == (None, "")
         return
+    assert selection.index is not None
     chosen = forms[selection.index]
     assert selection.votes == votes[chosen] == max(votes.values())
     assert selection.index == forms.index(chosen)
@@ -98,6 +99,7 @@ def test_no_form_has_more_votes_than_the_chosen_one_and_none_with_as_many_was_sa
 @given(FORMS.filter(lambda forms: forms.strip(".")))
 def test_one_more_vote_for_the_chosen_form_never_makes_another_win(forms: str):
     before = majority("i", candidates(forms))
+    assert before.index is not None
     after = majority("i", candidates(forms + forms[before.index]))
     assert (after.index, after.patch) == (before.index, before.patch)
     assert after.votes == before.votes + 1
@@ -107,6 +109,7 @@ def test_one_more_vote_for_the_chosen_form_never_makes_another_win(forms: str):
 @given(FORMS.filter(lambda forms: forms.strip(".")), st.sampled_from("abc"))
 def test_one_more_vote_makes_its_own_form_win_or_changes_nothing(forms: str, form: str):
     before, after = majority("i", candidates(forms)), majority("i", candidates(forms + form))
+    assert after.index is not None
     assert after.index == before.index or (forms + form)[after.index] == form
 
 
@@ -363,6 +366,7 @@ def test_the_choice_is_the_majority_of_what_the_written_rules_leave_over(forms: 
     among = majority("i", [candidate for candidate in candidates(forms) if candidate.index in kept])
     assert (selection.index, selection.patch) == (among.index, among.patch)
     if kept:
+        assert selection.index is not None
         assert forms[selection.index] != "."
         everyone = majority("i", candidates(forms))
         assert (selection.valid, selection.unique) == (everyone.valid, everyone.unique)
@@ -383,6 +387,7 @@ def test_the_order_of_the_candidates_and_of_the_evidence_does_not_count(forms: s
 @given(MANY.filter(lambda forms: forms.strip(".")), EVIDENCE, HOW)
 def test_a_duplicate_of_the_chosen_candidate_never_makes_another_win(forms: str, said, how):
     before = choose("i", candidates(forms), said, **how)
+    assert before.index is not None
     after = choose("i", candidates(forms + forms[before.index]), said, **how)
     assert (after.index, after.patch, after.votes) == (before.index, before.patch, before.votes + 1)
 

@@ -2,12 +2,12 @@
 set -uxo pipefail
 cd /testbed
 git status
-git checkout 7ec41265370fa2663ee24815d4012220d6567c6e tests/cli/test_cli.py tests/test_page.py
+git checkout 7ec41265370fa2663ee24815d4012220d6567c6e tests/test_cli.py tests/test_page.py
 git apply -v - <<'EOF_5127408931'
-diff --git a/tests/cli/test_cli.py b/tests/cli/test_cli.py
+diff --git a/tests/test_cli.py b/tests/test_cli.py
 index bcedd9d..dcfd0d8 100644
---- a/tests/cli/test_cli.py
-+++ b/tests/cli/test_cli.py
+--- a/tests/test_cli.py
++++ b/tests/test_cli.py
 @@ -1,3 +1,5 @@
 +import re
 +
@@ -49,6 +49,6 @@ index 7402e7e..5949976 100644
      assert [template.count(f) for f in ("$title", "$toc", "$body")] == [1, 1, 1]
 EOF_5127408931
 : '>>>>> Start Test Output'
-python3 -m pytest -rA -p no:cacheprovider tests/cli/test_cli.py tests/test_page.py
+python3 -m pytest -rA -p no:cacheprovider tests/test_cli.py tests/test_page.py
 : '>>>>> End Test Output'
-git checkout 7ec41265370fa2663ee24815d4012220d6567c6e tests/cli/test_cli.py tests/test_page.py
+git checkout 7ec41265370fa2663ee24815d4012220d6567c6e tests/test_cli.py tests/test_page.py

@@ -2,12 +2,12 @@
 set -uxo pipefail
 cd /testbed
 git status
-git checkout 36bd0430001518d6e946ea11a1eb42f9432b3115 tests/cli/test_cli.py
+git checkout 36bd0430001518d6e946ea11a1eb42f9432b3115 tests/test_cli.py
 git apply -v - <<'EOF_5127408931'
-diff --git a/tests/cli/test_cli.py b/tests/cli/test_cli.py
+diff --git a/tests/test_cli.py b/tests/test_cli.py
 index 5c719a4..52f1b40 100644
---- a/tests/cli/test_cli.py
-+++ b/tests/cli/test_cli.py
+--- a/tests/test_cli.py
++++ b/tests/test_cli.py
 @@ -1,7 +1,13 @@
 +import subprocess
 +import sys
@@ -57,6 +57,6 @@ index 5c719a4..52f1b40 100644
 +    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 EOF_5127408931
 : '>>>>> Start Test Output'
-python3 -m pytest -rA -p no:cacheprovider tests/cli/test_cli.py
+python3 -m pytest -rA -p no:cacheprovider tests/test_cli.py
 : '>>>>> End Test Output'
-git checkout 36bd0430001518d6e946ea11a1eb42f9432b3115 tests/cli/test_cli.py
+git checkout 36bd0430001518d6e946ea11a1eb42f9432b3115 tests/test_cli.py

@@ -1,0 +1,20 @@
+"""Runs the quick test group on the other supported Pythons: `scripts/test --pythons`, or `nox`.
+
+`scripts/test` covers the Python that it sets up (3.11 where there is one). Interpreters that are not installed are
+skipped, with a warning. Each session keeps its own environment below `.nox/` (about 650 MB).
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+
+
+@nox.session(python=["3.10", "3.12", "3.13"])
+def quick(session: nox.Session) -> None:
+    """The tests that need no container and no vLLM, with fewer examples of each property."""
+    session.install("-e", ".[dev]")
+    arguments = session.posargs or ["-m", "not vllm and not docker and not slow"]
+    session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=quick", *arguments)
