@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -14,11 +15,11 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import PreflightError, SandboxError, SourceError
 from swerl_eval.core.jobs.control_run import CONTROL_FILE
 from swerl_eval.core.jobs.scripts import PATCH_FILE, TOKEN_FILE
-from swerl_eval.core.types import Instance, Job, JobResult, Outcome, SampleRequest
+from swerl_eval.core.types import Completion, Instance, Job, JobResult, Outcome, SampleRequest
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.official import specification
 from swerl_eval.pipeline import Pipeline
-from swerl_eval.ports import Sampler, Snapshot
+from swerl_eval.ports import OnAnswer, OnTokens, Sampler, Snapshot, ignore
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.write_reports import write_reports
@@ -27,6 +28,7 @@ from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_rep
 from swerl_eval.scheduling.workers import Workers
 from swerl_eval.settings import Parts
 from swerl_eval.sources.user_files import Predictions
+from tests.wrapped_sampler import WrappedSampler
 
 EXPECTED_CHOICE = {
     "demo__inkwell-1": 1,
@@ -42,24 +44,18 @@ EXPECTED_CHOICE = {
 """Samples that the vote chooses from the recorded answers (swerl_eval/demo/README.md)."""
 
 
-class Counting:
-    """The recorded answers, with a count of requests; told to, it stops answering as a dead server does."""
-
-    recorded = True
+class Counting(WrappedSampler):
+    """The recorded answers, with the requests for them."""
 
     def __init__(self, inner: Sampler) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self.requests: list[SampleRequest] = []
 
-    async def sample(self, request: SampleRequest, on_tokens: object, on_answer: object = None) -> list:
+    async def sample(
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
+    ) -> list[Completion]:
         self.requests.append(request)
-        return await self._inner.sample(request, on_tokens, on_answer)
-
-    def count_tokens(self, text: str) -> int:
-        return self._inner.count_tokens(text)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+        return await super().sample(request, on_tokens, on_answer)
 
 
 def passing(job: Job) -> Reply:
@@ -207,9 +203,8 @@ async def test_instances_overlap_and_containers_stay_within_the_workers(demo_con
 def test_given_patches_skip_the_stages_before_evaluation(demo_config: RunConfig) -> None:
     config = demo_config.model_copy(update={"sandbox": "scripted", "run_id": "given"})
     given = Predictions("someone", {"demo__inkwell-1": "diff", "demo__waypost-2": ""})
-    work = Runner(config, predictions=given)
+    work = WithSandbox(config, given, ScriptedSandbox(reply=passing))
     with work.open_run() as run:
-        work._open = _no_preflight(work)  # the images are not needed by a scripted sandbox
         outcome = work.execute(run)
     assert outcome.complete
     report = orjson.loads((outcome.folder / "report.json").read_bytes())
@@ -226,9 +221,8 @@ def test_a_patch_that_no_file_can_hold_fails_alone_and_runs_nothing(demo_config:
     given = Predictions("m", {"demo__inkwell-1": "diff", "demo__waypost-2": "x"}, {"demo__waypost-2": "a surrogate"})
     sandbox = ScriptedSandbox(reply=passing)
     for _ in range(2):
-        work = Runner(config, predictions=given)
+        work = WithSandbox(config, given, sandbox)
         with work.open_run() as run:
-            work._open = _no_preflight(work, sandbox)
             assert work.execute(run).complete
             found = run.evaluation_of("demo__waypost-2")
             stored = len(run.evaluations)
@@ -240,11 +234,15 @@ def test_a_patch_that_no_file_can_hold_fails_alone_and_runs_nothing(demo_config:
     assert swebench["error_ids"] == ["demo__waypost-2"]
 
 
-def _no_preflight(work: Runner, sandbox: ScriptedSandbox | None = None) -> object:
-    async def opened(parts: Parts, run: Run, order: list[Instance]) -> None:
-        parts.sandbox = sandbox or ScriptedSandbox(reply=passing)
+class WithSandbox(Runner):
+    """Runs its jobs on a given sandbox, which has no images to check."""
 
-    return opened
+    def __init__(self, config: RunConfig, predictions: Predictions, sandbox: ScriptedSandbox) -> None:
+        super().__init__(config, predictions=predictions)
+        self._sandbox = sandbox
+
+    async def _open(self, parts: Parts, run: Run, order: Sequence[Instance]) -> None:
+        parts.sandbox = self._sandbox
 
 
 @pytest.mark.anyio

@@ -13,7 +13,7 @@ from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.types import Candidate, Completion, Job, JobResult, Outcome, Rejection, SampleRequest
 from swerl_eval.pipeline import Pipeline
-from swerl_eval.ports import OnAnswer, OnTokens, Sampler
+from swerl_eval.ports import OnAnswer, OnTokens, Sampler, ignore
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
 from swerl_eval.runner import Runner
@@ -22,37 +22,32 @@ from swerl_eval.scheduling.workers import Workers
 from swerl_eval.settings import Parts
 from swerl_eval.stages.candidate_stream import CandidateStream
 from tests.test_pipeline import passing
+from tests.wrapped_sampler import WrappedSampler
 
 pytestmark = pytest.mark.anyio
 ONE = "demo__inkwell-1"
 
 
-class OneByOne:
+class OneByOne(WrappedSampler):
     """The recorded answers, each repair answer told alone; before each, `wait` with how many were told."""
 
-    recorded = True
-
     def __init__(self, inner: Sampler, wait: Callable[[int], Awaitable[None]]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._wait = wait
         self.told = 0
         self.asked: list[tuple[str, str]] = []
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer) -> list[Completion]:
+    async def sample(
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
+    ) -> list[Completion]:
         self.asked.append((request.instance_id, request.stage))
-        completions = await self._inner.sample(request, on_tokens)
+        completions = await self.inner.sample(request, on_tokens)
         if request.stage == "repair":
             for place, completion in enumerate(completions):
                 await self._wait(self.told)
                 on_answer(place, completion)
                 self.told += 1
         return completions
-
-    def count_tokens(self, text: str) -> int:
-        return self._inner.count_tokens(text)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 async def execute(
@@ -182,7 +177,8 @@ async def test_each_form_is_given_once_as_soon_as_it_comes() -> None:
 
 
 async def test_the_first_ones_are_the_same_in_whatever_order_they_come() -> None:
-    found, first = CandidateStream(4), []
+    found = CandidateStream(4)
+    first: list[int] = []
 
     async def watch() -> None:
         first.extend(each.index for each in await found.first(2))

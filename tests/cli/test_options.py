@@ -37,7 +37,7 @@ def test_a_resume_with_one_engine_setting_keeps_the_others_of_the_run(tmp_path: 
 
 @pytest.mark.parametrize(("regression", "strict"), [("on", "off"), ("off", "on")])
 def test_a_run_that_stored_on_and_off_is_resumed(regression: str, strict: str, tmp_path: Path) -> None:
-    config = RunConfig(model="m", regression=regression, strict=strict)
+    config = RunConfig.model_validate({"model": "m", "regression": regression, "strict": strict})
     write_manifest(tmp_path, config)
     manifest = RunManifest(**json.loads((tmp_path / "r/run.json").read_bytes()))
     old = dataclasses.replace(

@@ -41,7 +41,12 @@ def test_the_default_run_id_changes_with_a_setting_that_a_result_depends_on_and_
 
 
 def test_the_default_run_id_is_the_same_in_every_process() -> None:
-    settings = {"model": "org/My Model!", "dataset": "data/demo.parquet", "engine": {"b": 1, "a": 2}, "repo": ("x/y",)}
+    settings: dict[str, Any] = {
+        "model": "org/My Model!",
+        "dataset": "data/demo.parquet",
+        "engine": {"b": 1, "a": 2},
+        "repo": ("x/y",),
+    }
     program = f"from swerl_eval.config import RunConfig; print(RunConfig(**{settings!r}).default_run_id())"
     run_ids = {
         subprocess.run(

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,7 +176,7 @@ async def test_an_unresolved_and_a_failed_patch_are_known_again(machines: Machin
 class Cut(ScriptedSandbox):
     """A sandbox whose jobs all end with something that a second run may not have."""
 
-    def __init__(self, reply: Answer, **how: object) -> None:
+    def __init__(self, reply: Answer, **how: Any) -> None:
         super().__init__(reply)
         self._how = how
 
@@ -257,7 +258,7 @@ class Elsewhere(ScriptedSandbox):
     ],
 )
 async def test_another_patch_or_other_limits_are_run(
-    machines: Machines, run: EvaluationRun, change: dict[str, str], other: dict[str, object]
+    machines: Machines, run: EvaluationRun, change: dict[str, Any], other: dict[str, Any]
 ) -> None:
     await machines.evaluate(run, passing(run.oracle))
     await machines.evaluate(replace(run, **change), passing(run.oracle), replace(SETTINGS, **other))

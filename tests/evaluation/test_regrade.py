@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +17,7 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import RunLockedError
 from swerl_eval.core.jobs.control_run import CONTROL, CONTROL_FILE
 from swerl_eval.core.jobs.scripts import APPLIED, APPLY_LADDER, TOKEN_FILE
-from swerl_eval.core.types import Job, Oracle, Verdict
+from swerl_eval.core.types import Evaluation, Job, Oracle, Verdict
 from swerl_eval.evaluation import regrade as module
 from swerl_eval.evaluation.regrade import regrade
 from swerl_eval.official import specification
@@ -87,17 +88,23 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def evaluation_of(folder: Path, name: str) -> Evaluation:
+    evaluation = Run(folder).evaluation_of(name)
+    assert evaluation is not None
+    return evaluation
+
+
 def test_the_same_rows_give_the_same_verdicts_and_change_no_file(folder: Path, source: DatasetSource) -> None:
     before = content(folder / "logs")
     evaluations = list(Run(folder).evaluations.values())
-    assert Run(folder).evaluation_of(CHEAT).strict is Verdict.UNRESOLVED
-    assert Run(folder).evaluation_of(ONE).strict is Verdict.RESOLVED
+    assert evaluation_of(folder, CHEAT).strict is Verdict.UNRESOLVED
+    assert evaluation_of(folder, ONE).strict is Verdict.RESOLVED
     with reopen_run(folder) as run:
         found = regrade(run, source)
     assert (found.graded, found.changes, found.ungraded) == (29, [], {})
     assert list(Run(folder).evaluations.values()) == evaluations
     assert content(folder / "logs") == before
-    assert Run(folder).regrades.get(None).dataset_fingerprint == source.fingerprint
+    assert [record.dataset_fingerprint for record in Run(folder).regrades.values()] == [source.fingerprint]
 
 
 def test_a_changed_row_changes_its_verdicts_and_no_other(folder: Path, source: DatasetSource) -> None:
@@ -147,7 +154,7 @@ def test_a_resolved_patch_without_a_saved_control_run_is_left_to_a_resume(folder
     (folder / "logs" / ONE / "control.json").unlink()
     with reopen_run(folder) as run:
         regrade(run, source)
-    found = Run(folder).evaluation_of(ONE)
+    found = evaluation_of(folder, ONE)
     assert (found.verdict, found.strict) == (Verdict.RESOLVED, Verdict.INFRA_ERROR)
     assert found.strict_reason == "it had no control run; the same command again does it"
     assert not found.settled(strict=True)
@@ -175,7 +182,7 @@ def test_several_processes_give_what_one_gives(
     alone = [each for graded in module._grade_all(tasks) for each in graded]
     monkeypatch.setattr(module, "BYTES_PER_PROCESS", 1)
     monkeypatch.setattr(module, "EVALUATIONS_PER_PIECE", 2)
-    monkeypatch.setattr(module.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert [each for graded in module._grade_all(tasks) for each in graded] == alone
     assert len(alone) == 29
 

@@ -23,7 +23,7 @@ from swerl_eval.core.types import (
     SampleRequest,
     Selection,
 )
-from swerl_eval.ports import OnAnswer, OnTokens, Sampler
+from swerl_eval.ports import OnAnswer, OnTokens, Sampler, ignore
 from swerl_eval.records.refused_answers import remove_refused
 from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.write_reports import write_reports
@@ -31,6 +31,7 @@ from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import ScriptedSandbox
 from tests.records.test_run_folder import MANIFEST
 from tests.test_pipeline import EXPECTED_CHOICE, execute, passing
+from tests.wrapped_sampler import WrappedSampler
 
 KINDS = ("localizations", "candidates", "reproductions", "regressions", "evidence", "selections")
 REFUSED = Completion("", "error", error="refused: the prompt is too long", refused=True)
@@ -105,27 +106,21 @@ def test_nothing_is_taken_back_where_nothing_was_refused(run: Run) -> None:
     assert {path.name: path.read_bytes() for path in run.folder.glob("*.jsonl")} == before
 
 
-class Refusing:
-    """The recorded answers; refuses the requests that `refuses` picks."""
-
-    recorded = True
+class Refusing(WrappedSampler):
+    """The recorded answers; refuses the requests of one stage."""
 
     def __init__(self, inner: Sampler, stage: str) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._stage = stage
         self.asked: Counter[str] = Counter()
 
-    async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer) -> list[Completion]:
+    async def sample(
+        self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
+    ) -> list[Completion]:
         self.asked[request.stage] += request.n
         if request.stage == self._stage:
             return [REFUSED] * request.n
-        return await self._inner.sample(request, on_tokens, on_answer)
-
-    def count_tokens(self, text: str) -> int:
-        return self._inner.count_tokens(text)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+        return await super().sample(request, on_tokens, on_answer)
 
 
 @pytest.mark.anyio
