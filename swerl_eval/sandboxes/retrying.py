@@ -11,10 +11,12 @@ A job that fails for good raises the error of its last try, with the number of t
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import anyio
+import tenacity
 
 from swerl_eval.core.errors import EngineUnavailableError, ImageMissingError, ImageRefusedError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Machine
@@ -84,28 +86,39 @@ class RetryingSandbox:
 
     async def run(self, job: Job) -> JobResult:
         """Run one job, with retries. Each try is a fresh container and overwrites the log."""
-        errors: Counter[type[SandboxError]] = Counter()
-        results = 0
-        while True:
-            try:
-                result = await self._inner.run(job)
-            except SandboxError as error:
-                kind = next(kind for kind in (EngineUnavailableError, *TRIES) if isinstance(error, kind))
-                errors[kind] += 1
-                if isinstance(error, ImageRefusedError) or not self._is_worth_retrying(kind, errors[kind]):
-                    message = f"{error} (tried {_times(errors.total() + results)})"
-                    raise type(error)(message) from error
-            else:
-                self._engine_answered()
-                results += 1
-                if not result.disk_full or result.disk_exceeded or results == FULL_DISK_TRIES:
-                    return result
-            await anyio.sleep(min(self._first_pause * 2 ** (errors.total() + results - 1), LONGEST_PAUSE))
+        attempts = tenacity.AsyncRetrying(
+            retry=functools.partial(self._is_worth_retrying, Counter()),
+            wait=tenacity.wait_exponential(multiplier=self._first_pause, max=LONGEST_PAUSE),
+            sleep=anyio.sleep,
+        )
+        try:
+            return await attempts(self._inner.run, job)
+        except SandboxError as error:
+            message = f"{error} (tried {_times(attempts.statistics['attempt_number'])})"
+            raise type(error)(message) from error
 
-    def _is_worth_retrying(self, kind: type[SandboxError], tries: int) -> bool:
-        if kind is not EngineUnavailableError:
+    def _is_worth_retrying(self, errors: Counter[type[SandboxError]], state: tenacity.RetryCallState) -> bool:
+        """Return whether a try should be followed by another one; `errors` counts those of this job by kind."""
+        if state.outcome is None:
+            return False
+        error = state.outcome.exception()
+        if error is None:
             self._engine_answered()
-            return tries < TRIES[kind]
+            result: JobResult = state.outcome.result()
+            results = state.attempt_number - errors.total()
+            return result.disk_full and not result.disk_exceeded and results < FULL_DISK_TRIES
+        if not isinstance(error, SandboxError) or isinstance(error, ImageRefusedError):
+            return False
+        if isinstance(error, EngineUnavailableError):
+            errors[EngineUnavailableError] += 1
+            return self._has_patience()
+        self._engine_answered()
+        kind = next(kind for kind in TRIES if isinstance(error, kind))
+        errors[kind] += 1
+        return errors[kind] < TRIES[kind]
+
+    def _has_patience(self) -> bool:
+        """Return whether an engine that does not answer is still waited for."""
         now = anyio.current_time()
         if self._unavailable_since is None:
             self._unavailable_since = now
