@@ -1,0 +1,1 @@
+"""Checks before a run: does the model fit in memory, and do the prompts fit in its context."""

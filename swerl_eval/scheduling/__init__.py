@@ -1,0 +1,1 @@
+"""What runs next: the order of instances, the queue of requests, the number of containers."""

@@ -1,0 +1,1 @@
+"""Exports a run in the formats of others, one file for each."""

@@ -1,0 +1,1 @@
+"""Samples from servers with the OpenAI interface, given or launched, one or several."""

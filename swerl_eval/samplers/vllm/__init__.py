@@ -1,0 +1,1 @@
+"""Samples with vLLM's own engine in a process of its own."""
