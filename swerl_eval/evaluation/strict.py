@@ -9,10 +9,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import anyio.to_thread
-from pydantic import TypeAdapter
+from pydantic import AliasChoices, Field, TypeAdapter
 
 from swerl_eval.core.errors import SandboxError
 from swerl_eval.core.jobs import control_run
@@ -53,7 +53,7 @@ class References(Protocol):
 class ControlFacts:
     """What of a control run is not in its logs (`control.json`)."""
 
-    aside: tuple[str, ...]
+    reset_files: Annotated[tuple[str, ...], Field(validation_alias=AliasChoices("reset_files", "aside"))]
     """Files of the patch that were reset for the confirmation."""
     exit_code: int
     """Of the test command; -1: it did not come to its end."""
@@ -185,7 +185,7 @@ async def _control_run(
 
 def _facts_of(reset: Sequence[str], result: JobResult, marks: Mapping[str, str]) -> ControlFacts:
     return ControlFacts(
-        aside=tuple(reset),
+        reset_files=tuple(reset),
         exit_code=_exit_code(marks, control_run.CONTROL),
         confirm_exit_code=_exit_code(marks, control_run.CONFIRMED),
         timed_out=result.timed_out,
@@ -219,10 +219,10 @@ def _not_confirmed(run: EvaluationRun, facts: ControlFacts) -> str:
         return "it did not end in time"
     if facts.exit_code < 0:
         return "it did not come to its end"
-    if not facts.aside:
+    if not facts.reset_files:
         return ""
     row, output = run.oracle.row, run.logs / CONFIRM_OUTPUT
-    names = f"{', '.join(facts.aside[:3])}{', …' if len(facts.aside) > 3 else ''}"
+    names = f"{', '.join(facts.reset_files[:3])}{', …' if len(facts.reset_files) > 3 else ''}"
     if not output.exists() or not grading.grade(row, run.patch, output)["resolved"]:
         return f"without its version of {names} the tests do not pass"
     failing = control_run.FAILING & set(grading.all_statuses(row, output).values())

@@ -57,7 +57,7 @@ def control_reply(job: Job, log: bytes, exit_code: int) -> Reply:
 
 
 def passing(oracle: Oracle) -> Answer:
-    """Every graded test passes, and fails under control."""
+    """Every graded test passes, and fails in the control run."""
 
     def reply(job: Job) -> Reply:
         if controlled(job):

@@ -56,7 +56,7 @@ def log_of(oracle: Oracle, status: str) -> bytes:
 
 @pytest.fixture
 def folder(demo_config: RunConfig) -> Path:
-    """A finished run: everything resolved; one of them says success under control too."""
+    """A finished run: everything resolved; one of them says success in its control run too."""
     config = demo_config.model_copy(update={"evaluate": "all"})
     work = Runner(config)
 

@@ -200,12 +200,12 @@ async def test_a_refusal_is_stored_and_asked_for_again_while_answers_stay(tmp_pa
     samples = await sample_answers(first, "i", "repair", prompts("aa"))
     assert [sample.completion for sample in samples] == [Completion("kept"), refused]
     model = Model()
-    heard: list[Sample] = []
-    again = await sample_answers(context(model, tmp_path), "i", "repair", prompts("aa"), heard.append)
+    seen: list[Sample] = []
+    again = await sample_answers(context(model, tmp_path), "i", "repair", prompts("aa"), seen.append)
     seed = seed_for(3, "i", "repair")
     assert [request.indices for request in model.requests] == [(0, 1)]
     assert [sample.completion for sample in again] == [Completion("kept"), Completion(f"context with {seed + 1}")]
-    assert heard == again
+    assert seen == again
 
 
 class Counts(Model):
