@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from swerl_eval.samplers import SAMPLERS
+
 if TYPE_CHECKING:
     from swerl_eval.config import RunConfig
 
@@ -40,7 +42,7 @@ SHARED: dict[str, Any] = {
     "limit": _option(int, _INSTANCES, "At most this many: the first ones."),
     "shard": _option(str, _INSTANCES, "This process's share, by a stable hash of the id.", metavar="I/N"),
     "repositories": _option(str, _INSTANCES, "Folder of bare mirrors, such as sympy__sympy.git."),
-    "sampler": _option(str, _MODEL, "openai, vllm, replay, gold or package.module:Class."),
+    "sampler": _option(str, _MODEL, f"{', '.join(SAMPLERS)}, a plug-in, or package.module:Class."),
     "model": _option(str, _MODEL, "Name or path of the model."),
     "base_url": _option(list[str], _MODEL, "Address of an OpenAI-compatible server; comma-separated, repeatable."),
     "launch": _option(str, _MODEL, "Command that starts such a server here, with {port} in it."),

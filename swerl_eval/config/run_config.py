@@ -45,7 +45,7 @@ class RunConfig(BaseModel):
 
     # -- the model and the method
     sampler: str = "openai"
-    """`openai`, `vllm`, `replay`, `gold`, or `package.module:Class`."""
+    """A built-in sampler (`openai`, `vllm`, `replay`, `gold`), a plug-in, or `package.module:Class`."""
     model: str = ""
     """Name or path, as the sampler takes it; also the name in predictions."""
     base_url: tuple[str, ...] = ()

@@ -99,6 +99,7 @@ def test_the_run_folder_is_that_of_the_run_id_or_else_of_the_settings() -> None:
         ({"model": "m", "regression": True, "tests": 3}, "m-verified-f64d411c"),
     ],
 )
-def test_the_default_run_id_is_that_of_the_versions_before(settings: dict[str, Any], run_id: str) -> None:
-    """Golden names, made when `regression` and `strict` were `on` or `off`: the same command still resumes."""
+def test_the_default_run_id_does_not_change_by_accident(settings: dict[str, Any], run_id: str) -> None:
+    """Golden names: the same command resumes its run after an upgrade. Another default of a setting is meant to change
+    them, and CHANGELOG has to say so."""
     assert RunConfig(**settings).default_run_id() == run_id

@@ -514,7 +514,7 @@ def test_the_pins_say_what_the_score_was_measured_with(run_folder: Path, tmp_pat
         "denominator": 9,
         "strictly_resolved": 0,
         "limits": {
-            "memory": "8g",
+            "memory": RunConfig().memory,
             "cpus": 2.0,
             "pids": 4096,
             "written": "16g",
