@@ -38,7 +38,7 @@ class Difference:
         names_of = listed(self.instances, mark, _SHOWN_NAMES)
         if self.pin == INSTANCES:
             return f"{self.pin}: {len(self.instances)} in {names[0]} that {names[1]} lacks ({names_of})"
-        return f"{self.pin}: other digests in {' and '.join(names)} for {len(self.instances)} instances ({names_of})"
+        return f"{self.pin}: other digests in {' and '.join(names)} for {len(self.instances)} ({names_of})"
 
 
 def differences_of(sides: Sequence[Side]) -> list[Difference]:

@@ -101,14 +101,14 @@ def _remarks(comparison: Comparison, mark: Mark) -> list[str]:
 def _counted_lines(side: dict[str, Any], name: str, mark: Mark) -> list[str]:
     """Say which instances count as not resolved although no verdict says so, and which are listed twice."""
     counts = {
-        "prevented": "verdicts were prevented by the machine (infra_error) and count as not resolved",
-        "strictly_prevented": "strict verdicts were prevented by the machine and count as not resolved",
-        "missing": "instances have no verdict and count as not resolved",
-        "errors": "instances ended without a report, whether by the patch or the machine, and count as not resolved",
-        "repeated": "resolved instances are listed more than once and count once",
+        "prevented": "verdicts prevented by the machine (infra_error), counted as not resolved",
+        "strictly_prevented": "strict verdicts prevented by the machine, counted as not resolved",
+        "missing": "instances without a verdict, counted as not resolved",
+        "errors": "instances without a report, by the patch's fault or the machine's, counted as not resolved",
+        "repeated": "resolved instances that are listed more than once, counted once",
     }
     return [
-        f"{name}: {len(side[key])} {words}: {listed(side[key], mark, MOST_NAMES)}"
+        f"{name}: {words}: {len(side[key])} ({listed(side[key], mark, MOST_NAMES)})"
         for key, words in counts.items()
         if side[key]
     ]
@@ -199,12 +199,13 @@ def _verdict_line(figures: dict[str, Any], first: str, second: str) -> str:
 def _power_line(figures: dict[str, Any], instances: int) -> str:
     """Say what difference this many instances could have shown."""
     discordant, detectable = figures["discordant"], figures["detectable_difference"]
+    counted = f"Instances that tell the sides apart: {discordant} of {instances}."
     if detectable is None:
         return (
-            f"Only {discordant} of {instances} instances tell the sides apart: too few to show any difference "
-            f"(p below {SIGNIFICANT} takes at least {FEWEST_DISCORDANT}, all on one side)."
+            f"{counted} With so few no difference could have been shown (power 80 %, two-sided 5 %; fewer than "
+            f"{FEWEST_DISCORDANT} never give a p below {SIGNIFICANT})."
         )
     return (
-        f"With {instances} instances, of which {100 * discordant / instances:.1f} % tell the sides apart, a difference "
-        f"of about {100 * detectable:.1f} points or more could have been shown (power 80 %, two-sided 5 %)."
+        f"{counted} With so many a difference of about {100 * detectable:.1f} points or more could have been shown "
+        "(power 80 %, two-sided 5 %); a smaller one may well be missed."
     )
