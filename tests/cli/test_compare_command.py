@@ -53,7 +53,7 @@ def test_json_has_everything_and_is_the_same_each_time(results: Path) -> None:
 
 def test_markdown_has_tables_and_code_spans(results: Path) -> None:
     text = compare("monday", "tuesday", "newer", "--results", results, "--anyway", "--format", "markdown")
-    assert text.startswith("### Comparison of `monday` and `tuesday` and `newer` over 12 instances\n\n- NOT MEASURED")
+    assert text.startswith("### Comparison of `monday`, `tuesday`, `newer` over 12 instances\n\n- NOT MEASURED")
     assert "- DIFFERENT harness version: `swebench 5.0.2` in `monday` and `swebench 5.1.0` in `newer`\n" in text
     assert "\n| `tuesday` | 7/12 | 58.3 % | 32.0 to 80.7 | +8.3 (+1 -0) | 1.0000 | +8.3 (+1 -0) | 1.0000 |\n" in text
 

@@ -167,7 +167,7 @@ def exact_power(instances: int, rate: float, difference: float) -> float:
 def test_at_the_detectable_difference_the_power_is_about_80_percent(instances: int, discordant: int) -> None:
     difference = detectable_difference(instances, discordant)
     assert difference is not None
-    assert 0.72 < exact_power(instances, discordant / instances, difference) < 0.82
+    assert 0.75 < exact_power(instances, discordant / instances, difference) < 0.80
 
 
 def test_more_instances_show_smaller_differences_and_few_discordant_pairs_none() -> None:

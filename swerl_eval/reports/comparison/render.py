@@ -14,6 +14,8 @@ from swerl_eval.reports.comparison.names import Mark, code, listed, printable
 MOST_NAMES = 10
 """Instances named in one line, at most, of those that both or neither of the sides resolve."""
 SIGNIFICANT = 0.05
+MANY_REPOSITORIES = 30
+"""With fewer clusters the clustered figures tend to be too small."""
 VERDICTS = {"official": "Official verdict", "strict": "Strict verdict"}
 
 
@@ -59,19 +61,26 @@ def _columns(table: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _sections(comparison: Comparison, mark: Mark) -> Iterator[_Section]:
-    names = " and ".join(mark(side["name"]) for side in comparison["sides"])
+    trend = len(comparison["sides"]) > 2
+    names = (", " if trend else " and ").join(mark(side["name"]) for side in comparison["sides"])
     title = f"Comparison of {names} over {comparison['instances']} instances"
     yield _Section(title, lines=[*_difference_lines(comparison, mark), *_remarks(comparison, mark)])
-    trend = len(comparison["sides"]) > 2
     for verdict, heading in VERDICTS.items():
         if comparison["sides"][0][verdict] is None:
             continue
-        if trend:
+        if verdict == "strict" and _alike(comparison):
+            yield _Section(heading, lines=["The same figures as by the official verdict."])
+        elif trend:
             note = "p is McNemar's exact p, not corrected for the number of comparisons."
             yield _Section(f"{heading}, in the order given", _trend(comparison, verdict, mark), [note])
         else:
             (only,) = comparison["comparisons"]
             yield _Section(heading, _rates(comparison, verdict, mark), _pair_lines(only[verdict], comparison, mark))
+
+
+def _alike(comparison: Comparison) -> bool:
+    """Whether both verdicts give the same figures, so that the second need not be printed."""
+    return all(part["strict"] == part["official"] for part in (*comparison["sides"], *comparison["comparisons"]))
 
 
 def _difference_lines(comparison: Comparison, mark: Mark) -> list[str]:
@@ -181,9 +190,10 @@ def _clustered_line(figures: dict[str, Any]) -> str:
     if figures["clustered_error"] is None:
         return "Clustered by repository: no figure, since all instances are of one repository"
     low, high = figures["clustered_interval_95"]
+    rough = "; rough, with so few repositories" if figures["repositories"] < MANY_REPOSITORIES else ""
     return (
         f"Clustered by repository ({figures['repositories']} of them): standard error "
-        f"{100 * figures['clustered_error']:.1f} points, bootstrap interval {_points(low)} to {_points(high)}"
+        f"{100 * figures['clustered_error']:.1f} points, bootstrap interval {_points(low)} to {_points(high)}{rough}"
     )
 
 
