@@ -158,7 +158,7 @@ def compare(
     options: dict[str, Any],
     sides: Annotated[
         list[str],
-        typer.Argument(metavar="A B …", help="Runs of --results, run folders, run reports of swebench, results.json."),
+        typer.Argument(metavar="SIDE", help="Runs of --results, run folders, run reports of swebench, results.json."),
     ],
     form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
     anyway: Annotated[

@@ -247,6 +247,21 @@ def test_a_submission_is_a_side_and_what_it_does_not_name_is_not_resolved(tmp_pa
         compared(file, stranger, anyway=True)
 
 
+def test_the_denominator_of_a_submission_stands_beside_it(tmp_path: Path) -> None:
+    one = made(tmp_path / "a", BASE)
+    file = submission(tmp_path / "theirs", ["astropy__astropy-0"])
+    totals = file.with_name("resolved_by_repo.json")
+    totals.write_text('{"astropy/astropy": {"resolved": 1, "total": 8}, "sympy/sympy": {"resolved": 0, "total": 4}}')
+    assert compared(one, file)["sides"][1]["unchecked"][:2] == ["set of instances", "dataset fingerprint"]
+    totals.write_text('{"astropy/astropy": {"resolved": 1, "total": 500}}')
+    with pytest.raises(UsageError, match="denominator: 12 in a and 500 in theirs"):
+        compared(one, file)
+    for content in ("[]", '{"a/b": 3}', '{"a/b": {"resolved": 1}}'):
+        totals.write_text(content)
+        with pytest.raises(InputError, match=r"resolved_by_repo\.json: a repository has no total"):
+            compared(one, file)
+
+
 def test_a_run_report_that_does_not_name_all_of_its_instances_is_not_taken_for_whole(tmp_path: Path) -> None:
     one = made(tmp_path / "a", BASE)
     file = tmp_path / "a.run-report.json"

@@ -191,7 +191,22 @@ def _side_of_submission(path: Path, document: Mapping[str, Any]) -> Side:
         missing=frozenset(lists["no_generation"]) - resolved,
         errors=frozenset(lists["no_logs"]) - resolved,
         repeated=_repeated(lists["resolved"]),
+        pins=_denominator_beside(path),
     )
+
+
+def _denominator_beside(path: Path) -> dict[str, str]:
+    """Return a submission's denominator: the totals of `resolved_by_repo.json` in the same folder, if it is there."""
+    file = path.with_name("resolved_by_repo.json")
+    if not file.is_file():
+        return {}
+    document = read_document(file)
+    entries = document.values() if isinstance(document, dict) else [None]
+    totals = [entry["total"] for entry in entries if isinstance(entry, dict) and isinstance(entry.get("total"), int)]
+    if len(totals) < len(entries):
+        message = f"{file}: a repository has no total; correct it or delete it"
+        raise InputError(message)
+    return {DENOMINATOR: str(sum(totals))}
 
 
 def _ids(path: Path, document: Mapping[str, Any], key: str) -> list[str]:
