@@ -12,6 +12,8 @@ import pytest
 from swerl_eval.core.errors import InputError, UsageError
 from swerl_eval.core.types import Regrade
 from swerl_eval.records.run_folder import reopen_run
+from swerl_eval.registry import load
+from swerl_eval.reports import EXPORTERS
 from swerl_eval.reports.comparison.build import Comparison, compare
 from swerl_eval.reports.comparison.render import as_markdown, as_text
 from swerl_eval.reports.comparison.sides import RUN_REPORT, SUBMISSION, read_sides
@@ -245,6 +247,18 @@ def test_a_submission_is_a_side_and_what_it_does_not_name_is_not_resolved(tmp_pa
         compared(one, stranger)
     with pytest.raises(UsageError, match="no side names all of its instances"):
         compared(file, stranger, anyway=True)
+
+
+@pytest.mark.parametrize(("format_name", "file"), [("swebench", "org__model.a.json"), ("experiments", "results.json")])
+def test_a_run_equals_its_own_exports(format_name: str, file: str, tmp_path: Path) -> None:
+    folder = made(tmp_path / "a", "RRueiRu." + "RRuu", versions={"swebench": "5.0.2", "swerl-eval": "0.1.0"})
+    load("exporter", format_name, EXPORTERS)().export(folder, tmp_path / "out", {})
+    (exported,) = (tmp_path / "out").rglob(file)
+    comparison = compared(folder, exported)
+    assert comparison["differences"] == []
+    assert [side["official"]["resolved"] for side in comparison["sides"]] == [5, 5]
+    assert comparison["comparisons"][0]["official"]["discordant"] == 0
+    assert "denominator" not in comparison["sides"][1]["unchecked"]
 
 
 def test_the_denominator_of_a_submission_stands_beside_it(tmp_path: Path) -> None:
