@@ -16,8 +16,8 @@ from swerl_eval.reports.swebench_report import run_report
 
 NAMES = [f"{repo}-{number}" for repo in ("astropy__astropy", "django__django", "sympy__sympy") for number in range(4)]
 CONFIG: dict[str, Any] = {
-    "dataset": "verified", "split": "test", "samples": 1, "strict": True, "memory": "8g", "cpus": 2.0, "pids": 4096, "written": "16g",
-    "network": "bridge", "timeout": 1800.0, "workers": 3,
+    "dataset": "verified", "split": "test", "samples": 1, "strict": True, "memory": "8g", "cpus": 2.0, "pids": 4096,
+    "written": "16g", "network": "bridge", "timeout": 1800.0, "workers": 3,
 }  # fmt: skip
 MANIFEST = RunManifest(
     run_id="r",
