@@ -230,14 +230,14 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         "swerl_eval.sources.snapshots": True,
         "swerl_eval.demo.repositories": True,
     },
-    "numpy": {"swerl_eval.core.reward.suffixes": True},
+    "numpy": {"swerl_eval.core.reward.suffixes": True, "swerl_eval.core.comparison": False},
 }
 """Heavy or foreign libraries: who may import them, and whether at the top of the module."""
 
 CORE_LIBRARIES: dict[str, str] = {
     "pygit2": "diffs as git prints them",
     "unidiff": "reads diffs, as the published reward does",
-    "numpy": "suffix arrays of large texts; imported only when the quick search gives up",
+    "numpy": "suffix arrays of large texts, resampling; imported only when they are needed",
 }
 NOT_PURE = {
     "asyncio", "datetime", "glob", "http", "io", "logging", "os", "pathlib", "secrets", "shutil", "socket", "sqlite3",

@@ -153,6 +153,29 @@ def report(
 
 
 @app.command()
+@taking("seed", "results", "config", "overrides")
+def compare(
+    options: dict[str, Any],
+    sides: Annotated[
+        list[str],
+        typer.Argument(metavar="SIDE", help="Runs of --results, run folders, run reports of swebench, results.json."),
+    ],
+    form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Compare what they have in common, although they were measured otherwise.")
+    ] = False,
+) -> None:
+    """Compare two runs instance by instance, or show several as a trend.
+
+    Runs with other datasets, instances, limits, images or harnesses are refused, with the differences named.
+    """
+    from swerl_eval.cli.compare import print_comparison
+
+    config = resolve(options)
+    print_comparison(sides, Path(config.results), form, config.seed, anyway=anyway)
+
+
+@app.command()
 @taking("config", "overrides")
 def export(
     options: dict[str, Any],

@@ -79,20 +79,43 @@ def read_entries(path: Path, kind: str) -> Iterator[Entry]:
         yield from read_lines(path)
         return
     try:
-        document = _loads(b"".join(_raw_lines(path)).decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise _not_utf8(f"{path}, line {line}", error) from error
+        document = _document(path)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data":  # a second document: JSON lines under another name
             yield from read_lines(path)
             return
         raise _not_json(f"{path}, line {error.lineno}", error) from error
-    except ValueError as error:
-        raise _not_json(f"{path}, line 1", error) from error
     for number, entry in enumerate(_entries(path, document, kind), start=1):
         place = f"{path}, entry {number}"
         yield place, _object(place, entry)
+
+
+def read_document(path: Path) -> Any:
+    """Read a file that is one JSON document.
+
+    Args:
+        path: The file; a name that ends in `.gz` is decompressed.
+
+    Raises:
+        InputError: The file cannot be read, or is no JSON.
+    """
+    try:
+        return _document(path)
+    except json.JSONDecodeError as error:
+        raise _not_json(f"{path}, line {error.lineno}", error) from error
+
+
+def _document(path: Path) -> Any:
+    """Read one JSON document. A `JSONDecodeError` is left to the caller."""
+    try:
+        return _loads(b"".join(_raw_lines(path)).decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise _not_utf8(f"{path}, line {line}", error) from error
+    except json.JSONDecodeError:
+        raise
+    except ValueError as error:
+        raise _not_json(f"{path}, line 1", error) from error
 
 
 def _entries(path: Path, document: Any, kind: str) -> list[Any]:

@@ -1,0 +1,1 @@
+"""Compares runs, run reports of swebench, and public submissions, instance by instance."""
