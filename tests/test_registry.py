@@ -172,6 +172,7 @@ def test_a_name_that_two_distributions_have_is_refused(install: Install) -> None
         load("sampler", "mine", TABLE)
 
 
+@pytest.mark.slow
 def test_a_plug_in_of_the_command_line_runs(install: Install, tmp_path: Path) -> None:
     """An exporter of an installed distribution, in a process of its own."""
     source = "class Mine:\n    def export(self, run, destination, details):\n        return [run / 'run.json']\n"

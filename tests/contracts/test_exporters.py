@@ -384,6 +384,7 @@ def harness_report(exported: Path, reports: Path) -> tuple[dict[str, Any], list[
     return read(reports / answer["written"]), answer["predictions"], answer["written"]
 
 
+@pytest.mark.slow
 def test_swebench_reads_the_predictions_and_makes_the_same_run_report(
     swebench: Path, run_folder: Path, tmp_path: Path
 ) -> None:
@@ -424,6 +425,7 @@ def test_the_derived_files_of_the_run_folder_are_the_exported_ones(swebench: Pat
         assert (run_folder / name).read_bytes() == (swebench / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_that_ended_before_evaluation_has_the_same_report_as_swebench_makes(
     mirrors: Path, tmp_path: Path
 ) -> None:

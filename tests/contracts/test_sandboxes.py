@@ -237,6 +237,7 @@ async def test_a_flood_of_output_is_a_result_and_its_log_is_bounded(
     assert len(content) < bound + 100
 
 
+@pytest.mark.slow
 async def test_a_script_that_does_not_end_is_killed_at_its_limit_and_that_is_a_result(
     sandbox: Sandbox, make_job: Callable[..., Job]
 ) -> None:

@@ -227,6 +227,7 @@ async def test_a_repository_that_cannot_be_had_is_an_error(opened: Open) -> None
         await source.snapshot(instance)
 
 
+@pytest.mark.slow
 async def test_a_cancelled_snapshot_ends_at_once_and_leaves_nothing_half_done(
     opened: Open, mirrors: Path, tmp_path: Path
 ) -> None:

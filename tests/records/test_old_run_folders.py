@@ -117,6 +117,7 @@ def test_its_saved_logs_are_graded_again_with_the_same_verdicts(folder: Path) ->
 
 
 @pytest.mark.parametrize("form", ["swebench", "leaderboard", "experiments"])
+@pytest.mark.slow
 def test_it_is_exported(form: str, folder: Path, tmp_path: Path) -> None:
     details = {"name": "Model 7B", "site": "https://example.org", "authors": "A", "os_model": True, "os_system": True}
     options = [word for key, value in details.items() for word in ("-c", f"submission.{key}={json.dumps(value)}")]
