@@ -43,29 +43,29 @@ class Difference:
 
 def differences_of(sides: Sequence[Side]) -> list[Difference]:
     """Return in what the other sides differ from the first one that records a pin, and no difference twice."""
-    found = _instances(sides)
+    differences = _instances(sides)
     for pin in (DENOMINATOR, DATASET, HARNESS):
-        found += _values(pin, [(side.name, side.pins.get(pin)) for side in sides])
+        differences += _values(pin, [(side.name, side.pins.get(pin)) for side in sides])
     for limit in sorted({name for side in sides for name in side.limits}):
-        found += _values(f"{LIMITS}, {limit}", [(side.name, side.limits.get(limit)) for side in sides])
+        differences += _values(f"{LIMITS}, {limit}", [(side.name, side.limits.get(limit)) for side in sides])
     with_images = [side for side in sides if side.images]
     for side in with_images[1:]:
-        found += _images(with_images[0], side)
-    return found
+        differences += _images(with_images[0], side)
+    return differences
 
 
 def _instances(sides: Sequence[Side]) -> list[Difference]:
     """Return which instances a side has and another one lacks; a side that does not name all of its own lacks none."""
     whole = next((side for side in sides if side.all_named), None)
-    found = []
+    differences = []
     for side in sides:
         if whole is None or side is whole:
             continue
         gone = tuple(sorted(whole.named - side.named)) if side.all_named else ()
         more = tuple(sorted(side.named - whole.named))
-        found += [Difference(INSTANCES, (whole.name, side.name), instances=gone)] if gone else []
-        found += [Difference(INSTANCES, (side.name, whole.name), instances=more)] if more else []
-    return found
+        differences += [Difference(INSTANCES, (whole.name, side.name), instances=gone)] if gone else []
+        differences += [Difference(INSTANCES, (side.name, whole.name), instances=more)] if more else []
+    return differences
 
 
 def _values(pin: str, values: Sequence[tuple[str, str | None]]) -> list[Difference]:

@@ -116,7 +116,7 @@ def _side_of_run(run: Run) -> Side:
         model=manifest.model_name,
         recorded=manifest.recorded,
         complete=all(name in known and known[name].settled(strict=strict) for name in expected),
-        prevented=frozenset(name for name, found in known.items() if found.verdict is Verdict.INFRA_ERROR),
+        prevented=frozenset(name for name, evaluation in known.items() if evaluation.verdict is Verdict.INFRA_ERROR),
         strictly_prevented=_with_strict(known, Verdict.INFRA_ERROR),
         missing=frozenset(evaluations) - frozenset(known),
         pins=_pins(run),
