@@ -317,7 +317,10 @@ async def test_a_missing_image_is_the_verdict_of_the_evaluation(machines: Machin
 async def test_what_is_read_off_the_patch_is_read_anew(machines: Machines, run: EvaluationRun) -> None:
     """A rule that is added later speaks on verdicts that are known already."""
     touching = replace(run, patch="--- a/conftest.py\n+++ b/conftest.py\n@@ -1 +1 @@\n-x\n+y\n")
-    failing = lambda job: evaluation_reply(job, log_of(run.oracle, "FAILED"))  # noqa: E731
+
+    def failing(job: Job) -> Reply:
+        return evaluation_reply(job, log_of(run.oracle, "FAILED"))
+
     first = await machines.evaluate(touching, failing)
     assert first.suspicious == ("conftest.py is loaded by pytest beside the tests",)
     again = await machines.evaluate(touching, failing)
