@@ -1,0 +1,1 @@
+"""The HTML pages of a run and of a comparison: self-contained files that need no network."""
