@@ -79,4 +79,4 @@ def print_sections(console: Console, sections: Sequence[Section]) -> None:
     for section in [*sections[1:], *sections[:1]]:
         console.print(Text(section.title, style="bold"))
         for fact in section.facts:
-            console.print(Padding(Text(str(fact), style=_TONES.get(fact.tone, "")), (0, 0, 0, 2)))
+            console.print(Padding(Text(str(fact), style=_TONES.get(fact.tone, "")), (0, 0, 0, 2), expand=False))

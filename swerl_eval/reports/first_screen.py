@@ -76,7 +76,8 @@ def _result(report: dict[str, Any]) -> Iterator[Fact]:
     if report["strict"] is not None:
         unconfirmed = report["resolved"] - report["strict"]["resolved"]
         note = f"the control run does not confirm {unconfirmed} of the resolved" if unconfirmed else ""
-        yield Fact("Strict solve rate", rate({**report, **report["strict"]}), note, WARN if unconfirmed else "")
+        tone = WARN if unconfirmed else GOOD
+        yield Fact("Strict solve rate", rate({**report, **report["strict"]}), note, tone)
     clustered = report["clustered"]
     if clustered is not None:
         note = f"standard error {100 * clustered['error']:.1f} points, {clustered['repositories']} repositories"
@@ -95,12 +96,8 @@ def _missing(report: dict[str, Any]) -> Iterator[Fact]:
     total, rows = report["total"], report["instances"]
     without = report["without_prediction"]
     if without:
-        yield Fact(
-            "Missing",
-            f"{len(without)} of {total} instances have no prediction and count as not solved",
-            names(without),
-            BAD,
-        )
+        value = f"{len(without)} of {total} instances have no prediction and count as not solved"
+        yield Fact("Missing", value, names(without), BAD)
     unfinished = [
         row["instance_id"] for row in rows if row["verdict"] == "missing" and row["instance_id"] not in set(without)
     ]

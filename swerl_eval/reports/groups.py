@@ -20,7 +20,7 @@ def repository_of(instance_id: str, known: Mapping[str, str]) -> str:
 
 
 def columns_of(instance_id: str, facts: Mapping[str, str]) -> dict[str, str]:
-    """What an instance is grouped by, from its entry in the manifest: `repo`, `year`, `difficulty`; empty if not known."""
+    """What an instance is grouped by, by its manifest entry: `repo`, `year`, `difficulty`; empty if not known."""
     year = facts.get("created_at", "")[:4]
     return {
         "repo": repository_of(instance_id, {instance_id: facts.get("repo", "")}),
