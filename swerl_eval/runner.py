@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.records.full_disk import explain_full_disk
-from swerl_eval.records.manifest import RunManifest
+from swerl_eval.records.manifest import RunManifest, Unsharded
 from swerl_eval.records.refused_answers import remove_refused
 from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.write_reports import write_reports
@@ -243,7 +243,7 @@ class Runner:
                 )
 
     def _manifest(self) -> RunManifest:
-        predictions = self._predictions
+        predictions, whole = self._predictions, self.source.unsharded
         identity = self.config.identity()
         if predictions is not None:
             identity["predictions"] = predictions.digest  # the patches are the run's input
@@ -251,10 +251,7 @@ class Runner:
             run_id=self.config.run_folder.name,
             config=self.config.model_dump(mode="json"),
             identity=identity,
-            instances={
-                i.instance_id: {"repo": i.repo, "created_at": i.created_at, "difficulty": i.difficulty}
-                for i in self._chosen
-            },
+            instances=_facts(self._chosen),
             dataset_fingerprint=self.source.fingerprint,
             prompts=self.prompts.fingerprints(),
             versions=package_versions(),
@@ -263,7 +260,13 @@ class Runner:
             created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             patches=MADE if predictions is None else predictions.origin,
             submitted=None if predictions is None else tuple(i.instance_id for i in self.instances),
+            unsharded=Unsharded(_facts(whole.instances), whole.fingerprint) if whole is not None else None,
         )
+
+
+def _facts(instances: Iterable[Instance]) -> dict[str, dict[str, str]]:
+    """What a manifest holds of instances, by id: what tables group by."""
+    return {i.instance_id: {"repo": i.repo, "created_at": i.created_at, "difficulty": i.difficulty} for i in instances}
 
 
 def missing_line(missing: Mapping[str, str], images: int) -> str:

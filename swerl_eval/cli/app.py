@@ -181,6 +181,22 @@ def compare(
 
 
 @app.command()
+@taking("run_id", "results")
+def merge(
+    options: dict[str, Any],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders, such as results/shard-*.")],
+) -> None:
+    """Make one run of its shards: the same records, reports and exports as if it had never been divided.
+
+    Folders of other settings, data or versions are refused, and so are different results for the same instance.
+    """
+    from swerl_eval.cli.merge import merge_runs
+
+    config = resolve(options)
+    exit_with(merge_runs(folders, Path(config.results), config.run_id))
+
+
+@app.command()
 @taking("config", "overrides")
 def export(
     options: dict[str, Any],
