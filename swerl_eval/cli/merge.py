@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
-from swerl_eval.cli.render import print_costs, print_run
+from swerl_eval.cli.render import print_report_files, print_run
+from swerl_eval.cli.run_reports import prices_of
 from swerl_eval.config import RunConfig
 from swerl_eval.records.merge import merge, merged_manifest, missing_line
 from swerl_eval.records.run_folder import Run, reopen_run
+from swerl_eval.reports.costs import costs
 from swerl_eval.reports.write_reports import write_reports
 
 
@@ -35,9 +36,8 @@ def merge_runs(folders: Sequence[Path], results: Path, run_id: str) -> int:
     with reopen_run(folder) as run:
         report = write_reports(run)
     console = Console()
-    print_run(console, report)
-    print_costs(console, run)
-    console.print(Text(f"Report: {folder / 'report.json'}"), soft_wrap=True)
+    print_run(console, report, costs(run, prices_of(run, {})))
+    print_report_files(console, folder)
     return 0 if report["complete"] else 1
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from swerl_eval.core.errors import RunConflictError, UsageError
-from swerl_eval.core.types import Evaluation, ModelUsage, Regrade
+from swerl_eval.core.types import Evaluation, Failure, ModelUsage, Regrade
 from swerl_eval.records.atomic import replacing_folder
 from swerl_eval.records.journal import Journal
 from swerl_eval.records.manifest import RunManifest, Unsharded, manifest_differences, write_manifest
@@ -116,6 +116,7 @@ def merge(runs: Sequence[Run], folder: Path, manifest: RunManifest) -> None:
             for number, target in enumerate(merged.journals):
                 for run in runs:
                     _add(target, run.journals[number], run.folder)
+            merged.failures.remove_if(lambda name: merged.evaluation_of(name) is not None)
         _merge_events(runs, new / "events.jsonl")
         for run in runs:
             for name in manifest.instances:
@@ -133,6 +134,8 @@ def _add(target: Journal[Any], part: Journal[Any], folder: Path) -> None:
                 target.append(dataclasses.replace(record, began=_free_time(target, record.began)))
         elif isinstance(known, Evaluation) and known.prevented and not record.prevented:
             target.append(record)
+        elif isinstance(known, Failure):
+            pass  # one reason is enough
         elif not _agree(known, record):
             where = "the last grading of the logs" if isinstance(record, Regrade) else f"{part.path.stem} {key}"
             message = (

@@ -14,7 +14,7 @@ import pytest
 from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import RunConflictError, UsageError
-from swerl_eval.core.types import Evaluation, Job, ModelUsage, Verdict
+from swerl_eval.core.types import Evaluation, Failure, Job, ModelUsage, Verdict
 from swerl_eval.pipeline import Pipeline
 from swerl_eval.progress import Progress
 from swerl_eval.records.manifest import read_manifest, write_manifest
@@ -196,6 +196,22 @@ def test_the_usage_of_processes_that_began_at_one_instant_is_not_lost(parts: lis
             run.usage.append(ModelUsage(5.0, 1.0, 1, 10, None, tokens))
     usage = list(Run(merged(parts, tmp_path / "out")).usage.values())
     assert sorted(process.completion_tokens for process in usage) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_failure_is_carried_over_unless_another_part_has_the_verdict(
+    order: int, parts: list[Path], tmp_path: Path
+) -> None:
+    broken = Path(shutil.copytree(shard_of(parts), tmp_path / "broken"))
+    (broken / "evaluations.jsonl").unlink()
+    for part, reason in ((broken, "no such model"), (shard_of(parts), "no model")):
+        with reopen_run(part) as run:
+            run.failures.append(Failure(NAME, reason))
+    both = Run(merged([*parts, broken][::order], tmp_path / "both"))
+    assert list(both.failures.values()) == []
+    rest = [part for part in parts if part != shard_of(parts)]
+    alone = Run(merged([*rest, broken][::order], tmp_path / "alone"))
+    assert list(alone.failures.values()) == [Failure(NAME, "no such model")]
 
 
 @pytest.mark.parametrize(
