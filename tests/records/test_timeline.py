@@ -45,7 +45,10 @@ def test_what_the_run_writes_is_read_back(tmp_path: Path) -> None:
     timeline = read_timeline(tmp_path / "r")
     assert [(span.stage, span.start, span.end) for span in timeline.stages["a"]] == [("evaluate", 0.0, None)]
     assert [span.stage for span in timeline.containers] == ["evaluate"]
-    assert [(n.instance_id, n.text) for n in timeline.notices] == [("a", "from the cache: 0123"), ("", "a server is slow")]
+    assert [(n.instance_id, n.text) for n in timeline.notices] == [
+        ("a", "from the cache: 0123"),
+        ("", "a server is slow"),
+    ]
     assert timeline.skipped == 0
 
 
