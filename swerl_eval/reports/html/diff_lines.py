@@ -65,7 +65,7 @@ _SPECIAL = regex_opt(sorted({*dir(builtins), *keyword.kwlist, *keyword.softkwlis
 _PLAIN = [(r"[\s(),.:=\[\]{}]+", Text), (rf"(?!__|{_SPECIAL})[^\W\d]\w*\b(?![\"'])", Name)]
 
 
-class _QuickPythonLexer(PythonLexer):
+class _QuickPythonLexer(PythonLexer):  # type: ignore[misc]
     """Finds plain tokens first, which are most of them: a line takes 40 microseconds in place of 120."""
 
     tokens = {"root": [*_PLAIN, inherit], "expr": [*_PLAIN, inherit]}  # noqa: RUF012 -- as Pygments declares it
@@ -85,37 +85,41 @@ class LineTable:
 
     def diff(self, patch: str) -> list[int]:
         """Add the lines of a unified diff, and return their numbers."""
-        return self._add(_diff_lines(patch))
+        lines, rest = _split(patch)
+        return self._add([*_diff_lines(lines), *rest])
 
     def script(self, source: str) -> list[int]:
         """Add the lines of a Python source, and return their numbers."""
-        return self._add((line, 0, "python") for line in _split(source))
+        lines, rest = _split(source)
+        return self._add([*((line, 0, "python") for line in lines), *rest])
 
     def lines(self) -> list[list[Any]]:
         """Return the lines by number: text and spans."""
         return [[text, list(spans)] for text, spans in self._numbers]
 
-    def _add(self, lines: Iterator[tuple[str, int, str]]) -> list[int]:
+    def _add(self, lines: list[_Unread]) -> list[int]:
         return [self._numbers.setdefault(_highlighted(*line), len(self._numbers)) for line in lines]
 
 
-def _split(text: str) -> list[str]:
-    """Split a text at its line ends, as far as it is shown."""
+_Unread = tuple[str, int, str]
+"""A line, the length of what stands before its code, and the lexer; "" where it has no code."""
+
+
+def _split(text: str) -> tuple[list[str], list[_Unread]]:
+    """Split a text at its line ends, as far as it is shown; and say in a line of its own what is not."""
     lines = text.split("\n", MOST_LINES)
     rest = lines.pop() if len(lines) > MOST_LINES else ""
     if not lines[-1]:
         lines.pop()
-    if rest:
-        more = rest.count("\n") + (not rest.endswith("\n"))
-        lines.append(f"… {more} more lines are not shown")
-    return lines
+    more = rest.removesuffix("\n").count("\n") + 1
+    return lines, [(f"… {more} more lines are not shown", 0, "")] if rest else []
 
 
-def _diff_lines(patch: str) -> Iterator[tuple[str, int, str]]:
-    """Yield each line of a diff, the length of what stands before its code, and the lexer; "" where it has no code."""
+def _diff_lines(lines: list[str]) -> Iterator[_Unread]:
+    """Tell the code of a diff from its headers."""
     old = new = 0
     lexer = ""
-    for line in _split(patch):
+    for line in lines:
         if old > 0 or new > 0:
             old -= line[:1] in {"-", " ", ""}
             new -= line[:1] in {"+", " ", ""}
