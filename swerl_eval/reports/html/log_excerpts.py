@@ -1,4 +1,4 @@
-"""Finds the lines of a test log that are about given tests: the blocks that pytest, unittest and sympy print on failures.
+"""Finds the lines of a test log that are about given tests: the blocks of pytest, unittest and sympy on failures.
 
 A log is what a patch's code printed, so a block can be forged. It is shown as text, and no verdict depends on it.
 """
@@ -36,6 +36,7 @@ _FIXTURES = {"setUpClass", "tearDownClass", "setUpModule", "tearDownModule"}
 _LOADER = "unittest.loader._FailedTest"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_words = re.compile(rb"\w+").findall
 _MAY_BEGIN_BLOCK = (b"_", b"=", b"F", b"E", b"U", b"\x1b")
 
 
@@ -139,7 +140,8 @@ class _Reader:
 
     def __init__(self, tests: list[_Test]) -> None:
         self.tests = tests
-        self._names = [(test, test.name.encode("utf-8", "replace"), test.pattern) for test in tests]
+        self._patterns = [(test, test.pattern) for test in tests]
+        self._words = {max(_words(test.name.encode("utf-8", "replace")), key=len, default=b"") for test in tests}
         self._block: _Block | None = None
         self._blocks = 0
         self._after_rule = False
@@ -150,9 +152,10 @@ class _Reader:
 
     def read(self, line: bytes) -> None:
         """Take the next line."""
-        for test, name, pattern in self._names:
-            if name in line and len(test.mentions) < _MENTIONS and pattern.search(line):
-                test.mentions.append(_text(line))
+        if not self._words.isdisjoint(_words(line)):  # a third of the time of looking for every name in every line
+            for test, pattern in self._patterns:
+                if len(test.mentions) < _MENTIONS and pattern.search(line):
+                    test.mentions.append(_text(line))
         if self._block is None and not line.startswith(_MAY_BEGIN_BLOCK):
             self._after_rule = False
             return
