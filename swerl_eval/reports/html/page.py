@@ -47,13 +47,20 @@ def _values(report: Mapping[str, Any], sections: Sequence[Section], drawn: Seque
         "first": [section for section in sections if section.title in FIRST],
         "figures": [section for section in sections if section.title not in FIRST],
         "funnel": report["funnel"],
-        "groups": {name: members for name, members in report["groups"].items() if members},
+        "groups": _groups(report["groups"]),
         "charts": [_embedded(chart) for chart in drawn],
         "verdicts": [(verdict, count) for verdict, count in report["verdicts"].items() if count],
         "columns": columns,
         "rows": rows,
         "token_classes": TOKEN_CLASSES,
     }
+
+
+def _groups(groups: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, list[dict[str, Any]]]]:
+    """Return the tables of groups as they stand beside each other: repositories, and the others, which are short."""
+    beside = [{"repository": groups["repository"]}, {name: groups[name] for name in ("difficulty", "year")}]
+    shown = [{name: rows for name, rows in tables.items() if rows} for tables in beside]
+    return [tables for tables in shown if tables]
 
 
 def _embedded(chart: Chart) -> dict[str, Any]:
