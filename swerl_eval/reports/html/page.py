@@ -21,6 +21,8 @@ SCRIPTS = ("elements.js", "data.js", "diff.js", "table.js", "instance.js", "repo
 """In this order; `report.js` starts the page."""
 FIRST = ("Result", "Missing or failed", "Measured with")
 """Sections of figures that come first; the others follow the charts."""
+IN_LARGE = ("The answers were RECORDED", "Solve rate", "Strict solve rate")
+"""Facts that the page shows above the sections."""
 ODD = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
 """What odd records of one instance may raise. The page says so in its place, and shows the others."""
 
@@ -44,7 +46,7 @@ def _values(report: Mapping[str, Any], sections: Sequence[Section], drawn: Seque
     columns, rows = instance_table(report["instances"])
     return {
         "report": report,
-        "first": [section for section in sections if section.title in FIRST],
+        "first": [_beside_the_rates(section) for section in sections if section.title in FIRST],
         "figures": [section for section in sections if section.title not in FIRST],
         "funnel": report["funnel"],
         "groups": _groups(report["groups"]),
@@ -54,6 +56,12 @@ def _values(report: Mapping[str, Any], sections: Sequence[Section], drawn: Seque
         "rows": rows,
         "token_classes": TOKEN_CLASSES,
     }
+
+
+def _beside_the_rates(section: Section) -> Section:
+    """Return the section without what the page says in large letters."""
+    facts = tuple(fact for fact in section.facts if fact.label not in IN_LARGE)
+    return Section("Verdicts" if section.title == "Result" else section.title, facts)
 
 
 def _groups(groups: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, list[dict[str, Any]]]]:
