@@ -39,7 +39,8 @@ def write_reports(
         write_page(page, run, report)
     except Exception as error:  # noqa: BLE001 - also of a library, and no reason to fail a run
         page.unlink(missing_ok=True)  # an older one says what is no longer so
-        notify(f"{PAGE_FILE} was not written: {error or type(error).__name__}; `swerl-eval report --format html` tries it again")
+        reason = str(error) or type(error).__name__
+        notify(f"{PAGE_FILE} was not written: {reason}; `swerl-eval report --format html` tries it again")
     return report
 
 
@@ -53,5 +54,4 @@ def write_page(path: Path, run: Run, report: Report, prices: Mapping[str, float]
         prices: Prices of the run's costs; None for the run's own.
     """
     paid = run.manifest.config.get("prices", {}) if prices is None else prices
-    # lone surrogates of names have no bytes
-    write_pieces(path, (piece.encode("utf-8", "replace") for piece in report_page(run, report, paid)))
+    write_pieces(path, (piece.encode() for piece in report_page(run, report, paid)))

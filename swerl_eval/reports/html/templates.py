@@ -14,6 +14,8 @@ from pathlib import Path
 
 import jinja2
 
+from swerl_eval.core.codings import sendable
+
 ASSETS = Path(__file__).parent / "assets"
 STYLE = "page.css"
 POLICY = (
@@ -36,7 +38,9 @@ def render_pieces(template: str, scripts: Sequence[str] = (), **values: object) 
     """Yield a page piece by piece, as far as its values have come; see `render`."""
     script, style = "\n".join(map(_asset, scripts)), _asset(STYLE)
     policy = POLICY.format(script=_source(script) if script else "'none'", style=_source(style))
-    yield from _environment().get_template(template).generate(**values, policy=policy, script=script, style=style)
+    own = {"policy": policy, "script": script, "style": style}
+    # lone surrogates in names have no bytes in UTF-8
+    yield from map(sendable, _environment().get_template(template).generate(**values, **own))
 
 
 def _source(text: str) -> str:

@@ -156,12 +156,11 @@ function testsPart({ evaluation }) {
   const { fail_to_pass: fixed, pass_to_pass: kept } = evaluation;
   const total = fixed.passed.length + fixed.failed.length;
   const keptTotal = kept.passed + kept.failed.length;
-  if (total + keptTotal === 0) return null;
   return part(
     "Tests of the verdict",
     factsOf([
-      ["FAIL_TO_PASS", `${fixed.passed.length} of ${counted(total, "test")} pass`],
-      ["PASS_TO_PASS", `${kept.passed} of ${counted(keptTotal, "test")} pass`],
+      ["FAIL_TO_PASS", total ? `${fixed.passed.length} of ${counted(total, "test")} pass` : ""],
+      ["PASS_TO_PASS", keptTotal ? `${kept.passed} of ${counted(keptTotal, "test")} pass` : ""],
       ["Time", `${evaluation.seconds.toFixed(1)} s, of these ${evaluation.test_seconds.toFixed(1)} s in the tests`],
       ["Image", evaluation.image_id ? make("code", {}, evaluation.image_id) : null],
     ]),
