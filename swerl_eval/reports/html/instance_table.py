@@ -47,7 +47,7 @@ COLUMNS = (
     Column("verdict", "Verdict", "The official verdict"),
     Column("strict", "Strict", "The strict verdict: whether the control run confirms the official one", "wide"),
     Column("difficulty", "Difficulty", "How long the fix takes, by the dataset", "wide"),
-    Column("year", "Year", "Year of the issue", "wide figure"),
+    Column("year", "Year", "Year of the issue", "wide"),
     Column("files", "Gold files", "How many of the files that the gold patch edits are among the chosen files", "wide"),
     Column("votes", "Votes", "Samples that agree with the chosen patch, of those that give a candidate", "wide figure"),
     Column("fixed", "Fixed", "FAIL_TO_PASS tests that pass", "wide figure"),

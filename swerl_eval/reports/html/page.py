@@ -16,6 +16,7 @@ from swerl_eval.reports.html.instance_data import instance_data
 from swerl_eval.reports.html.instance_table import instance_table
 from swerl_eval.reports.html.packing import pack
 from swerl_eval.reports.html.templates import render_pieces
+from swerl_eval.reports.scaling_curves import curves
 
 SCRIPTS = ("elements.js", "data.js", "diff.js", "table.js", "instance.js", "report.js")
 """In this order; `report.js` starts the page."""
@@ -36,7 +37,7 @@ def report_page(run: Run, report: Mapping[str, Any], prices: Mapping[str, float]
         prices: What is paid, as `costs` takes it.
     """
     sections = first_screen(dict(report), costs(run, prices))
-    values = _values(report, sections, charts(dict(report), None))
+    values = _values(report, sections, charts(dict(report), curves(run)))
     data = _packed(run, report["instances"], read_timeline(run.folder))
     yield from render_pieces("report.html.j2", SCRIPTS, **values, data=data)
 
