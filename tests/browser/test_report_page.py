@@ -117,13 +117,13 @@ def test_an_instance_opens_by_its_name_and_back_returns_to_its_row(report: Page)
     report.get_by_role("link", name="demo__inkwell-2").click()
     assert opened(report) == "demo__inkwell-2"
     assert focused(report) == "demo__inkwell-2"
-    assert report.title() == "demo__inkwell-2 – demo – swerl-eval"
+    assert report.title() == "demo__inkwell-2 · demo · swerl-eval"
     expect(report.locator("#overview")).to_be_hidden()
     report.go_back()
     assert opened(report) == ""
     assert names(report) == ["inkwell-1", "inkwell-2", "inkwell-3"]
     assert focused(report) == "demo__inkwell-2"
-    assert report.title() == "demo – swerl-eval"
+    assert report.title() == "demo · swerl-eval"
     report.go_forward()
     assert opened(report) == "demo__inkwell-2"
 

@@ -105,7 +105,7 @@ def _cell(column: Column, instance: Mapping[str, Any]) -> Cell:
             return Cell(column, str(instance.get(column.name) or ""))
 
 
-def _share(passed: str) -> float:
-    """Return the share that "3/4" is; 1 of "0/0"."""
-    part, whole = map(int, passed.split("/"))
-    return part / whole if whole else 1.0
+def _share(passed: str) -> float | None:
+    """Return the share that "3/4" is; None where there is none."""
+    part, _, whole = passed.partition("/")
+    return int(part) / int(whole) if part.isdecimal() and whole.isdecimal() and int(whole) else None

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from swerl_eval.core.errors import SwerlEvalError
 from swerl_eval.records.run_folder import Run
 from swerl_eval.records.timeline import Timeline, read_timeline
 from swerl_eval.reports.costs import costs
@@ -24,7 +25,7 @@ FIRST = ("Result", "Missing or failed", "Measured with")
 """Sections of figures that come first; the others follow the charts."""
 IN_LARGE = ("The answers were RECORDED", "Solve rate", "Strict solve rate")
 """Facts that the page shows above the sections."""
-ODD = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
+ODD = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError, SwerlEvalError)
 """What odd records of one instance may raise. The page says so in its place, and shows the others."""
 
 

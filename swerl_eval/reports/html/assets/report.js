@@ -87,7 +87,7 @@
     const row = byName.get(id);
     const title = make("h2", { id: "instance-title", tabindex: "-1" }, id);
     view.replaceChildren(make("div", { class: "head-of-instance" }, title, controls(id)));
-    document.title = `${id} – ${pageTitle}`;
+    document.title = `${id} · ${pageTitle}`;
     overview.hidden = true;
     if (top instanceof HTMLElement) top.classList.add("small");
     view.hidden = false;
