@@ -114,7 +114,7 @@ function filesPart(data) {
     chosen.length ? null : missing("No files were chosen."),
     make("div", { class: "beside" }, ...chosen, data.gold_files.length ? answers : null),
     data.ignored_files.length
-      ? makeFold([`${counted(data.ignored_files.length, "path")} of the answers that do not exist`], () => [
+      ? makeFold([`Paths in the answers that do not exist (${data.ignored_files.length})`], () => [
           listOf(data.ignored_files),
         ])
       : null,
@@ -139,12 +139,10 @@ function patchesPart(data) {
       ["Sample", selection?.sample == null ? "" : String(selection.sample)],
       ["Votes", selection?.votes ? `${selection.votes} of ${counted(selection.valid, "valid sample")}` : ""],
       ["Unique candidates", selection?.unique ? String(selection.unique) : ""],
-      ["Official verdict", evaluation && stateMark(evaluation.verdict)],
       ["Reason", evaluation?.reason ?? ""],
       ["Remark", evaluation?.remark ?? ""],
-      ["Strict verdict", evaluation?.strict ? stateMark(evaluation.strict) : null],
       ["Control run", evaluation?.strict_reason ?? ""],
-      ["Reward", chosen?.rewards ? rewardRange(chosen.rewards) : ""],
+      ["Rewards of its samples", chosen?.rewards ? rewardRange(chosen.rewards) : ""],
     ]),
     make("div", { class: "beside patches" }, mine, theirs),
   );
