@@ -19,7 +19,9 @@ from swerl_eval.reports.html.packing import pack
 from swerl_eval.reports.html.templates import render_pieces
 from swerl_eval.reports.scaling_curves import curves
 
-SCRIPTS = ("elements.js", "data.js", "diff.js", "table.js", "instance.js", "report.js")
+SCRIPTS = (
+    "elements.js", "data.js", "table.js", "diff.js", "parts.js", "candidates.js", "instance.js", "report.js",
+)  # fmt: skip
 """In this order; `report.js` starts the page."""
 FIRST = ("Result", "Missing or failed", "Measured with")
 """Sections of figures that come first; the others follow the charts."""

@@ -122,7 +122,8 @@
     return [...row.cells].slice(1).flatMap((cell, index) => {
       const name = heads[index + 1].textContent ?? "";
       const value = cell.querySelector(".state")?.cloneNode(true) ?? (cell.textContent ?? "").trim();
-      return value === "" ? [] : [make("span", { class: "pair" }, make("span", { class: "label" }, name), " ", value), " "];
+      if (value === "") return [];
+      return [make("span", { class: "pair" }, make("span", { class: "label" }, name), " ", value), " "];
     });
   }
 
