@@ -11,8 +11,10 @@ from swerl_eval.core.selection.scaling import JudgedInstance, ScalingRow, scalin
 from swerl_eval.core.types import Candidate, Evidence, Verdict
 from swerl_eval.records.run_folder import Run
 
-SUBSETS = 25
-"""Subsets of each number of samples: enough for a curve."""
+FEWEST_SUBSETS, MOST_SUBSETS = 10, 100
+"""Subsets of each number of samples that are drawn from each instance."""
+DRAWN = 2_500_000
+"""Samples that are drawn at a time, of all instances and subsets together: more subsets only where they cost little."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ def curves(run: Run) -> Curves | None:
     if most <= 1 or not all(map(_is_judged, judged.values())):
         return None
     tests = max((len(e.outcomes) for instance in judged.values() for e in instance.evidence.values()), default=0)
-    by_samples = scaling(judged, list(_steps(most)), [None], resamples=SUBSETS)
+    drawn = sum(len(instance.candidates) for instance in judged.values())
+    subsets = min(MOST_SUBSETS, max(FEWEST_SUBSETS, DRAWN // drawn))
+    by_samples = scaling(judged, list(_steps(most)), [None], resamples=subsets)
     return Curves(by_samples, scaling(judged, [most], [0, *_steps(tests)]) if tests else [])
 
 
@@ -60,6 +64,11 @@ def judge(run: Run) -> dict[str, JudgedInstance]:
     evidence: dict[str, dict[str, Evidence]] = {name: {} for name in run.manifest.instance_ids}
     for record in run.evidence.values():
         evidence[record.instance_id][record.normal_form] = record
+    resolved = {
+        (evaluation.instance_id, evaluation.patch_sha256): evaluation.resolved
+        for evaluation in run.evaluations.values()
+        if evaluation.verdict is not Verdict.INFRA_ERROR
+    }
     candidates: dict[str, list[Candidate]] = {}
     verdicts: dict[str, dict[str, bool]] = {}
     for candidate in run.candidates.values():  # in the order of an instance's samples
@@ -67,9 +76,9 @@ def judge(run: Run) -> dict[str, JudgedInstance]:
         candidates.setdefault(name, []).append(dataclasses.replace(candidate, patch=""))
         known = verdicts.setdefault(name, {})
         if candidate.rejection is None and candidate.normal_form not in known:
-            evaluation = run.evaluations.get((name, sha256(candidate.patch)))
-            if evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR:
-                known[candidate.normal_form] = evaluation.resolved
+            verdict = resolved.get((name, sha256(candidate.patch)))
+            if verdict is not None:
+                known[candidate.normal_form] = verdict
     rewards: dict[str, dict[int, float]] = {name: {} for name in candidates}
     for reward in run.rewards.values():
         rewards.setdefault(reward.instance_id, {})[reward.index] = reward.value
