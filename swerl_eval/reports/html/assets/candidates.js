@@ -9,18 +9,14 @@ function rewardRange([least, most]) {
 }
 
 /** @type {(data: Instance) => HTMLElement | null} */
-function candidatesPart(data) {
-  const others = data.candidates.filter((candidate) => !candidate.chosen);
-  if (data.candidates.length === 0) return null;
-  const chosen = data.candidates.find((candidate) => candidate.chosen);
+function candidatesPart({ candidates, left_out: leftOut, lines }) {
+  if (candidates.length === 0) return null;
+  const told = "Unique candidates: the chosen one, then by votes. Those that differ in layout only share their votes.";
   return part(
     "Candidates",
-    missing(
-      others.length
-        ? "Every unique candidate, the chosen one first, then by votes. Candidates of equal form share their votes."
-        : "The chosen one is the only candidate.",
-    ),
-    ...[...(chosen ? [chosen] : []), ...others].map((candidate, index) => candidateFold(candidate, index, data.lines)),
+    missing(candidates.length === 1 && !leftOut ? "The chosen one is the only candidate." : told),
+    ...candidates.map((candidate, index) => candidateFold(candidate, index, lines)),
+    leftOut ? missing(`and ${leftOut} more, with the fewest votes, for which the page has no room`) : null,
   );
 }
 
@@ -34,7 +30,7 @@ function candidateFold(candidate, index, lines) {
   if (tests) {
     const resolved = tests.reproduction.filter((outcome) => outcome === "resolved").length;
     if (tests.reproduction.length) say(`reproduction ${resolved} of ${tests.reproduction.length}`);
-    say(`breaks ${tests.broken.length}`);
+    say(`breaks ${tests.broken.length + tests.left_out}`);
     if (tests.error) say("tests not run to their end", "missed");
   }
   if (candidate.rewards) say(`reward ${rewardRange(candidate.rewards)}`);
@@ -52,7 +48,7 @@ function candidateBody(candidate, index, lines) {
     factsOf([
       [candidate.samples.length === 1 ? "Sample" : "Samples", candidate.samples.join(", ")],
       ["Reproduction tests", (tests?.reproduction ?? []).map(words).join(", ")],
-      ["Breaks", tests?.broken.length ? listOf(tests.broken) : ""],
+      ["Breaks", tests?.broken.length ? listOf(tests.broken, tests.left_out) : ""],
       ["Error", tests?.error ?? ""],
       ["Tests took", tests ? `${tests.seconds.toFixed(1)} s` : ""],
     ]),
@@ -98,7 +94,7 @@ function scriptsPart({ reproduction, regression, lines }) {
       : factsOf([
           ["Regression tests", `${counted(regression.passing, "test")} that pass on the original code`],
           ["Test files", regression.files.length ? listOf(regression.files) : ""],
-          ["Left out", regression.excluded.length ? listOf(regression.excluded) : ""],
+          ["Left out", regression.excluded.length ? listOf(regression.excluded, regression.left_out) : ""],
           ["Note", regression.note],
         ]),
   );

@@ -117,22 +117,26 @@ function testsPart({ evaluation }) {
   if (evaluation === null) return part("Tests of the verdict", missing("The chosen patch was not evaluated."));
   const { fail_to_pass: fixed, pass_to_pass: kept } = evaluation;
   const total = fixed.passed.length + fixed.failed.length;
-  const keptTotal = kept.passed + kept.failed.length;
+  const broken = kept.failed.length + kept.left_out;
   return part(
     "Tests of the verdict",
     factsOf([
-      ["FAIL_TO_PASS", total ? `${fixed.passed.length} of ${counted(total, "test")} pass` : ""],
-      ["PASS_TO_PASS", keptTotal ? `${kept.passed} of ${counted(keptTotal, "test")} pass` : ""],
+      // the head of the instance has the numbers; these lists may be cut
+      ["FAIL_TO_PASS", total && !fixed.left_out ? `${fixed.passed.length} of ${counted(total, "test")} pass` : ""],
+      ["PASS_TO_PASS", kept.passed + broken ? `${kept.passed} of ${counted(kept.passed + broken, "test")} pass` : ""],
       ["Time", `${evaluation.seconds.toFixed(1)} s, of these ${evaluation.test_seconds.toFixed(1)} s in the tests`],
       ["Image", evaluation.image_id ? make("code", {}, evaluation.image_id) : null],
     ]),
     ...[
       { title: "FAIL_TO_PASS that fail", names: fixed.failed },
-      { title: "PASS_TO_PASS that fail", names: kept.failed },
+      { title: "PASS_TO_PASS that fail", names: kept.failed, more: kept.left_out },
       { title: "FAIL_TO_PASS that pass", names: fixed.passed },
     ]
       .filter(({ names }) => names.length > 0)
-      .map(({ title, names }) => makeFold([`${title} (${names.length})`], () => [listOf(names)])),
+      .map(({ title, names, more = 0 }) =>
+        makeFold([`${title} (${names.length + more})`], () => [listOf(names, more)]),
+      ),
+    fixed.left_out ? missing(`${counted(fixed.left_out, "FAIL_TO_PASS test")} more, which are not listed`) : null,
   );
 }
 

@@ -22,9 +22,11 @@ const prose = (text, name) => make("pre", { class: "prose", tabindex: "0", role:
 /** @type {(state: string) => HTMLElement} */
 const stateMark = (state) => make("span", { class: `state ${/^[a-z_]+$/.test(state) ? state : ""}` }, words(state));
 
-/** @type {(names: string[]) => HTMLElement} */
-const listOf = (names) =>
-  make("ul", { class: "names" }, ...names.map((name) => make("li", {}, make("code", {}, name))));
+/** @type {(names: string[], leftOut?: number) => HTMLElement} */
+const listOf = (names, leftOut = 0) => {
+  const items = names.map((name) => make("li", {}, make("code", {}, name)));
+  return make("ul", { class: "names" }, ...items, leftOut ? make("li", {}, `and ${leftOut} more`) : null);
+};
 
 /**
  * Makes a list of labels with their values; empty values are left out.
