@@ -1,0 +1,233 @@
+"""Makes inspect_ai's samples of a run's instances: the chosen answer, the scores, and what led to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from swerl_eval.core.answers.marks import CLOSES, OPENS, marks_in
+from swerl_eval.core.answers.solution import solution_of
+from swerl_eval.core.types import Candidate, Completion, Evaluation, Sample, Verdict
+from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.exports.claims import why_grading_only
+from swerl_eval.reports.exports.inspect_spec import stable_id
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalSample
+    from inspect_ai.model import ChatMessageAssistant, ModelOutput, ModelUsage
+    from inspect_ai.scorer import Score
+
+OFFICIAL, STRICT = "official", "strict"
+"""Names of the scores."""
+MOST_TESTS = 50
+"""Failing tests that an explanation names, at most, of each kind."""
+_SHOWN = (
+    "repo", "difficulty", "verdict", "reason", "strict", "strict_reason", "quarantined", "suspicious", "sample",
+    "selection", "votes", "valid", "unique", "plain_vote", "tests", "reward", "files", "gold_files", "image_id",
+)  # fmt: skip
+"""What a sample's metadata takes over from the instance's row of the report, in this order."""
+_STOP_REASONS = {"stop": "stop", "length": "max_tokens"}
+
+
+def without_verdict(run: Run, row: dict[str, Any]) -> str:
+    """Why an instance has no official verdict though one was due; empty where it has one, or where none was due."""
+    name, reason = row["instance_id"], row.get("reason", "")
+    if row["verdict"] == Verdict.INFRA_ERROR.value:
+        return f"infra_error: {reason or 'the machine failed, and did not say how'}"
+    if row["verdict"] == Verdict.MISSING.value and name not in run.manifest.without_prediction:
+        return f"no verdict: {reason or 'the run has not come so far'}"
+    return ""
+
+
+def sample_of(run: Run, row: dict[str, Any], candidates: Iterable[Candidate], answers: Iterable[Sample]) -> EvalSample:
+    """The sample of an instance.
+
+    Args:
+        run: The run.
+        row: The instance's row of the run's report.
+        candidates: The instance's candidates.
+        answers: All of the instance's answers, of any stage; they are read once, one at a time.
+    """
+    from inspect_ai.log import EvalError, EvalSample
+    from inspect_ai.model import ChatMessageUser
+
+    name, model = row["instance_id"], run.manifest.model_name
+    error = without_verdict(run, row)
+    issue = _stored(run, "issues", name)
+    text = issue.text if issue else f"{name} (this run folder does not hold the issue's text)"
+    chosen, usage = _read(answers, row.get("sample"))
+    message = _message(chosen, name, model, thinking=bool(run.manifest.config.get("thinking"))) if chosen else None
+    gold = _stored(run, "gold_patches", name)
+    return EvalSample(
+        id=name,
+        epoch=1,
+        input=text,
+        target=gold.patch if gold else "",
+        messages=[ChatMessageUser(id=f"{name}-issue", content=text, source="input"), *([message] if message else [])],
+        output=_output(chosen, message, model),
+        scores=_scores(run, row),
+        metadata=_metadata(run, row, candidates),
+        model_usage={model: usage} if usage else {},
+        uuid=stable_id(run, name),
+        error=EvalError(message=error, traceback=error, traceback_ansi=error) if error else None,
+    )
+
+
+# -- the answer
+
+
+def _read(answers: Iterable[Sample], index: int | None) -> tuple[Completion | None, ModelUsage | None]:
+    """The repair answer with a number, and the tokens of all answers; None where there are none."""
+    from inspect_ai.model import ModelUsage
+
+    chosen, prompt, cached, written, known = None, 0, 0, 0, False
+    for answer in answers:
+        completion = answer.completion
+        prompt += completion.prompt_tokens or 0
+        cached += completion.cached_tokens or 0
+        written += completion.completion_tokens or 0
+        known = known or completion.prompt_tokens is not None or completion.completion_tokens is not None
+        if answer.stage == "repair" and answer.index == index:
+            chosen = completion
+    if not known:
+        return chosen, None
+    usage = ModelUsage(input_tokens=prompt - cached, output_tokens=written, total_tokens=prompt + written)
+    usage.input_tokens_cache_read = cached or None
+    return chosen, usage
+
+
+def _message(completion: Completion, name: str, model: str, *, thinking: bool) -> ChatMessageAssistant:
+    from inspect_ai.model import ChatMessageAssistant, Content, ContentReasoning, ContentText
+
+    thought, text = split_thinking(completion, thinking=thinking)
+    parts: list[Content] = [ContentReasoning(reasoning=thought)] if thought else []
+    return ChatMessageAssistant(
+        id=f"{name}-answer", content=[*parts, ContentText(text=text)], source="generate", model=model
+    )
+
+
+def split_thinking(completion: Completion, *, thinking: bool) -> tuple[str, str]:
+    """Split an answer into its thinking and the rest, as the stages do that read answers (`core.answers.solution`).
+
+    Args:
+        completion: The answer.
+        thinking: Whether the run asked for thinking.
+    """
+    text = completion.text
+    if completion.reasoning:
+        return completion.reasoning, text
+    solution = solution_of(completion, thinking=thinking)
+    if solution is None:
+        return text, ""
+    before = text[: text.rfind(solution)] if solution else text
+    closing = next((mark for mark in reversed(list(marks_in(before))) if mark.kind == CLOSES), None)
+    if closing is None:
+        return "", text
+    opening = next((mark for mark in marks_in(before) if mark.kind == OPENS and mark.end <= closing.start), None)
+    start = opening.end if opening and not text[: opening.start].strip() else 0
+    return text[start : closing.start].strip(), text[closing.end :].lstrip()
+
+
+def _output(completion: Completion | None, message: ChatMessageAssistant | None, model: str) -> ModelOutput:
+    from inspect_ai.model import ChatCompletionChoice, ModelOutput
+
+    if completion is None or message is None:
+        return ModelOutput(model=model)
+    stop: Any = _STOP_REASONS.get(completion.finish_reason, "unknown")
+    return ModelOutput(
+        model=model,
+        choices=[ChatCompletionChoice(message=message, stop_reason=stop)],
+        error=completion.error or None,
+    )
+
+
+# -- the scores
+
+
+def _scores(run: Run, row: dict[str, Any]) -> dict[str, Score] | None:
+    """The official score and the strict one, where there is a verdict to score; None where there is none."""
+    from inspect_ai.scorer import CORRECT, INCORRECT, Score
+
+    selection, evaluation = run.selections.get(row["instance_id"]), run.evaluation_of(row["instance_id"])
+    if selection is None or evaluation is None or evaluation.verdict in {Verdict.INFRA_ERROR, Verdict.MISSING}:
+        return None
+    scores = {
+        OFFICIAL: Score(
+            value=CORRECT if evaluation.resolved else INCORRECT,
+            answer=selection.patch,
+            explanation=explanation(evaluation, row.get("reason", "")),
+        )
+    }
+    if evaluation.strict not in {None, Verdict.INFRA_ERROR}:
+        strict = evaluation.strict or Verdict.MISSING
+        scores[STRICT] = Score(
+            value=CORRECT if strict is Verdict.RESOLVED else INCORRECT,
+            explanation=": ".join(filter(None, (strict.value, evaluation.strict_reason))),
+        )
+    return scores
+
+
+def explanation(evaluation: Evaluation, reason: str) -> str:
+    """The verdict in words: what is said about it, how many tests pass, and which ones fail."""
+    lines = [f"**{evaluation.verdict.value}**" + (f": {reason}" if reason else "")]
+    tests = (evaluation.report or {}).get("tests_status") or {}
+    for kind in ("FAIL_TO_PASS", "PASS_TO_PASS"):
+        passed, failed = (list(tests.get(kind, {}).get(key, ())) for key in ("success", "failure"))
+        if passed or failed:
+            lines += [
+                "",
+                f"{kind}: {len(passed)} of {len(passed) + len(failed)} pass{'; these do not:' * bool(failed)}",
+            ]
+            lines += ["", *(f"- {_code(test)}" for test in failed[:MOST_TESTS])] if failed else []
+            lines += [f"- and {len(failed) - MOST_TESTS} more"] if len(failed) > MOST_TESTS else []
+    return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    """A text as Markdown's code, so that no character of it is read as markup."""
+    return "`" + " ".join(text.replace("`", "'").split()) + "`"
+
+
+# -- the metadata
+
+
+def _metadata(run: Run, row: dict[str, Any], candidates: Iterable[Candidate]) -> dict[str, Any]:
+    name = row["instance_id"]
+    facts = run.manifest.instances.get(name, {})
+    selection, evaluation = run.selections.get(name), run.evaluation_of(name)
+    shown = {**{key: facts[key] for key in ("repo", "difficulty") if facts.get(key)}, **row}
+    metadata = {key: shown[key] for key in _SHOWN if shown.get(key) is not None}
+    unknown = why_grading_only(run.manifest)
+    if unknown:
+        metadata["warning"] = unknown
+    groups, rejections = _grouped(candidates)
+    if groups:
+        chosen = row.get("sample")
+        metadata["candidates"] = [
+            {"samples": samples, "votes": len(samples), "chosen": chosen in samples} for samples in groups
+        ]
+    if rejections:
+        metadata["rejected"] = rejections
+    if evaluation is not None:
+        metadata["seconds"] = {"container": evaluation.seconds, "tests": evaluation.test_seconds}
+    if selection is not None:
+        metadata["patch"] = selection.patch
+    return metadata
+
+
+def _grouped(candidates: Iterable[Candidate]) -> tuple[list[list[int]], dict[str, list[int]]]:
+    """The numbers of the samples with equal patches, most votes first; and those of the rejected ones by reason."""
+    equal: dict[str, list[int]] = {}
+    rejected: dict[str, list[int]] = {}
+    for candidate in candidates:
+        if candidate.rejection is None:
+            equal.setdefault(candidate.normal_form, []).append(candidate.index)
+        else:
+            rejected.setdefault(candidate.rejection.value, []).append(candidate.index)
+    groups = sorted(map(sorted, equal.values()), key=lambda samples: (-len(samples), samples))
+    return groups, {reason: sorted(rejected[reason]) for reason in sorted(rejected)}
+
+
+def _stored(run: Run, kind: str, name: str) -> Any:
+    journal = getattr(run, kind, None)
+    return journal.get(name) if journal is not None else None
