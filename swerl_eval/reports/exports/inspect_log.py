@@ -18,7 +18,7 @@ from swerl_eval.records.atomic import write_bytes
 from swerl_eval.records.journal import Journal, Record
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.destination import reserve_folder
-from swerl_eval.reports.exports.inspect_samples import OFFICIAL, STRICT, sample_of
+from swerl_eval.reports.exports.inspect_samples import OFFICIAL, STRICT, sample_of, without_verdict
 from swerl_eval.reports.exports.inspect_spec import Span, log_name, plan_of, spans_of, spec_of
 from swerl_eval.reports.summary import Report, build_report
 
@@ -54,7 +54,7 @@ def eval_log(run: Run) -> EvalLog:
     report = build_report(run)
     spans = spans_of(run)
     samples = list(_samples(run, report, spans))
-    status, error = _end(report)
+    status, error = _end(run, report)
     return EvalLog(
         status=status,
         eval=spec_of(run, report),
@@ -100,36 +100,36 @@ def _by_instance(journal: Journal[Record]) -> Callable[[str], Iterator[Record]]:
     return lambda name: (record for key in keys.get(name, ()) if (record := journal.get(key)) is not None)
 
 
-def _end(report: Report) -> tuple[EvalStatus, EvalError | None]:
+def _end(run: Run, report: Report) -> tuple[EvalStatus, EvalError | None]:
     """How the run ended: `error` where the machine failed, `cancelled` where the run was not carried to its end."""
     from inspect_ai.log import EvalError
 
     if report["complete"]:
         return "success", None
-    rows, strict = report["instances"], report["strict"] is not None
-    lacking = {
-        "the machine failed at": [row for row in rows if row["verdict"] == Verdict.INFRA_ERROR.value],
-        "not evaluated": [
-            row
-            for row in rows
-            if row["verdict"] == Verdict.MISSING.value and row["instance_id"] not in report["without_prediction"]
-        ],
-        "without the strict verdict": [row for row in rows if strict and _lacks_strict(row)],
+    rows = [row for row in report["instances"] if row["instance_id"] not in report["without_prediction"]]
+    broken = [row for row in rows if Verdict.INFRA_ERROR.value in {row["verdict"], row.get("strict")}]
+    missing = [row for row in rows if row["verdict"] == Verdict.MISSING.value]
+    failed = [row for row in missing if row["instance_id"] in run.failures]
+    unchecked = [row for row in rows if _lacks_strict(row)] if report["strict"] else []
+    counts = {
+        "the machine failed": len(broken),
+        "work on the instance failed": len(failed),
+        "not evaluated yet": len(missing) - len(failed),
+        "no strict verdict yet": len(unchecked),
     }
-    counts = "; ".join(f"{what}: {len(those)}" for what, those in lacking.items() if those)
+    those = "; ".join(f"{what}: {count}" for what, count in counts.items() if count)
     message = (
-        f"This run is not complete. Of {report['total']} instances, {counts}. What has no verdict counts as not "
-        "solved. A resume of the run does what is left."
+        f"The run is not complete. Of {report['total']} instances, {those}. An instance without a verdict counts as "
+        "not solved. A resume of the run does what is left."
     )
-    failed = bool(lacking["the machine failed at"]) or any(
-        row.get("strict") == Verdict.INFRA_ERROR.value for row in rows
-    )
-    return "error" if failed else "cancelled", EvalError(message=message, traceback=message, traceback_ansi=message)
+    details = "\n".join(f"{row['instance_id']}: {words}" for row in rows if (words := without_verdict(run, row)))
+    error = EvalError(message=message, traceback=details, traceback_ansi=details)
+    return "error" if broken or failed else "cancelled", error
 
 
 def _lacks_strict(row: Mapping[str, Any]) -> bool:
     evaluated = row["verdict"] not in {Verdict.INFRA_ERROR.value, Verdict.MISSING.value}
-    return evaluated and row.get("strict") in {None, Verdict.INFRA_ERROR.value}
+    return evaluated and row.get("strict") is None
 
 
 def _results(report: Report, samples: Sequence[EvalSample]) -> EvalResults:
@@ -141,6 +141,7 @@ def _results(report: Report, samples: Sequence[EvalSample]) -> EvalResults:
         total_samples=report["total"],
         completed_samples=sum(sample.error is None for sample in samples),
         scores=[_score(name, count, report["total"], scored[name]) for name, count in resolved.items()],
+        metadata={"clustered_by_repository": report["clustered"]} if report["clustered"] else None,
     )
 
 

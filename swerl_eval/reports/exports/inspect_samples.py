@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from swerl_eval.core.answers.marks import CLOSES, OPENS, marks_in
 from swerl_eval.core.answers.solution import solution_of
+from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.types import Candidate, Completion, Evaluation, Sample, Verdict
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.claims import why_grading_only
@@ -22,8 +23,9 @@ OFFICIAL, STRICT = "official", "strict"
 MOST_TESTS = 50
 """Failing tests that an explanation names, at most, of each kind."""
 _SHOWN = (
-    "repo", "difficulty", "verdict", "reason", "strict", "strict_reason", "quarantined", "suspicious", "sample",
-    "selection", "votes", "valid", "unique", "plain_vote", "tests", "reward", "files", "gold_files", "image_id",
+    "repo", "year", "difficulty", "verdict", "reason", "strict", "strict_reason", "quarantined", "suspicious", "sample",
+    "selection", "votes", "valid", "unique", "plain_vote", "tests", "reward", "files", "gold_files", "files_hit",
+    "image_id",
 )  # fmt: skip
 """What a sample's metadata takes over from the instance's row of the report, in this order."""
 _STOP_REASONS = {"stop": "stop", "length": "max_tokens"}
@@ -53,11 +55,11 @@ def sample_of(run: Run, row: dict[str, Any], candidates: Iterable[Candidate], an
 
     name, model = row["instance_id"], run.manifest.model_name
     error = without_verdict(run, row)
-    issue = _stored(run, "issues", name)
+    issue = run.issues.get(name)
     text = issue.text if issue else f"{name} (this run folder does not hold the issue's text)"
     chosen, usage = _read(answers, row.get("sample"))
     message = _message(chosen, name, model, thinking=bool(run.manifest.config.get("thinking"))) if chosen else None
-    gold = _stored(run, "gold_patches", name)
+    gold = run.gold_patches.get(name)
     return EvalSample(
         id=name,
         epoch=1,
@@ -78,22 +80,29 @@ def sample_of(run: Run, row: dict[str, Any], candidates: Iterable[Candidate], an
 
 def _read(answers: Iterable[Sample], index: int | None) -> tuple[Completion | None, ModelUsage | None]:
     """The repair answer with a number, and the tokens of all answers; None where there are none."""
+    chosen: Completion | None = None
+    total: ModelUsage | None = None
+    for answer in answers:
+        usage = _usage(answer.completion)
+        total = total + usage if total and usage else total or usage
+        if answer.stage == "repair" and answer.index == index:
+            chosen = answer.completion
+    return chosen, total
+
+
+def _usage(completion: Completion) -> ModelUsage | None:
+    """The tokens of an answer; None where nobody counted them."""
     from inspect_ai.model import ModelUsage
 
-    chosen, prompt, cached, written, known = None, 0, 0, 0, False
-    for answer in answers:
-        completion = answer.completion
-        prompt += completion.prompt_tokens or 0
-        cached += completion.cached_tokens or 0
-        written += completion.completion_tokens or 0
-        known = known or completion.prompt_tokens is not None or completion.completion_tokens is not None
-        if answer.stage == "repair" and answer.index == index:
-            chosen = completion
-    if not known:
-        return chosen, None
-    usage = ModelUsage(input_tokens=prompt - cached, output_tokens=written, total_tokens=prompt + written)
-    usage.input_tokens_cache_read = cached or None
-    return chosen, usage
+    if completion.prompt_tokens is None and completion.completion_tokens is None:
+        return None
+    prompt, written, cached = completion.prompt_tokens or 0, completion.completion_tokens or 0, completion.cached_tokens
+    return ModelUsage(
+        input_tokens=prompt - (cached or 0),
+        output_tokens=written,
+        total_tokens=prompt + written,
+        input_tokens_cache_read=cached,
+    )
 
 
 def _message(completion: Completion, name: str, model: str, *, thinking: bool) -> ChatMessageAssistant:
@@ -125,7 +134,7 @@ def split_thinking(completion: Completion, *, thinking: bool) -> tuple[str, str]
         return "", text
     opening = next((mark for mark in marks_in(before) if mark.kind == OPENS and mark.end <= closing.start), None)
     start = opening.end if opening and not text[: opening.start].strip() else 0
-    return text[start : closing.start].strip(), text[closing.end :].lstrip()
+    return text[start : closing.start].strip(), text[closing.end :].lstrip("\n")
 
 
 def _output(completion: Completion | None, message: ChatMessageAssistant | None, model: str) -> ModelOutput:
@@ -137,6 +146,7 @@ def _output(completion: Completion | None, message: ChatMessageAssistant | None,
     return ModelOutput(
         model=model,
         choices=[ChatCompletionChoice(message=message, stop_reason=stop)],
+        usage=_usage(completion),
         error=completion.error or None,
     )
 
@@ -154,7 +164,7 @@ def _scores(run: Run, row: dict[str, Any]) -> dict[str, Score] | None:
     scores = {
         OFFICIAL: Score(
             value=CORRECT if evaluation.resolved else INCORRECT,
-            answer=selection.patch,
+            answer=", ".join(files_touched(selection.patch)),
             explanation=explanation(evaluation, row.get("reason", "")),
         )
     }
@@ -193,26 +203,30 @@ def _code(text: str) -> str:
 
 def _metadata(run: Run, row: dict[str, Any], candidates: Iterable[Candidate]) -> dict[str, Any]:
     name = row["instance_id"]
-    facts = run.manifest.instances.get(name, {})
     selection, evaluation = run.selections.get(name), run.evaluation_of(name)
-    shown = {**{key: facts[key] for key in ("repo", "difficulty") if facts.get(key)}, **row}
-    metadata = {key: shown[key] for key in _SHOWN if shown.get(key) is not None}
+    metadata = {key: row[key] for key in _SHOWN if row.get(key) not in (None, "")}
     unknown = why_grading_only(run.manifest)
     if unknown:
         metadata["warning"] = unknown
-    groups, rejections = _grouped(candidates)
+    if "files" in metadata:
+        metadata["files"] = [", ".join(files) for files in metadata["files"]]
+    groups, rejected = _grouped(candidates)
     if groups:
-        chosen = row.get("sample")
         metadata["candidates"] = [
-            {"samples": samples, "votes": len(samples), "chosen": chosen in samples} for samples in groups
+            f"{len(samples)} votes: {_numbers(samples)}{' (chosen)' * (row.get('sample') in samples)}"
+            for samples in groups
         ]
-    if rejections:
-        metadata["rejected"] = rejections
+    if rejected:
+        metadata["rejected"] = {reason: _numbers(samples) for reason, samples in rejected.items()}
     if evaluation is not None:
         metadata["seconds"] = {"container": evaluation.seconds, "tests": evaluation.test_seconds}
     if selection is not None:
         metadata["patch"] = selection.patch
     return metadata
+
+
+def _numbers(samples: Iterable[int]) -> str:
+    return ", ".join(map(str, samples))
 
 
 def _grouped(candidates: Iterable[Candidate]) -> tuple[list[list[int]], dict[str, list[int]]]:
@@ -226,8 +240,3 @@ def _grouped(candidates: Iterable[Candidate]) -> tuple[list[list[int]], dict[str
             rejected.setdefault(candidate.rejection.value, []).append(candidate.index)
     groups = sorted(map(sorted, equal.values()), key=lambda samples: (-len(samples), samples))
     return groups, {reason: sorted(rejected[reason]) for reason in sorted(rejected)}
-
-
-def _stored(run: Run, kind: str, name: str) -> Any:
-    journal = getattr(run, kind, None)
-    return journal.get(name) if journal is not None else None
