@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from swerl_eval.core.answers.marks import CLOSES, OPENS, marks_in
-from swerl_eval.core.answers.solution import solution_of
+from swerl_eval.core.answers.thinking import split_thinking
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.types import Candidate, Completion, Evaluation, Sample, Verdict
 from swerl_eval.records.run_folder import Run
@@ -28,6 +27,8 @@ _SHOWN = (
     "image_id",
 )  # fmt: skip
 """What a sample's metadata takes over from the instance's row of the report, in this order."""
+_PATCHING_STAGES = ("localize", "repair")
+"""Stages that ask the run's model; the others ask the model that writes tests, if that is another one."""
 _STOP_REASONS = {"stop": "stop", "length": "max_tokens"}
 
 
@@ -57,7 +58,7 @@ def sample_of(run: Run, row: dict[str, Any], candidates: Iterable[Candidate], an
     error = without_verdict(run, row)
     issue = run.issues.get(name)
     text = issue.text if issue else f"{name} (this run folder does not hold the issue's text)"
-    chosen, usage = _read(answers, row.get("sample"))
+    chosen, usage = _read(answers, row.get("sample"), model, run.manifest.config.get("test_model") or model)
     message = _message(chosen, name, model, thinking=bool(run.manifest.config.get("thinking"))) if chosen else None
     gold = run.gold_patches.get(name)
     return EvalSample(
@@ -69,7 +70,7 @@ def sample_of(run: Run, row: dict[str, Any], candidates: Iterable[Candidate], an
         output=_output(chosen, message, model),
         scores=_scores(run, row),
         metadata=_metadata(run, row, candidates),
-        model_usage={model: usage} if usage else {},
+        model_usage=usage,
         uuid=stable_id(run, name),
         error=EvalError(message=error, traceback=error, traceback_ansi=error) if error else None,
     )
@@ -78,13 +79,16 @@ def sample_of(run: Run, row: dict[str, Any], candidates: Iterable[Candidate], an
 # -- the answer
 
 
-def _read(answers: Iterable[Sample], index: int | None) -> tuple[Completion | None, ModelUsage | None]:
-    """The repair answer with a number, and the tokens of all answers; None where there are none."""
+def _read(
+    answers: Iterable[Sample], index: int | None, model: str, test_model: str
+) -> tuple[Completion | None, dict[str, ModelUsage]]:
+    """The repair answer with a number, if it is there, and the tokens of all answers by model."""
     chosen: Completion | None = None
-    total: ModelUsage | None = None
+    total: dict[str, ModelUsage] = {}
     for answer in answers:
-        usage = _usage(answer.completion)
-        total = total + usage if total and usage else total or usage
+        asked = model if answer.stage in _PATCHING_STAGES else test_model
+        if usage := _usage(answer.completion):
+            total[asked] = total[asked] + usage if asked in total else usage
         if answer.stage == "repair" and answer.index == index:
             chosen = answer.completion
     return chosen, total
@@ -113,28 +117,6 @@ def _message(completion: Completion, name: str, model: str, *, thinking: bool) -
     return ChatMessageAssistant(
         id=f"{name}-answer", content=[*parts, ContentText(text=text)], source="generate", model=model
     )
-
-
-def split_thinking(completion: Completion, *, thinking: bool) -> tuple[str, str]:
-    """Split an answer into its thinking and the rest, as the stages do that read answers (`core.answers.solution`).
-
-    Args:
-        completion: The answer.
-        thinking: Whether the run asked for thinking.
-    """
-    text = completion.text
-    if completion.reasoning:
-        return completion.reasoning, text
-    solution = solution_of(completion, thinking=thinking)
-    if solution is None:
-        return text, ""
-    before = text[: text.rfind(solution)] if solution else text
-    closing = next((mark for mark in reversed(list(marks_in(before))) if mark.kind == CLOSES), None)
-    if closing is None:
-        return "", text
-    opening = next((mark for mark in marks_in(before) if mark.kind == OPENS and mark.end <= closing.start), None)
-    start = opening.end if opening and not text[: opening.start].strip() else 0
-    return text[start : closing.start].strip(), text[closing.end :].lstrip("\n")
 
 
 def _output(completion: Completion | None, message: ChatMessageAssistant | None, model: str) -> ModelOutput:
@@ -168,18 +150,18 @@ def _scores(run: Run, row: dict[str, Any]) -> dict[str, Score] | None:
             explanation=explanation(evaluation, row.get("reason", "")),
         )
     }
-    if evaluation.strict not in {None, Verdict.INFRA_ERROR}:
-        strict = evaluation.strict or Verdict.MISSING
+    strict = evaluation.strict
+    if strict is not None and strict is not Verdict.INFRA_ERROR:
         scores[STRICT] = Score(
             value=CORRECT if strict is Verdict.RESOLVED else INCORRECT,
-            explanation=": ".join(filter(None, (strict.value, evaluation.strict_reason))),
+            explanation=_headline(strict, evaluation.strict_reason),
         )
     return scores
 
 
 def explanation(evaluation: Evaluation, reason: str) -> str:
     """The verdict in words: what is said about it, how many tests pass, and which ones fail."""
-    lines = [f"**{evaluation.verdict.value}**" + (f": {reason}" if reason else "")]
+    lines = [_headline(evaluation.verdict, reason)]
     tests = (evaluation.report or {}).get("tests_status") or {}
     for kind in ("FAIL_TO_PASS", "PASS_TO_PASS"):
         passed, failed = (list(tests.get(kind, {}).get(key, ())) for key in ("success", "failure"))
@@ -191,6 +173,10 @@ def explanation(evaluation: Evaluation, reason: str) -> str:
             lines += ["", *(f"- {_code(test)}" for test in failed[:MOST_TESTS])] if failed else []
             lines += [f"- and {len(failed) - MOST_TESTS} more"] if len(failed) > MOST_TESTS else []
     return "\n".join(lines)
+
+
+def _headline(verdict: Verdict, reason: str) -> str:
+    return f"**{verdict.value}**" + (f": {_code(reason)}" if reason else "")
 
 
 def _code(text: str) -> str:
