@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
 from swerl_eval.core.codings import sendable
 
 MOST_REMARK = 1_000
@@ -34,10 +36,18 @@ def middle_left_out(lines: list[str], most: int) -> list[str]:
 
 def all_sendable(value: Any) -> Any:
     """Replace in all texts of a JSON-able value what UTF-8 cannot carry."""
+    try:
+        orjson.dumps(value)  # much quicker than a look at every text, and hardly any has such a character
+    except TypeError:
+        return _all_sendable(value)
+    return value
+
+
+def _all_sendable(value: Any) -> Any:
     if isinstance(value, str):
-        return value if value.isascii() else sendable(value)
+        return sendable(value)
     if isinstance(value, dict):
-        return {all_sendable(key): all_sendable(item) for key, item in value.items()}
+        return {_all_sendable(key): _all_sendable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [all_sendable(item) for item in value]
+        return [_all_sendable(item) for item in value]
     return value

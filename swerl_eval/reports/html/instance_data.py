@@ -18,7 +18,7 @@ from swerl_eval.reports.html import log_excerpts
 from swerl_eval.reports.html.bounds import MOST_REMARK, all_sendable, middle_left_out, names, shortened
 from swerl_eval.reports.html.candidates import InstanceCandidates, UniqueCandidate, sample_count
 from swerl_eval.reports.html.diff_lines import MOST_LINES, LineTable
-from swerl_eval.reports.html.packing import packed_size, room_for_each
+from swerl_eval.reports.html.packing import fits, room_for_each
 
 MOST_TEXT = 20_000
 """Characters of an issue, a thought or an answer, at most."""
@@ -83,19 +83,21 @@ class _Instance:
 
     def _limit(self, part: str, make: Callable[[int], Any], most: int) -> int:
         """Halve the number that bounds a part until it fits into its share of the room."""
-        while most > 1 and packed_size(all_sendable(make(most))) > self._room * _SHARES[part]:
+        while most > 1 and not fits(all_sendable(make(most)), self._room * _SHARES[part]):
             most //= 2
         return most
 
-    def _line_limit(self, part: str, add: Callable[[LineTable, int], object]) -> int:
-        """Return how many lines of each text fit, where `add` adds texts to a table."""
+    def _line_limit(self, part: str, texts: Sequence[str], add: Callable[[LineTable, str, int], object]) -> int:
+        """Return how many lines of each text fit, where `add` adds a text to a table."""
 
         def lines(most: int) -> list[list[Any]]:
             table = LineTable()
-            add(table, most)
+            for text in texts:
+                add(table, text, most)
             return table.lines()
 
-        return self._limit(part, lines, MOST_LINES)
+        longest = max((text.count("\n") + 1 for text in texts), default=1)
+        return self._limit(part, lines, min(MOST_LINES, longest))
 
     # --- what was asked and answered
 
@@ -132,8 +134,7 @@ class _Instance:
         gold = self._run.gold_patches.get(self._name)
         if gold is None:
             return None
-        most = self._line_limit("gold", lambda table, most: table.diff(gold.patch, most))
-        return self._table.diff(gold.patch, most)
+        return self._table.diff(gold.patch, self._line_limit("gold", [gold.patch], LineTable.diff))
 
     # --- tests
 
@@ -142,7 +143,7 @@ class _Instance:
         keys = ((self._name, index) for index in range(int(self._run.manifest.config.get("test_samples", 0))))
         tests = [(test.rank, test) for test in self._run.reproductions.get_all(keys) if test.rank is not None]
         used = [test for _, test in sorted(tests, key=lambda test: test[0])[:MOST_NAMES]]
-        most = self._line_limit("reproduction", lambda table, most: [table.script(test.script, most) for test in used])
+        most = self._line_limit("reproduction", [test.script for test in used], LineTable.script)
         return [
             {
                 "rank": test.rank,
@@ -223,11 +224,11 @@ class _Instance:
             }
 
         fit, tried = min(1, len(unique)), min(32, len(unique))
-        while tried > fit and packed_size(first(tried)) <= self._room:
+        while tried > fit and fits(first(tried), self._room):
             fit, tried = tried, min(2 * tried, len(unique))
-        while tried - fit > max(1, fit // 16):
+        while tried - fit > max(1, fit // 8):
             middle = (fit + tried) // 2
-            if packed_size(first(middle)) <= self._room:
+            if fits(first(middle), self._room):
                 fit = middle
             else:
                 tried = middle
@@ -236,7 +237,7 @@ class _Instance:
     def _diff(self, candidate: UniqueCandidate) -> list[int]:
         most = MOST_LINES
         if candidate.chosen:
-            most = self._line_limit("chosen", lambda table, most: table.diff(candidate.patch, most))
+            most = self._line_limit("chosen", [candidate.patch], LineTable.diff)
         return self._table.diff(candidate.patch, most)
 
 

@@ -21,12 +21,13 @@ _RAW = -zlib.MAX_WBITS
 
 def pack(data: dict[str, Any]) -> str:
     """Return JSON-able data as the base64 of the raw deflate of its JSON."""
-    return base64.b64encode(_deflated(data)).decode("ascii")
+    return base64.b64encode(_deflated(orjson.dumps(data))).decode("ascii")
 
 
-def packed_size(data: object) -> int:
-    """Return the length of `pack`'s text."""
-    return (len(_deflated(data)) + 2) // 3 * 4
+def fits(data: object, room: float) -> bool:
+    """Return whether `pack`'s text of JSON-able data has at most that many characters."""
+    document = orjson.dumps(data)
+    return _in_base64(len(document)) <= room or _in_base64(len(_deflated(document))) <= room
 
 
 def room_for_each(instances: int) -> int:
@@ -34,6 +35,10 @@ def room_for_each(instances: int) -> int:
     return max(_LEAST, min(_MOST, PAGE_CHARACTERS // max(1, instances)))
 
 
-def _deflated(data: object) -> bytes:
+def _in_base64(length: int) -> int:
+    return (length + 2) // 3 * 4
+
+
+def _deflated(document: bytes) -> bytes:
     packer = zlib.compressobj(wbits=_RAW)
-    return packer.compress(orjson.dumps(data)) + packer.flush()
+    return packer.compress(document) + packer.flush()
