@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def write_reports(
     try:
         write_page(page, run, report)
     except Exception as error:  # noqa: BLE001 - also of a library, and no reason to fail a run
-        page.unlink(missing_ok=True)  # an older one says what is no longer so
+        with contextlib.suppress(OSError):
+            page.unlink(missing_ok=True)  # an older one says what is no longer so
         reason = str(error) or type(error).__name__
         notify(f"{PAGE_FILE} was not written: {reason}; `swerl-eval report --format html` tries it again")
     return report

@@ -87,7 +87,7 @@
     const row = byName.get(id);
     const title = make("h2", { id: "instance-title", tabindex: "-1" }, id);
     view.replaceChildren(make("div", { class: "head-of-instance" }, title, controls(id)));
-    document.title = `${id} – ${pageTitle}`;
+    document.title = `${id} · ${pageTitle}`;
     overview.hidden = true;
     if (top instanceof HTMLElement) top.classList.add("small");
     view.hidden = false;
@@ -122,7 +122,8 @@
     return [...row.cells].slice(1).flatMap((cell, index) => {
       const name = heads[index + 1].textContent ?? "";
       const value = cell.querySelector(".state")?.cloneNode(true) ?? (cell.textContent ?? "").trim();
-      return value === "" ? [] : [make("span", { class: "pair" }, make("span", { class: "label" }, name), " ", value), " "];
+      if (value === "") return [];
+      return [make("span", { class: "pair" }, make("span", { class: "label" }, name), " ", value), " "];
     });
   }
 
