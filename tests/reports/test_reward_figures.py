@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from swerl_eval.reports.reward_figures import summarize
+from swerl_eval.reports.reward_figures import histogram, summarize
 
 
 def test_figures_of_a_small_set():
@@ -28,6 +28,10 @@ def test_edges_count_in_the_upper_bin_and_every_value_counts_once():
     assert summarize([0.0, 0.1, 0.2, 0.5, 0.9, 1.0])["histogram"]["bins"] == [1, 1, 1, 0, 0, 1, 0, 0, 0, 2]
     values = [number / 1000 for number in range(1001)]
     assert summarize(values)["histogram"]["bins"] == [100] * 9 + [101]
+
+
+def test_a_histogram_counts_format_errors_apart():
+    assert histogram([-1.0, 0.05, -1.0, 0.99]) == {"errors": 2, "bins": [1, 0, 0, 0, 0, 0, 0, 0, 0, 1]}
 
 
 def test_the_order_of_the_values_does_not_matter():
