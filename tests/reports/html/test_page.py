@@ -16,7 +16,7 @@ import jinja2
 import pytest
 
 from swerl_eval.records.run_folder import Run
-from swerl_eval.reports.html.templates import ASSETS, render
+from swerl_eval.reports.html.templates import ASSETS
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.write_reports import write_page, write_reports
 
@@ -162,6 +162,10 @@ def test_a_page_of_earlier_records_does_not_stay_when_there_is_no_new_one(folder
     assert not (folder / "report.html").exists()
 
 
-def test_a_value_that_a_page_lacks_is_an_error() -> None:
-    with pytest.raises(jinja2.UndefinedError):
-        render("report.html.j2")
+def test_a_value_that_a_page_lacks_is_an_error_and_leaves_no_half_page(folder: Path) -> None:
+    run = Run(folder)
+    report = build_report(run)
+    del report["run_id"]
+    with pytest.raises(jinja2.UndefinedError, match="run_id"):
+        write_page(folder / "page.html", run, report)
+    assert not (folder / "page.html").exists()
