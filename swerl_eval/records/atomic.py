@@ -21,13 +21,18 @@ _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.unfinished")
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Replace a file. Its permissions are those that the user's umask gives a new file."""
+    write_pieces(path, (content,))
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+    """Replace a file by pieces that need not be in memory at once. If making one raises, the old file stays."""
     # short: `path` may have the longest name there is
     temporary = path.with_name(f".{secrets.token_hex(8)}.unfinished")
     # not by `tempfile`: its files are for their owner alone, whatever the umask says
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
