@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import time
@@ -49,20 +50,24 @@ def opened(browser: Browser, url: str, ready: str, rounds: int) -> dict[str, flo
         rounds: How often.
 
     Returns:
-        Medians of the seconds to the first paint and until it is ready, the highest of the latter, and the bytes that
-        the page takes once it is: of its script, and of the process that shows it.
+        Medians of the seconds to the first paint and until it is ready, the highest of the latter, the processor time
+        of the process that shows the page until then, and the bytes that the page takes: of its script, and of that
+        process.
     """
-    paints, readies, figures = [], [], {}
+    paints, readies, busy, figures = [], [], [], {}
     for _ in range(rounds):
         with _page(browser) as page:
             begun = time.perf_counter()
             page.goto(url, wait_until="commit")
             page.wait_for_selector(ready)
             readies.append(time.perf_counter() - begun)
+            busy.append(_processor_seconds(_largest_process(browser)))
             page.wait_for_function(f"{FIRST_PAINT} > 0")
             paints.append(page.evaluate(FIRST_PAINT) / 1000)
             figures = memory(browser, page)
-    return {"paint": statistics.median(paints), "ready": statistics.median(readies), "worst": max(readies), **figures}
+    seconds = {"paint": paints, "ready": readies, "busy": busy}
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {**medians, "worst": max(readies), **figures}
 
 
 @contextmanager
@@ -92,14 +97,23 @@ def memory(browser: Browser, page: Page) -> dict[str, float]:
     session.send("HeapProfiler.collectGarbage")
     session.send("Performance.enable")
     metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    return {"heap": metrics["JSHeapUsedSize"], "resident": _resident(_largest_process(browser))}
+
+
+def _largest_process(browser: Browser) -> int:
+    """Return the process that shows the page: of those that show any, the one with the most memory."""
     processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    resident = max(_resident(each["id"]) for each in processes if each["type"] == "renderer")
-    return {"heap": metrics["JSHeapUsedSize"], "resident": resident}
+    return max((int(each["id"]) for each in processes if each["type"] == "renderer"), key=_resident)
 
 
 def _resident(process: int) -> int:
     lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:")), 0)
+
+
+def _processor_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def middle_and_worst(seconds: Sequence[float]) -> str:
