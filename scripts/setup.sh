@@ -90,6 +90,12 @@ setup_shellcheck() {
     if as_root_with_apt; then apt_install shellcheck || say "without shellcheck the tests of the scripts fail"; fi
 }
 
+# A Slurm whose daemons the tests start themselves.
+setup_slurm() {
+    command -v slurmctld >/dev/null && command -v munged >/dev/null && return 0
+    if as_root_with_apt; then apt_install slurm-wlm munge || say "without slurm-wlm the test of the array fails"; fi
+}
+
 # Definitions of locales, from which tests make some in other encodings; these are skipped without it.
 setup_locales() {
     [ -e /usr/share/i18n/locales/en_US ] && return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +25,17 @@ from swerl_eval.compose import (
     settings,
 )
 from swerl_eval.config import BOUND_BY, RunConfig
+from swerl_eval.core.codings import sendable
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.names import report_name_fault
-from swerl_eval.core.types import MADE, Evaluation, Instance, ModelUsage
+from swerl_eval.core.types import MADE, Evaluation, Instance, IssueText, ModelUsage
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.records.full_disk import explain_full_disk
-from swerl_eval.records.manifest import RunManifest
+from swerl_eval.records.manifest import RunManifest, Unsharded
 from swerl_eval.records.refused_answers import remove_refused
 from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.write_reports import write_reports
@@ -138,6 +139,8 @@ class Runner:
     async def _run_pipeline(self, run: Run) -> RunResult:
         parts = self._parts()
         notify = self.progress.notify
+        new = [instance for instance in self._chosen if instance.instance_id not in run.issues]
+        run.issues.append(*(IssueText(issue.instance_id, sendable(issue.problem_statement)) for issue in new))
         if reset := remove_refused(run):
             notify(f"{reset} prompts that were refused are asked again")
         workers = Workers(self.config.workers, run.folder / "workers")
@@ -149,7 +152,7 @@ class Runner:
         async with AsyncExitStack() as cleanup:
             cleanup.enter_context(at_once(functools.partial(_abort, parts)))
             # these run in reverse: the reports are written last
-            cleanup.push_async_exit(closing_step(lambda: self._write_reports(run, pipeline), notify))
+            cleanup.push_async_exit(closing_step(lambda: self._write_reports(run), notify))
             cleanup.push_async_exit(closing_step(lambda: _close(parts.sandbox), notify))
             cleanup.push_async_exit(closing_step(lambda: _close(parts.test_sampler), notify))
             cleanup.push_async_exit(closing_step(lambda: _close(parts.sampler), notify))
@@ -173,8 +176,8 @@ class Runner:
         order = durations.longest_first(self.instances, tests)
         return by_repository(order) if self.config.disk != "none" else order
 
-    async def _write_reports(self, run: Run, pipeline: Pipeline) -> None:
-        write_reports(run, pipeline.failures, self._quarantine)
+    async def _write_reports(self, run: Run) -> None:
+        write_reports(run, self._quarantine)
 
     async def _record_usage(self, run: Run, parts: Parts) -> None:
         """Store what this process sampled, also when it ends early."""
@@ -240,7 +243,7 @@ class Runner:
                 )
 
     def _manifest(self) -> RunManifest:
-        predictions = self._predictions
+        predictions, whole = self._predictions, self.source.unsharded
         identity = self.config.identity()
         if predictions is not None:
             identity["predictions"] = predictions.digest  # the patches are the run's input
@@ -248,10 +251,7 @@ class Runner:
             run_id=self.config.run_folder.name,
             config=self.config.model_dump(mode="json"),
             identity=identity,
-            instances={
-                i.instance_id: {"repo": i.repo, "created_at": i.created_at, "difficulty": i.difficulty}
-                for i in self._chosen
-            },
+            instances=_facts(self._chosen),
             dataset_fingerprint=self.source.fingerprint,
             prompts=self.prompts.fingerprints(),
             versions=package_versions(),
@@ -260,7 +260,13 @@ class Runner:
             created_at=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
             patches=MADE if predictions is None else predictions.origin,
             submitted=None if predictions is None else tuple(i.instance_id for i in self.instances),
+            unsharded=Unsharded(_facts(whole.instances), whole.fingerprint) if whole is not None else None,
         )
+
+
+def _facts(instances: Iterable[Instance]) -> dict[str, dict[str, str]]:
+    """What a manifest holds of instances, by id: what tables group by."""
+    return {i.instance_id: {"repo": i.repo, "created_at": i.created_at, "difficulty": i.difficulty} for i in instances}
 
 
 def missing_line(missing: Mapping[str, str], images: int) -> str:

@@ -20,6 +20,14 @@ MANIFEST_FILE = "run.json"
 
 
 @dataclass(frozen=True)
+class Unsharded:
+    """What the manifest of a run would hold if it were no shard. `swerl-eval merge` makes a run's manifest of it."""
+
+    instances: dict[str, dict[str, str]]
+    dataset_fingerprint: str
+
+
+@dataclass(frozen=True)
 class RunManifest:
     """What a run is, written before any work."""
 
@@ -44,6 +52,8 @@ class RunManifest:
     """Where the patches come from: `MADE` by this run's stages, `HANDED_IN` by the user, or `GOLD`."""
     submitted: tuple[str, ...] | None = None
     """The instances that the user gave a patch for; None where this run makes the patches."""
+    unsharded: Unsharded | None = None
+    """Of a shard, the run that it is a part of; None for a run that is no shard, and in older run folders."""
 
     @property
     def instance_ids(self) -> tuple[str, ...]:
@@ -96,7 +106,7 @@ def resumed_manifest(folder: Path, old: RunManifest, new: RunManifest, free: Col
     Raises:
         RunConflictError: Another setting, the dataset, swebench or a prompt differs. The message names each.
     """
-    differences = _differences(old, new, free)
+    differences = manifest_differences(old, new, free)
     if differences:
         message = f"{folder} was made with other settings ({'; '.join(differences)}); choose another --run-id"
         raise RunConflictError(message)
@@ -107,13 +117,21 @@ def resumed_manifest(folder: Path, old: RunManifest, new: RunManifest, free: Col
     return dataclasses.replace(old, config=config, identity=identity)
 
 
-def _differences(old: RunManifest, new: RunManifest, free: Collection[str]) -> list[str]:
+def manifest_differences(old: RunManifest, new: RunManifest, free: Collection[str], *, rows: bool = True) -> list[str]:
+    """Return what keeps two manifests from being the same run, in words.
+
+    Args:
+        old: The manifest in a folder.
+        new: Another one.
+        free: Settings that may differ.
+        rows: Whether the dataset's content counts.
+    """
     differences = [
         f"{key}: {old.identity.get(key)!r} there, {new.identity.get(key)!r} now"
         for key in sorted({*old.identity, *new.identity} - set(free))
         if old.identity.get(key) != new.identity.get(key)
     ]
-    if old.dataset_fingerprint != new.dataset_fingerprint:
+    if rows and old.dataset_fingerprint != new.dataset_fingerprint:
         differences.append("the dataset's content")
     if old.versions.get("swebench") != new.versions.get("swebench"):
         differences.append(f"swebench {old.versions.get('swebench')} there, {new.versions.get('swebench')} now")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ HUB_MESSAGE_CHARACTERS = 600
 """Longest part of the hub's own message in an error."""
 
 
+@dataclass(frozen=True)
+class ChosenRows:
+    """What a manifest holds of some rows."""
+
+    instances: Sequence[Instance]
+    fingerprint: str
+
+
 class DatasetSource:
     """The chosen rows of one dataset (a `ports.Source`).
 
@@ -36,15 +45,22 @@ class DatasetSource:
         repositories: Gives the contents of the rows' repositories.
         all_ids: The ids of the whole dataset.
         fingerprint: Hash of the chosen rows.
+        unsharded: All rows that the shards share out; None where the run is no shard.
     """
 
     def __init__(
-        self, rows: Sequence[Row], repositories: Repositories, all_ids: frozenset[str], fingerprint: str
+        self,
+        rows: Sequence[Row],
+        repositories: Repositories,
+        all_ids: frozenset[str],
+        fingerprint: str,
+        unsharded: ChosenRows | None = None,
     ) -> None:
         self._rows = {str(row["instance_id"]): row for row in rows}
         self.all_ids = all_ids
         self._repositories = repositories
         self.fingerprint = fingerprint
+        self.unsharded = unsharded
 
     def instances(self) -> list[Instance]:
         """Return the instances, in the dataset's order."""
@@ -92,12 +108,14 @@ def open_dataset(name: str, split: str, choice: Choice, repositories: Repositori
     if not rows:
         message = f"{name} has no rows"
         raise InputError(message)
-    chosen = choose(rows, choice)
+    unsharded = choose(rows, replace(choice, shard=""))
+    chosen = choose(unsharded, Choice(shard=choice.shard))
     places = {id(row): number for number, row in enumerate(rows, start=1)}
     checked = normalized(chosen, name, [places[id(row)] for row in chosen])
     all_ids = frozenset(row["instance_id"] for row in rows if isinstance(row.get("instance_id"), str))
     # the fingerprint is of the rows as they were read, so that runs of before rows were normalized can be resumed
-    return DatasetSource(checked, repositories, all_ids, fingerprint(chosen))
+    whole = ChosenRows([_instance(row) for row in unsharded], fingerprint(unsharded)) if choice.shard else None
+    return DatasetSource(checked, repositories, all_ids, fingerprint(chosen), whole)
 
 
 def load_rows(name: str, split: str | None) -> list[Row]:
