@@ -15,7 +15,8 @@ from swerl_eval.records.log_files import EVAL, PATCH, REPORT, TEST_OUTPUT
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.claims import why_grading_only
 from swerl_eval.reports.exports.destination import reserve_folder
-from swerl_eval.reports.exports.leaderboard import attempts, flag, submission_folder, texts
+from swerl_eval.reports.exports.details import flag, texts
+from swerl_eval.reports.exports.leaderboard import attempts, submission_folder
 from swerl_eval.reports.exports.swebench import copy_logs
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.swebench_report import predictions

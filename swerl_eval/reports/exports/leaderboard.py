@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from swerl_eval.core.errors import UsageError
 from swerl_eval.records.atomic import write_json
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.claims import why_grading_only
 from swerl_eval.reports.exports.destination import reserve_folder
+from swerl_eval.reports.exports.details import flag, texts
 from swerl_eval.reports.summary import Report, build_report
 
 
@@ -35,21 +35,6 @@ def attempts(run: Run) -> str:
     if why_grading_only(run.manifest):
         return ""
     return "1" if run.manifest.config["samples"] == 1 else "2+"
-
-
-def flag(details: Mapping[str, Any], key: str) -> bool:
-    """A boolean of the submitter's details. Raises `UsageError` for anything else, such as the text "false"."""
-    value = details.get(key, False)
-    if not isinstance(value, bool):
-        message = f"submission.{key} must be true or false, not {value!r}"
-        raise UsageError(message)
-    return value
-
-
-def texts(details: Mapping[str, Any], key: str) -> list[str]:
-    """A list of texts of the submitter's details; a single text is a list of one."""
-    value = details.get(key) or []
-    return [value] if isinstance(value, str) else list(value)
 
 
 def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dict[str, Any]:
