@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import typer
 
 from swerl_eval.cli.exit_codes import FAILED, USAGE, exit_with
-from swerl_eval.cli.gate_options import GATE
 from swerl_eval.cli.image_commands import images_app
+from swerl_eval.cli.judging_commands import add_judging_commands
 from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
 
@@ -176,22 +176,7 @@ def compare(
     print_comparison(sides, Path(config.results), form, config.seed, anyway=anyway)
 
 
-@app.command()
-@taking("results", "config", "overrides", **GATE)
-def gate(
-    options: dict[str, Any],
-    side: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run of --results, a run folder, a run report, results.json.")
-    ],
-) -> None:
-    """Say in one line whether a run is good enough. Exit code 0: it is. 3: it is not. 1: a file is broken.
-
-    A run has to be complete, with no verdict prevented by the machine; options ask for more.
-    """
-    from swerl_eval.cli.gate import run_gate
-
-    given = {name: options.pop(name, None) for name in GATE}
-    exit_with(run_gate(side, Path(resolve(options).results), given))
+add_judging_commands(app)
 
 
 @app.command()

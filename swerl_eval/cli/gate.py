@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.cli.exit_codes import FAILED, GATE_NOT_MET
-from swerl_eval.cli.gate_options import FORMATS
 from swerl_eval.core.errors import InputError, UsageError
 from swerl_eval.records.atomic import write_bytes
 from swerl_eval.reports.comparison.names import printable
@@ -22,7 +21,13 @@ from swerl_eval.reports.gate.plain import as_json
 from swerl_eval.reports.gate.words import as_text, headline
 from swerl_eval.reports.quarantine import read_quarantine
 
-_DOCUMENTS: tuple[Callable[[Judgement], str], ...] = (as_text, as_markdown, as_json, as_junit)
+TEXT = "text"
+FORMATS: dict[str, Callable[[Judgement], str]] = {
+    TEXT: as_text,
+    "markdown": as_markdown,
+    "json": as_json,
+    "junit": as_junit,
+}
 
 
 def run_gate(run: str, results: Path, given: dict[str, Any]) -> int:
@@ -31,7 +36,7 @@ def run_gate(run: str, results: Path, given: dict[str, Any]) -> int:
     Args:
         run: The run: a name below `results`, or a path.
         results: The folder of run folders.
-        given: The values of the options `gate_options.GATE`.
+        given: The values of the options `judging_commands.GATE`.
 
     Returns:
         The exit code: 0 where the gate is met, 3 where it is not, 1 where a file is broken, so that it cannot be told.
@@ -39,9 +44,8 @@ def run_gate(run: str, results: Path, given: dict[str, Any]) -> int:
     Raises:
         UsageError: The command makes no sense, or the two runs cannot be compared.
     """
-    documents = dict(zip(FORMATS, _DOCUMENTS, strict=True))
-    form = given["form"] or FORMATS[0]
-    if form not in documents:
+    form = given["form"] or TEXT
+    if form not in FORMATS:
         message = f"--format {form}: choose {', '.join(FORMATS)}"
         raise UsageError(message)
     rules = _rules(given)
@@ -50,7 +54,7 @@ def run_gate(run: str, results: Path, given: dict[str, Any]) -> int:
     except InputError as error:
         sys.stderr.write(f"swerl-eval: gate cannot be judged: {printable(str(error))}\n")
         return FAILED
-    _write(judgement, form, documents[form](judgement), given["output"])
+    _write(judgement, form, FORMATS[form](judgement), given["output"])
     return 0 if judgement.decision.met else GATE_NOT_MET
 
 
@@ -93,6 +97,6 @@ def _write(judgement: Judgement, form: str, document: str, output: Path | None) 
             raise UsageError(message) from error
         sys.stdout.write(f"{headline(judgement)}\n")
         return
-    if form != FORMATS[0]:
+    if form != TEXT:
         sys.stderr.write(f"{headline(judgement)}\n")
     sys.stdout.write(document)

@@ -229,6 +229,7 @@ def test_json_has_the_decision_and_every_name(results: Path) -> None:
         ("infrastructure", True),
         ("regressions", False),
     ]
+    assert document["conditions"][-1]["instances"] == document["regressions"]
     assert document["regressions"] == ["astropy__astropy-1", "sympy__sympy-0", "sympy__sympy-1"]
     assert document["counted"] == {"resolved": 4, "total": 11, "solve_rate": 4 / 11}
     assert document["rules"] == {

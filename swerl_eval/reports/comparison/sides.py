@@ -97,7 +97,7 @@ def read_side(argument: str, results: Path) -> Side:
     """Read one side. Raises as `read_sides` does."""
     for path in (Path(argument), results / argument):
         if (path / MANIFEST_FILE).is_file():
-            return _side_of_run(Run(path))
+            return side_of_run(Run(path))
         if path.is_file():
             return _side_of_file(path)
     message = (
@@ -107,7 +107,8 @@ def read_side(argument: str, results: Path) -> Side:
     raise UsageError(message)
 
 
-def _side_of_run(run: Run) -> Side:
+def side_of_run(run: Run) -> Side:
+    """Return the side that a run folder is."""
     manifest, config = run.manifest, run.manifest.config
     evaluations = {name: run.evaluation_of(name) for name in manifest.instance_ids}
     strict = config.get("strict") in (True, "on")  # older runs stored it as on or off

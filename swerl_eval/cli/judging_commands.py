@@ -1,4 +1,4 @@
-"""The options of `swerl-eval gate`."""
+"""The commands `gate` and `leaderboard` of the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-FORMATS = ("text", "markdown", "json", "junit")
+from swerl_eval.cli.exit_codes import exit_with
+from swerl_eval.cli.options import resolve, taking
+
 GATE: dict[str, Any] = {
     "baseline": Annotated[
         str | None,
@@ -51,3 +53,41 @@ GATE: dict[str, Any] = {
     ],
 }
 """All are None when they are not given."""
+
+
+def add_judging_commands(app: typer.Typer) -> None:
+    """Add the commands of this module to the command line."""
+    app.command()(gate)
+    app.command()(leaderboard)
+
+
+@taking("results", "config", "overrides", **GATE)
+def gate(
+    options: dict[str, Any],
+    side: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run of --results, a run folder, a run report, results.json.")
+    ],
+) -> None:
+    """Say in one line whether a run is good enough. Exit code 0: it is. 3: it is not. 1: a file is broken.
+
+    A run has to be complete, with no verdict prevented by the machine; options ask for more.
+    """
+    from swerl_eval.cli.gate import run_gate
+
+    given = {name: options.pop(name, None) for name in GATE}
+    exit_with(run_gate(side, Path(resolve(options).results), given))
+
+
+@taking("results", "config", "overrides")
+def leaderboard(
+    options: dict[str, Any],
+    root: Annotated[
+        Path | None, typer.Argument(metavar="[RESULTS]", help="Folder of runs; default: --results.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write leaderboard.json here.")] = None,
+    depth: Annotated[int, typer.Option("--depth", help="How deep folders are searched.", min=0)] = 4,
+) -> None:
+    """List the runs below a folder, the best first, each with what it was measured with."""
+    from swerl_eval.cli.leaderboard import print_leaderboard
+
+    print_leaderboard(root or Path(resolve(options).results), output, depth)
