@@ -184,7 +184,9 @@ add_judging_commands(app)
 def export(
     options: dict[str, Any],
     folder: RunFolder,
-    to: Annotated[str, typer.Option("--to", help="swebench, leaderboard, experiments or package.module:Class.")],
+    to: Annotated[
+        str, typer.Option("--to", help="swebench, leaderboard, experiments, submission or package.module:Class.")
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: RUN/export/<format>.")] = None,
 ) -> None:
     """Write a finished run in another tool's format. Names and links come from the setting `submission`."""

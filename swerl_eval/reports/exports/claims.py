@@ -8,12 +8,12 @@ Two keys of the setting `submission` let a run through, and the export then says
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from swerl_eval.core.errors import UsageError
-from swerl_eval.core.types import GOLD, HANDED_IN, Verdict
+from swerl_eval.core.types import GOLD, HANDED_IN, MADE, Verdict
 from swerl_eval.records.manifest import RunManifest
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.comparison.names import listed, printable
@@ -53,6 +53,35 @@ def shown_model(manifest: RunManifest, details: Mapping[str, Any], key: str = "m
     return no_model(manifest) or text(details, key) or manifest.model_name
 
 
+def entry_name(manifest: RunManifest, details: Mapping[str, Any], remarks: Sequence[str]) -> str:
+    """Return the name of an entry, marked where it is a trial. `remarks` are those of `refuse_unfit`."""
+    return f"{'[trial] ' if TRIAL_REMARK in remarks else ''}{shown_model(manifest, details, 'name')}"
+
+
+def attempts(manifest: RunManifest, details: Mapping[str, Any]) -> int | str | None:
+    """Return the number of attempts: 1, or `2+` for a choice among several samples (best@k).
+
+    For patches that were handed in it is what the submitter says (`submission.attempts`), else None.
+
+    Raises:
+        UsageError: The submitter says something else than 1 or 2+.
+    """
+    if not why_grading_only(manifest):
+        return 1 if manifest.config.get("samples") == 1 else "2+"
+    stated = details.get("attempts") if manifest.patch_origin == HANDED_IN else None
+    if stated not in (None, 1, "1", "2+") or isinstance(stated, bool):
+        message = f"submission.attempts must be 1 or '2+', not {stated!r}"
+        raise UsageError(message)
+    return 1 if stated == "1" else stated
+
+
+def submission_folder(manifest: RunManifest) -> str:
+    """Return `<YYYYMMDD>_<model>`, as submissions are named."""
+    last = manifest.model_name.rstrip("/").rsplit("/", 1)[-1]
+    model = "".join(c if c.isalnum() or c in "-._" else "-" for c in last)
+    return f"{manifest.created_at[:10].replace('-', '')}_{model or 'model'}"
+
+
 @dataclass(frozen=True)
 class Objection:
     """Why a run is not fit for an export."""
@@ -65,7 +94,8 @@ class Objection:
 
 def objections(run: Run) -> list[Objection]:
     """Return what speaks against publishing a run as a model's result on a public split."""
-    return [*_no_models(run.manifest), *_other_instances(run.manifest), *_unfinished(run)]
+    manifest = run.manifest
+    return [*_no_models(manifest), *_oracle_files(manifest), *_other_instances(manifest), *_unfinished(run)]
 
 
 def refuse_unfit(
@@ -107,6 +137,12 @@ def _no_models(manifest: RunManifest) -> list[Objection]:
     if not no_model(manifest):
         return []
     return [Objection(why_grading_only(manifest), "export a run whose answers a model gave")]
+
+
+def _oracle_files(manifest: RunManifest) -> list[Objection]:
+    if manifest.patch_origin != MADE or manifest.config.get("localization") != "oracle":
+        return []
+    return [Objection("the files to change were taken from the gold patches", "run it with --localization model")]
 
 
 def _other_instances(manifest: RunManifest) -> list[Objection]:

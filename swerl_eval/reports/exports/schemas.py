@@ -102,6 +102,40 @@ class Prediction(Strict):
     model_patch: str
 
 
+class RunReport(Strict):
+    """swebench's run report (schema 2): counts, lists of ids, reasons."""
+
+    total_instances: int
+    submitted_instances: int
+    completed_instances: int
+    resolved_instances: int
+    unresolved_instances: int
+    infra_failure_instances: int
+    ambiguous_failure_instances: int
+    empty_patch_instances: int
+    error_instances: int
+    completed_ids: InstanceIds
+    incomplete_ids: InstanceIds
+    empty_patch_ids: InstanceIds
+    submitted_ids: InstanceIds
+    resolved_ids: InstanceIds
+    unresolved_ids: InstanceIds
+    infra_failure_ids: InstanceIds
+    ambiguous_failure_ids: InstanceIds
+    error_ids: InstanceIds
+    failure_reasons: dict[InstanceId, str]
+    schema_version: Literal[2]
+
+    @model_validator(mode="after")
+    def _check_lists(self) -> RunReport:
+        """Every instance ends in one way, and the counts are those of the lists."""
+        ends = (self.resolved_ids, self.unresolved_ids, self.empty_patch_ids, self.error_ids, self.incomplete_ids)
+        names = unique([name for ids in ends for name in ids])
+        if len(names) != self.total_instances or self.resolved_instances != len(self.resolved_ids):
+            raise ValueError(f"{len(names)} instances are listed, and there are {self.total_instances}")
+        return self
+
+
 class Info(Strict):
     """`info` of metadata.yaml."""
 
@@ -127,10 +161,6 @@ class Tags(Strict):
     os_model: bool
     os_system: bool
     system: System
-    agent: str | None
-    agent_org: str | None
-    model_display: Name
-    model_org: str | None
 
 
 class Assets(Strict):
@@ -187,6 +217,7 @@ class Rollout(Strict):
     finish_reason: str
     error: str
     patch: str | None
+    normal_form: str | None
     rejected: str | None
 
 
@@ -256,16 +287,9 @@ class RunRow(Strict):
         return self
 
 
-class SkippedFolder(Strict):
-    """A folder that is no row, and why."""
-
-    folder: str
-    reason: Name
-
-
 class RunLeaderboard(Strict):
     """`leaderboard.json` of `swerl-eval leaderboard`."""
 
     schema_version: Literal[1]
     rows: list[RunRow]
-    skipped: list[SkippedFolder]
+    skipped: list[dict[Literal["folder", "reason"], str]]
