@@ -404,3 +404,6 @@ def test_a_run_report_that_counts_an_instance_twice_is_refused(fit: Path, tmp_pa
     report["unresolved_ids"] = [*report["unresolved_ids"], report["resolved_ids"][0]]
     with pytest.raises(UsageError, match="listed more than once"):
         check(RunReport, report, file.name)
+    report["unresolved_ids"] = report["unresolved_ids"][:-2]
+    with pytest.raises(UsageError, match="5 instances are listed, and there are 6"):
+        check(RunReport, report, file.name)

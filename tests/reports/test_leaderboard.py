@@ -104,6 +104,7 @@ def test_recorded_answers_gold_and_handed_in_patches_and_gaps_are_said(tmp_path:
     made(tmp_path / "recorded", "R" * 12, recorded=True)
     made(tmp_path / "theirs", HALF, patches="handed in", submitted=())
     made(tmp_path / "gaps", "RR" + "." * 10)
+    assert [row["samples"] for row in board(tmp_path)["rows"]] == [1, 1, None, 1]
     done = CliRunner().invoke(app, ["leaderboard", str(tmp_path)])
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [

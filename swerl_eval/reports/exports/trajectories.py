@@ -6,6 +6,7 @@ names a folder: `submission.trajectories`, with a file `<instance id>.*` or a fo
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -128,16 +129,12 @@ def _folder(details: Mapping[str, Any]) -> Path | None:
 
 
 def _files(folder: Path | None, name: str) -> list[Path]:
-    """Return the files of an instance's trajectory, sorted: `<name>.*`, or those right in the folder `<name>`."""
+    """Return the files of an instance's trajectory, sorted: `<name>.*`, or those in the folder `<name>`."""
     if folder is None:
         return []
     inner = folder / name
-    found: Iterator[Path] = inner.iterdir() if inner.is_dir() else (f for f in folder.iterdir() if _is_of(f, name))
+    found: Iterator[Path] = inner.iterdir() if inner.is_dir() else folder.glob(f"{glob.escape(name)}.*")
     return sorted(file for file in found if file.is_file() and not file.is_symlink() and not file.name.startswith("."))
-
-
-def _is_of(file: Path, name: str) -> bool:
-    return file.name == name or (file.name.startswith(f"{name}.") and "__" not in file.name[len(name) :])
 
 
 def _copy(run: Run, given: Path, folder: Path) -> None:

@@ -80,7 +80,7 @@ def run_row(run: Run, folder: str) -> dict[str, Any]:
         "strict_solve_rate": None if strictly is None else strictly / total if total else 0.0,
         "prevented": len(side.prevented),
         "missing": len(side.missing),
-        "samples": manifest.config.get("samples") if not manifest.submitted else None,
+        "samples": manifest.config.get("samples") if manifest.submitted is None else None,
         "created_at": manifest.created_at,
         "identity_sha256": digest_of(manifest.identity),
         "records_sha256": _records_digest(run),
