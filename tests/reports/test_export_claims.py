@@ -370,6 +370,12 @@ def test_a_cost_of_the_submitter_that_is_no_number_is_refused(fit: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+ROLLOUT = {
+    "stage": "repair", "sample": 0, "prompt_sha256": "0" * 64, "files_shown": [], "answer": "", "reasoning": "",
+    "finish_reason": "stop", "error": "", "patch": None, "normal_form": None, "rejected": None,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("schema", "content", "problem"),
     [
@@ -383,16 +389,14 @@ def test_a_cost_of_the_submitter_that_is_no_number_is_refused(fit: Path, tmp_pat
         (
             Trajectory,
             {
-                "instance_id": "a", "recorded": False, "rollouts": [], "reproduction_tests": [],
-                "regression_tests": None, "evidence": [], "selection": {"sample": 3},
+                "instance_id": "a", "recorded": False, "rollouts": [ROLLOUT, ROLLOUT], "reproduction_tests": [],
+                "regression_tests": None, "evidence": [], "selection": None,
             },
-            "the chosen sample 3 is not among the rollouts",
+            "a rollout is listed more than once",
         ),
     ],
 )  # fmt: skip
-def test_instances_that_count_twice_and_choices_without_a_rollout_are_refused(
-    schema: Any, content: Any, problem: str
-) -> None:
+def test_instances_and_rollouts_that_are_there_twice_are_refused(schema: Any, content: Any, problem: str) -> None:
     with pytest.raises(UsageError, match=problem):
         check(schema, content, "file.json")
 

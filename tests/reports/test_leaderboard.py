@@ -71,7 +71,7 @@ def test_a_row_has_the_figures_and_what_they_were_measured_with(tmp_path: Path) 
 
 
 def test_the_best_come_first_and_equal_ones_by_name(tmp_path: Path) -> None:
-    for name, verdicts in {"b": HALF, "a": HALF, "c": "R" * 12, "d": "u" * 12}.items():
+    for name, verdicts in {"b": HALF, "z/a": HALF, "c": "R" * 12, "d": "u" * 12}.items():
         made(tmp_path / name, verdicts)
     assert names(tmp_path) == ["c", "a", "b", "d"]
 
@@ -140,7 +140,7 @@ def test_the_search_is_bounded_and_follows_no_link(tmp_path: Path) -> None:
     made(tmp_path / "top", HALF)
     made(tmp_path / "top" / "export" / "inner", HALF)
     (tmp_path / "a" / "loop").symlink_to(tmp_path)
-    assert names(tmp_path) == ["deep", "top"]
+    assert [row["folders"] for row in board(tmp_path)["rows"]] == [["a/b/c/deep"], ["top"]]
     assert names(tmp_path, 3) == ["top"]
     assert names(tmp_path / "top") == ["top"]
     assert names(tmp_path, 0) == []

@@ -233,14 +233,10 @@ class Trajectory(Strict):
     selection: dict[str, Any] | None
 
     @model_validator(mode="after")
-    def _check_choice(self) -> Trajectory:
-        """The chosen sample is among the rollouts, and none is there twice."""
+    def _check_rollouts(self) -> Trajectory:
         places = [(rollout.stage, rollout.sample) for rollout in self.rollouts]
         if len(set(places)) < len(places):
             raise ValueError("a rollout is listed more than once")
-        chosen = self.selection["sample"] if self.selection else None
-        if chosen is not None and ("repair", chosen) not in places:
-            raise ValueError(f"the chosen sample {chosen} is not among the rollouts")
         return self
 
 
