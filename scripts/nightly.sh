@@ -22,8 +22,16 @@ swerl_eval=${SWERL_EVAL:-swerl-eval}
 attempts=2 # what failed because of the machine is tried once more
 
 gate=()
+against=() # rules that need a baseline; the first night has none
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
-    gate+=("$1")
+    case $1 in
+        --significant | --anyway | --max-regressions=*) against+=("$1") ;;
+        --max-regressions)
+            against+=("$1" "${2:?--max-regressions takes a number}")
+            shift
+            ;;
+        *) gate+=("$1") ;;
+    esac
     shift
 done
 [ $# -eq 0 ] || shift
@@ -46,7 +54,7 @@ done
 # an incomplete run (1) goes to the gate, which says what is missing
 if [ "$code" -gt 1 ] || [ ! -f "$run/run.json" ]; then exit "$code"; fi
 
-[ ! -f "$baseline/run.json" ] || gate+=(--baseline "$baseline")
+if [ -f "$baseline/run.json" ]; then gate+=("${against[@]}" --baseline "$baseline"); fi
 code=0
 "$swerl_eval" gate "$run" "${gate[@]}" || code=$?
 for form in markdown:gate.md junit:junit.xml; do
