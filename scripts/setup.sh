@@ -32,7 +32,7 @@ setup_python() {
     local extra=${1:+[$1]} base stamp
     stamp=$venv/.swerl-eval-$(printf '%s' "$extra" | cat - "$root/pyproject.toml" | cksum | tr -d ' ')
     [ -e "$stamp" ] && return 0
-    base=$(command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.10) ||
+    base=$(command -v "${SWERL_EVAL_PYTHON:-python3.11}" || command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.10) ||
         { say "Python 3.10 to 3.13 is needed: apt-get install python3.11 python3.11-venv"; return 1; }
     say "setting up $venv (once)"
     if ! "$base" -m venv "$venv" 2>/dev/null; then
@@ -82,6 +82,12 @@ need_mmdebstrap() {
 setup_faketime() {
     compgen -G "/usr/lib/*/faketime/libfaketimeMT.so.1" >/dev/null && return 0
     if as_root_with_apt; then apt_install libfaketime || say "without libfaketime one test is skipped"; fi
+}
+
+# Checks the shell scripts in tests.
+setup_shellcheck() {
+    command -v shellcheck >/dev/null && return 0
+    if as_root_with_apt; then apt_install shellcheck || say "without shellcheck the tests of the scripts fail"; fi
 }
 
 # A Slurm whose daemons the tests start themselves.

@@ -16,6 +16,7 @@ import typer
 
 from swerl_eval.cli.exit_codes import FAILED, USAGE, exit_with
 from swerl_eval.cli.image_commands import images_app
+from swerl_eval.cli.judging_commands import add_judging_commands
 from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
 
@@ -183,6 +184,9 @@ def compare(
     print_comparison(sides, Path(config.results), form, config.seed, anyway=anyway)
 
 
+add_judging_commands(app)
+
+
 @app.command()
 @taking("run_id", "results")
 def merge(
@@ -204,7 +208,9 @@ def merge(
 def export(
     options: dict[str, Any],
     folder: RunFolder,
-    to: Annotated[str, typer.Option("--to", help="swebench, leaderboard, experiments or package.module:Class.")],
+    to: Annotated[
+        str, typer.Option("--to", help="swebench, leaderboard, experiments, submission or package.module:Class.")
+    ],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: RUN/export/<format>.")] = None,
 ) -> None:
     """Write a finished run in another tool's format. Names and links come from the setting `submission`."""

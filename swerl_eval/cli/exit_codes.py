@@ -1,10 +1,10 @@
-"""The exit codes of the commands: 0, and those below. 3 is reserved for gates that are not met."""
+"""The exit codes of the commands: 0, and those below. 3 is for a gate that is not met."""
 
 from __future__ import annotations
 
 import typer
 
-FAILED, USAGE = 1, 2
+FAILED, USAGE, GATE_NOT_MET = 1, 2, 3
 
 
 def exit_with(code: int) -> None:

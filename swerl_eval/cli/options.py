@@ -104,26 +104,30 @@ PLACE = ("results", "run_id", "config", "overrides")
 Command = Callable[..., None]
 
 
-def taking(*names: str) -> Callable[[Command], Command]:
-    """Decorator: give a command the named shared options.
+def taking(*names: str, **own: Any) -> Callable[[Command], Command]:
+    """Decorator: give a command the named shared options, and options of its own where it has too many for parameters.
 
     The command's parameter `options` receives those that the user set, by name.
+
+    Args:
+        names: Keys of `SHARED`.
+        own: Annotations of the command's own options, by name.
     """
 
     def decorate(command: Command) -> Command:
-        own = dict(inspect.signature(command, eval_str=True).parameters)
-        del own["options"]
+        parameters = dict(inspect.signature(command, eval_str=True).parameters)
+        del parameters["options"]
+        annotations = own | {name: SHARED[name] for name in names}
 
         @functools.wraps(command)
         def wrapped(**arguments: Any) -> None:
-            shared = {name: arguments.pop(name) for name in names}
-            command(options={name: value for name, value in shared.items() if value not in (None, [])}, **arguments)
+            options = {name: arguments.pop(name) for name in annotations}
+            command(options={name: value for name, value in options.items() if value not in (None, [])}, **arguments)
 
-        shared = {
-            name: inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=SHARED[name])
-            for name in names
-        }
-        parameters = {**own, **shared}
+        for name, annotation in annotations.items():
+            parameters[name] = inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+            )
         wrapped.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]  # what typer reads
         wrapped.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
         del wrapped.__wrapped__  # or typer would read the command's own signature

@@ -30,6 +30,7 @@ from swerl_eval.prompts import NAMES
 from swerl_eval.records.run_folder import Run
 from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
+from swerl_eval.reports.exports.pins import digest_of
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.runner import Runner
@@ -58,6 +59,8 @@ LOGS = {
     "demo__waypost-1": ("eval.sh", "patch.diff", "run_instance.log"),
 }
 """The official files that each of these endings leaves."""
+TRIAL = {"trial": True}
+"""The run is recorded, incomplete and of no public split: it is exported for trial."""
 DETAILS = {
     "name": "Model 7B + swerl-eval",
     "site": "https://example.org",
@@ -142,7 +145,7 @@ def variant(run_folder: Path, tmp_path: Path) -> Any:
 
 
 def export(name: str, run: Path, destination: Path, details: dict[str, Any] | None = None) -> list[Path]:
-    written: list[Path] = load("exporter", name, EXPORTERS)().export(run, destination, details or {})
+    written: list[Path] = load("exporter", name, EXPORTERS)().export(run, destination, TRIAL | (details or {}))
     return written
 
 
@@ -207,9 +210,12 @@ def test_of_patches_that_the_run_did_not_make_the_grading_alone_is_claimed(
 ) -> None:
     folder = variant(recorded=False, patches=patches, submitted=[n for n in VERDICTS if VERDICTS[n] != "missing"])
     row = leaderboard_row(folder, tmp_path / "l", DETAILS)
-    assert (row["agent"], row["os_system"]) == ("", False)
-    assert row["warning"] == f"graded by swerl-eval alone: {UNKNOWN[patches]}"
-    assert row["tags"] == ["Model: Model 7B", "Org: Org"]
+    assert (row["agent"], row["os_system"]) == (None, False)
+    assert row["warning"].endswith(f"; graded by swerl-eval alone: {UNKNOWN[patches]}")
+    assert row["warning"].count(UNKNOWN[patches]) == 1
+    shown = {"gold": "gold patches (no model)"}.get(patches, "Model 7B")
+    assert row["tags"] == [f"Model: {shown}", "Org: Org"]
+    assert row["name"] == f"[trial] {shown if patches == 'gold' else DETAILS['name']}"
     assert {details["api_calls"] for details in row["per_instance_details"].values()} == {None}
     assert (row["resolved"], row["pins"]["denominator"]) == (22.22, 9)
     given = leaderboard_row(folder, tmp_path / "l", {"agent": "Theirs", "os_system": True})
@@ -294,7 +300,7 @@ def test_a_run_without_instances_such_as_an_empty_shard_can_be_exported(
 
 
 @pytest.mark.parametrize("value", ["false", "true", 0, None])
-@pytest.mark.parametrize("name", ["leaderboard", "experiments"])
+@pytest.mark.parametrize("name", ["leaderboard", "experiments", "submission"])
 def test_a_yes_or_no_of_the_submitters_that_is_none_is_refused(
     name: str, value: object, run_folder: Path, tmp_path: Path
 ) -> None:
@@ -463,7 +469,7 @@ def leaderboard_row(run: Path, destination: Path, details: dict[str, Any]) -> di
 def test_the_leaderboard_row_has_the_fields_of_leaderboards_json(variant: Any, tmp_path: Path, date: str) -> None:
     row = leaderboard_row(variant(recorded=False), tmp_path / "out", DETAILS)
     assert list(row) == ROW_KEYS
-    assert row["name"] == "Model 7B + swerl-eval"
+    assert row["name"] == "[trial] Model 7B + swerl-eval"
     assert row["folder"] == f"{date.replace('-', '')}_model-7b"
     assert row["date"] == date
     assert row["model_display"] == "Model 7B"
@@ -516,9 +522,13 @@ def test_the_pins_say_what_the_score_was_measured_with(run_folder: Path, tmp_pat
     manifest = Run(run_folder).manifest
     pins = leaderboard_row(run_folder, tmp_path, {})["pins"]
     assert pins == {
-        "dataset": str(SUITE),
+        "dataset": "suite",
         "dataset_sha256": manifest.dataset_fingerprint,
+        "split": "test",
+        "harness": f"swebench {manifest.versions['swebench']}",
         "denominator": 9,
+        "image_count": 1,
+        "images_sha256": digest_of(["scripted"]),
         "strictly_resolved": 0,
         "limits": {
             "memory": RunConfig().memory,
@@ -590,7 +600,7 @@ def test_the_metadata_parses_to_the_fields_of_a_submission(variant: Any, tmp_pat
     (submission,) = export("experiments", variant(recorded=False), tmp_path / "out", DETAILS)
     assert yaml.safe_load((submission / "metadata.yaml").read_text("utf-8")) == {
         "info": {
-            "name": "Model 7B + swerl-eval",
+            "name": "[trial] Model 7B + swerl-eval",
             "site": "https://example.org",
             "report": None,
             "authors": "A. Author",
@@ -631,7 +641,9 @@ def test_a_trajectory_holds_every_rollout_and_the_selection_with_its_reason(subm
     run = Run(run_folder)
     for name in VERDICTS:
         trajectory = read(submission / "trajs" / f"{name}.json")
-        assert list(trajectory) == ["instance_id", "recorded", "rollouts", "selection"]
+        assert list(trajectory) == [
+            "instance_id", "recorded", "rollouts", "reproduction_tests", "regression_tests", "evidence", "selection",
+        ]  # fmt: skip
         if VERDICTS[name] == "missing":
             assert (trajectory["rollouts"], trajectory["selection"]) == ([], None)
             continue
@@ -641,6 +653,7 @@ def test_a_trajectory_holds_every_rollout_and_the_selection_with_its_reason(subm
             sample = run.samples.get((name, stage, index))
             assert sample is not None
             assert rollout["answer"] == sample.completion.text
+            assert rollout["reasoning"] == sample.completion.reasoning
             if stage == "repair":
                 candidate = run.candidates.get((name, index))
                 assert candidate is not None
@@ -650,7 +663,13 @@ def test_a_trajectory_holds_every_rollout_and_the_selection_with_its_reason(subm
                 assert (rollout["patch"], rollout["rejected"]) == (None, None)
         selection = run.selections.get(name)
         assert selection is not None
-        assert trajectory["selection"] == {"sample": selection.index, "reason": selection.reason}
+        assert trajectory["selection"] == {
+            "sample": selection.index,
+            "reason": selection.reason,
+            "votes": selection.votes,
+            "valid": selection.valid,
+            "unique": selection.unique,
+        }
 
 
 def test_the_readme_of_a_submission_has_the_score_and_the_checklist(variant: Any, tmp_path: Path) -> None:

@@ -117,10 +117,11 @@ def test_its_saved_logs_are_graded_again_with_the_same_verdicts(folder: Path) ->
     assert list(Run(folder).evaluations.values()) == before
 
 
-@pytest.mark.parametrize("form", ["swebench", "leaderboard", "experiments"])
+@pytest.mark.parametrize("form", ["swebench", "leaderboard", "experiments", "submission"])
 @pytest.mark.slow
 def test_it_is_exported(form: str, folder: Path, tmp_path: Path) -> None:
-    details = {"name": "Model 7B", "site": "https://example.org", "authors": "A", "os_model": True, "os_system": True}
+    links = {"name": "Model 7B", "site": "https://example.org", "authors": "A"}
+    details = {**links, "os_model": True, "os_system": True, "trial": True}
     options = [word for key, value in details.items() for word in ("-c", f"submission.{key}={json.dumps(value)}")]
     written = swerl_eval("export", folder, "--to", form, "-o", tmp_path / "export", *options).split()
     assert written

@@ -252,7 +252,7 @@ def test_a_submission_is_a_side_and_what_it_does_not_name_is_not_resolved(tmp_pa
 @pytest.mark.parametrize(("format_name", "file"), [("swebench", "org__model.a.json"), ("experiments", "results.json")])
 def test_a_run_equals_its_own_exports(format_name: str, file: str, tmp_path: Path) -> None:
     folder = made(tmp_path / "a", "RRueiRu." + "RRuu", versions={"swebench": "5.0.2", "swerl-eval": "0.1.0"})
-    load("exporter", format_name, EXPORTERS)().export(folder, tmp_path / "out", {})
+    load("exporter", format_name, EXPORTERS)().export(folder, tmp_path / "out", {"trial": True})
     (exported,) = (tmp_path / "out").rglob(file)
     comparison = compared(folder, exported)
     assert comparison["differences"] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.errors import InputError, UsageError
-from swerl_eval.core.types import Evaluation, Verdict
+from swerl_eval.core.types import MADE, Evaluation, Verdict
 from swerl_eval.records.json_files import read_document
 from swerl_eval.records.manifest import MANIFEST_FILE
 from swerl_eval.records.run_folder import Run
@@ -41,6 +41,10 @@ class Side:
     model: str | None = None
     recorded: bool = False
     """Whether the answers were recorded, not sampled from a model."""
+    patches: str = MADE
+    """Where the patches come from, as in a manifest."""
+    quarantine: str = ""
+    """The quarantine file that the run was made with."""
     complete: bool = True
     """Whether nothing is left to run, as far as the side says."""
     prevented: frozenset[str] = frozenset()
@@ -49,6 +53,8 @@ class Side:
     """Instances whose strict verdict the machine prevented."""
     missing: frozenset[str] = frozenset()
     """Instances without a verdict."""
+    unfinished: frozenset[str] = frozenset()
+    """Instances that lack a verdict, not because the machine prevented it or because nobody gave a patch."""
     errors: frozenset[str] = frozenset()
     """Instances that ended without a report; a run report does not say whether the patch or the machine failed."""
     repeated: tuple[str, ...] = ()
@@ -91,7 +97,7 @@ def read_side(argument: str, results: Path) -> Side:
     """Read one side. Raises as `read_sides` does."""
     for path in (Path(argument), results / argument):
         if (path / MANIFEST_FILE).is_file():
-            return _side_of_run(Run(path))
+            return side_of_run(Run(path))
         if path.is_file():
             return _side_of_file(path)
     message = (
@@ -101,7 +107,8 @@ def read_side(argument: str, results: Path) -> Side:
     raise UsageError(message)
 
 
-def _side_of_run(run: Run) -> Side:
+def side_of_run(run: Run) -> Side:
+    """Return the side that a run folder is."""
     manifest, config = run.manifest, run.manifest.config
     evaluations = {name: run.evaluation_of(name) for name in manifest.instance_ids}
     strict = config.get("strict") in (True, "on")  # older runs stored it as on or off
@@ -115,15 +122,23 @@ def _side_of_run(run: Run) -> Side:
         strictly_resolved=_with_strict(known, Verdict.RESOLVED) if strict else None,
         model=manifest.model_name,
         recorded=manifest.recorded,
+        patches=manifest.patch_origin,
+        quarantine=str(config.get("quarantine") or ""),
         complete=all(name in known and known[name].settled(strict=strict) for name in expected),
         prevented=frozenset(name for name, evaluation in known.items() if evaluation.verdict is Verdict.INFRA_ERROR),
         strictly_prevented=_with_strict(known, Verdict.INFRA_ERROR),
         missing=frozenset(evaluations) - frozenset(known),
+        unfinished=frozenset(name for name in expected if name not in known or (strict and not _has_both(known[name]))),
         pins=_pins(run),
         limits={name: str(value) for name, value in run_environment(run)["limits"].items()},
         images={name: evaluation.image_id for name, evaluation in known.items() if evaluation.image_id},
         repositories={name: facts["repo"] for name, facts in manifest.instances.items() if facts.get("repo")},
     )
+
+
+def _has_both(evaluation: Evaluation) -> bool:
+    """Whether there is a strict verdict too, or the machine prevented one."""
+    return evaluation.strict is not None or evaluation.verdict is Verdict.INFRA_ERROR
 
 
 def _with_strict(evaluations: Mapping[str, Evaluation], verdict: Verdict) -> frozenset[str]:
@@ -171,6 +186,7 @@ def _side_of_run_report(path: Path, document: Mapping[str, Any]) -> Side:
         named=named,
         prevented=prevented,
         missing=frozenset(lists["incomplete_ids"]) - resolved,
+        unfinished=frozenset(lists["incomplete_ids"]) - resolved,
         errors=frozenset(lists["error_ids"]) - resolved - prevented,
         repeated=_repeated(lists["resolved_ids"]),
         all_named=total in (None, len(named)),

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from swerl_eval.core.errors import UsageError
 from swerl_eval.records.atomic import write_json
 from swerl_eval.records.run_folder import Run
-from swerl_eval.reports.exports.claims import why_grading_only
+from swerl_eval.reports.exports.checking import check
+from swerl_eval.reports.exports.claims import (
+    attempts,
+    entry_name,
+    refuse_unfit,
+    shown_model,
+    submission_folder,
+    why_grading_only,
+)
 from swerl_eval.reports.exports.destination import reserve_folder
+from swerl_eval.reports.exports.details import flag, text, texts
+from swerl_eval.reports.exports.pins import pins
+from swerl_eval.reports.exports.schemas import LeaderboardRow
 from swerl_eval.reports.summary import Report, build_report
+
+AGENT = "swerl-eval (Agentless Mini)"
 
 
 class LeaderboardExporter:
@@ -21,58 +33,41 @@ class LeaderboardExporter:
     def export(self, run: Path, destination: Path, details: Mapping[str, Any]) -> list[Path]:
         """Write `leaderboard.json` below `destination`."""
         opened = Run(run)
+        remarks = refuse_unfit(opened, details, "leaderboard")
         target = destination / "leaderboard.json"
+        row = check(LeaderboardRow, leaderboard_row(opened, build_report(opened), details, remarks), target.name)
         reserve_folder(destination, opened, [target.name])
-        write_json(target, leaderboard_row(opened, build_report(opened), details))
+        write_json(target, row)
         return [target]
 
 
-def attempts(run: Run) -> str:
-    """The leaderboard's number of attempts: `1`, or `2+` for a choice among several samples (best@k).
+def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any], remarks: Sequence[str]) -> dict[str, Any]:
+    """Return the row. `pins` is this program's addition: what the score was measured with.
 
-    Empty if this run did not make the patches.
+    Args:
+        run: The run.
+        report: Its report.
+        details: The setting `submission`.
+        remarks: What the row has to say of itself.
     """
-    if why_grading_only(run.manifest):
-        return ""
-    return "1" if run.manifest.config["samples"] == 1 else "2+"
-
-
-def flag(details: Mapping[str, Any], key: str) -> bool:
-    """A boolean of the submitter's details. Raises `UsageError` for anything else, such as the text "false"."""
-    value = details.get(key, False)
-    if not isinstance(value, bool):
-        message = f"submission.{key} must be true or false, not {value!r}"
-        raise UsageError(message)
-    return value
-
-
-def texts(details: Mapping[str, Any], key: str) -> list[str]:
-    """A list of texts of the submitter's details; a single text is a list of one."""
-    value = details.get(key) or []
-    return [value] if isinstance(value, str) else list(value)
-
-
-def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dict[str, Any]:
-    """The row. `pins` is this program's addition: what the score was measured with."""
-    date = run.manifest.created_at[:10]
-    count = attempts(run)
-    name = str(details.get("name") or run.manifest.model_name)
-    model = str(details.get("model_display") or run.manifest.model_name)
-    org = str(details.get("model_org") or "")
-    tags = {"Model": model, "Org": org, "System": f"Attempts - {count}" if count else ""}
-    unknown = why_grading_only(run.manifest)
+    manifest = run.manifest
+    unknown = why_grading_only(manifest)
+    count = attempts(manifest, details)
+    model, org = shown_model(manifest, details), text(details, "model_org")
+    tags = {"Model": model, "Org": org, "System": f"Attempts - {count}" if count else None}
     calls = Counter(sample.instance_id for sample in run.samples.values())
+    warnings = [*(r for r in remarks if r != unknown), *([f"graded by swerl-eval alone: {unknown}"] if unknown else [])]
     return {
-        "name": name,
-        "folder": submission_folder(run),
-        "date": date,
+        "name": entry_name(manifest, details, remarks),
+        "folder": submission_folder(manifest),
+        "date": manifest.created_at[:10],
         "resolved": round(100 * report["solve_rate"], 2),
-        "agent": str(details.get("agent") or "") if unknown else "swerl-eval (Agentless Mini)",
-        "agent_org": str(details.get("agent_org") or ""),
+        "agent": text(details, "agent") if unknown else AGENT,
+        "agent_org": text(details, "agent_org"),
         "model_display": model,
         "model_org": org,
-        "reasoning_effort": details.get("reasoning_effort"),
-        "model_release_date": details.get("model_release_date"),
+        "reasoning_effort": text(details, "reasoning_effort"),
+        "model_release_date": text(details, "model_release_date"),
         "tags": [f"{kind}: {value}" for kind, value in tags.items() if value],
         "logo": texts(details, "logo"),
         "os_model": flag(details, "os_model"),
@@ -89,27 +84,16 @@ def leaderboard_row(run: Run, report: Report, details: Mapping[str, Any]) -> dic
             }
             for row in report["instances"]
         },
-        "logs": details.get("logs"),
-        "trajs": details.get("trajs"),
-        "site": details.get("site"),
-        "warning": f"graded by swerl-eval alone: {unknown}" if unknown else None,
+        "logs": text(details, "logs"),
+        "trajs": text(details, "trajs"),
+        "site": text(details, "site"),
+        "warning": "; ".join(warnings) or None,
         "pins": {
-            "dataset": run.manifest.config["dataset"],
-            "dataset_sha256": run.manifest.dataset_fingerprint,
-            "denominator": report["total"],
+            **pins(run),
             "strictly_resolved": report["strict"]["resolved"] if report["strict"] else None,
-            "limits": report["limits"],
             "machines": report["machines"],
-            "versions": run.manifest.versions,
-            "prompts_sha256": run.manifest.prompts,
+            "versions": manifest.versions,
+            "prompts_sha256": manifest.prompts,
             "images": {row["instance_id"]: row["image_id"] for row in report["instances"] if row.get("image_id")},
         },
     }
-
-
-def submission_folder(run: Run) -> str:
-    """`<YYYYMMDD>_<model>`, as submissions are named."""
-    model = "".join(
-        c if c.isalnum() or c in "-._" else "-" for c in run.manifest.model_name.rstrip("/").rsplit("/", 1)[-1]
-    )
-    return f"{run.manifest.created_at[:10].replace('-', '')}_{model}"
