@@ -236,7 +236,7 @@ def test_an_instance_without_a_handed_in_patch_has_neither_score_nor_error(tmp_p
 
 def test_the_figures_are_those_of_inspect_ai_s_own_metrics(tmp_path: Path) -> None:
     log = log_of(made(tmp_path / "run", "RRuueRuRRuuu"))
-    scores = [SampleScore(score=sample.scores["official"]) for sample in log.samples]
+    scores: Any = [SampleScore(score=sample.scores["official"]) for sample in log.samples]
     official = log.results.scores[0]
     assert official.metrics["accuracy"].value == accuracy()(scores) == 5 / 12
     assert official.metrics["stderr"].value == pytest.approx(stderr()(scores), abs=1e-15)
@@ -271,7 +271,7 @@ def test_an_old_run_folder_is_exported_without_what_it_does_not_hold(tmp_path: P
         "success",
         ["demo__ledgerly-1", "demo__ledgerly-3"],
     )
-    first, second = log.samples or ()
+    first, second = list(log.samples or ())
     assert first.input == "demo__ledgerly-1 (this run folder does not hold the issue's text)"
     assert (first.target, second.target) == ("", "")
     assert first.scores is not None
