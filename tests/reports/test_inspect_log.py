@@ -154,7 +154,7 @@ def test_an_instance_without_a_verdict_is_an_error_and_no_zero(samples: dict[Any
     assert {name: samples[name].error.message for name in UNSCORED} == {
         BROKEN: "infra_error: the engine is gone",
         STUCK: "no verdict: the clone failed",
-        WAITING: "no verdict: the run has not come so far",
+        WAITING: "no verdict: not evaluated yet",
     }
     assert {samples[name].scores for name in UNSCORED} == {None}
     assert {name for name, sample in samples.items() if sample.error is None} == {FIXED, FAILING, EMPTY}

@@ -38,7 +38,7 @@ def without_verdict(run: Run, row: dict[str, Any]) -> str:
     if row["verdict"] == Verdict.INFRA_ERROR.value:
         return f"infra_error: {reason or 'the machine failed, and did not say how'}"
     if row["verdict"] == Verdict.MISSING.value and name not in run.manifest.without_prediction:
-        return f"no verdict: {reason or 'the run has not come so far'}"
+        return f"no verdict: {reason or 'not evaluated yet'}"
     return ""
 
 
