@@ -8,5 +8,6 @@ EXPORTERS = {
     "leaderboard": "swerl_eval.reports.exports.leaderboard:LeaderboardExporter",
     "experiments": "swerl_eval.reports.exports.experiments:ExperimentsExporter",
     "inspect": "swerl_eval.reports.exports.inspect_log:InspectExporter",
+    "csv": "swerl_eval.reports.exports.csv_table:CsvExporter",
 }
 """Name to `module:Class`, imported on first use."""
