@@ -232,7 +232,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "pandas": {},
     "trl": {},
     "verl": {},
-    "pyarrow": {"swerl_eval.sources.row_files": False},
+    "pyarrow": {"swerl_eval.sources.row_files": False, "swerl_eval.reports.exports.parquet_table": False},
     "pygit2": {
         "swerl_eval.core.diffs": True,
         "swerl_eval.sources.snapshots": True,

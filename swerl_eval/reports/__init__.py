@@ -9,5 +9,6 @@ EXPORTERS = {
     "experiments": "swerl_eval.reports.exports.experiments:ExperimentsExporter",
     "inspect": "swerl_eval.reports.exports.inspect_log:InspectExporter",
     "csv": "swerl_eval.reports.exports.csv_table:CsvExporter",
+    "parquet": "swerl_eval.reports.exports.parquet_table:ParquetExporter",
 }
 """Name to `module:Class`, imported on first use."""

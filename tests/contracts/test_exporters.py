@@ -6,6 +6,7 @@ scripted, so that every kind of verdict occurs.
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 
 import anyio
 import orjson
+import pyarrow.parquet
 import pytest
 import yaml
 from inspect_ai.log import read_eval_log
@@ -266,6 +268,12 @@ def says_recorded(name: str, destination: Path) -> list[bool]:
         (file,) = destination.glob("*.eval")
         log = read_eval_log(file.as_posix(), header_only=True)
         return ["recorded answers" in log.tags, RECORDED in log.metadata.get("warning", ""), log.metadata["recorded"]]
+    if name == "csv":
+        with (destination / "instances.csv").open(encoding="utf-8", newline="") as lines:
+            return [row["recorded"] == "true" for row in csv.DictReader(lines)]
+    if name == "parquet":
+        table = pyarrow.parquet.read_table(destination / "instances.parquet")
+        return [*table["recorded"].to_pylist(), table.schema.metadata[b"warning"].decode() == RECORDED]
     (readme,) = destination.rglob("README.md")
     return [
         f"**Only the grading is claimed here: {RECORDED}.**" in readme.read_text("utf-8"),
