@@ -10,5 +10,6 @@ EXPORTERS = {
     "inspect": "swerl_eval.reports.exports.inspect_log:InspectExporter",
     "csv": "swerl_eval.reports.exports.csv_table:CsvExporter",
     "parquet": "swerl_eval.reports.exports.parquet_table:ParquetExporter",
+    "markdown": "swerl_eval.reports.exports.job_summary:MarkdownExporter",
 }
 """Name to `module:Class`, imported on first use."""

@@ -274,6 +274,8 @@ def says_recorded(name: str, destination: Path) -> list[bool]:
     if name == "parquet":
         table = pyarrow.parquet.read_table(destination / "instances.parquet")
         return [*table["recorded"].to_pylist(), table.schema.metadata[b"warning"].decode() == RECORDED]
+    if name == "markdown":
+        return [f"**Only the grading is claimed here:** {RECORDED}." in (destination / "summary.md").read_text("utf-8")]
     (readme,) = destination.rglob("README.md")
     return [
         f"**Only the grading is claimed here: {RECORDED}.**" in readme.read_text("utf-8"),
