@@ -11,5 +11,6 @@ EXPORTERS = {
     "csv": "swerl_eval.reports.exports.csv_table:CsvExporter",
     "parquet": "swerl_eval.reports.exports.parquet_table:ParquetExporter",
     "markdown": "swerl_eval.reports.exports.job_summary:MarkdownExporter",
+    "junit": "swerl_eval.reports.exports.junit:JunitExporter",
 }
 """Name to `module:Class`, imported on first use."""

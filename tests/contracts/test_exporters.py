@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import junitparser
 import orjson
 import pyarrow.parquet
 import pytest
@@ -276,6 +277,10 @@ def says_recorded(name: str, destination: Path) -> list[bool]:
         return [*table["recorded"].to_pylist(), table.schema.metadata[b"warning"].decode() == RECORDED]
     if name == "markdown":
         return [f"**Only the grading is claimed here:** {RECORDED}." in (destination / "summary.md").read_text("utf-8")]
+    if name == "junit":
+        (suite,) = junitparser.JUnitXml.fromfile(str(destination / "junit.xml"))
+        properties = {each.name: each.value for each in suite.properties()}
+        return [properties["recorded"] == "true", properties.get("warning") == RECORDED]
     (readme,) = destination.rglob("README.md")
     return [
         f"**Only the grading is claimed here: {RECORDED}.**" in readme.read_text("utf-8"),
