@@ -12,5 +12,7 @@ EXPORTERS = {
     "parquet": "swerl_eval.reports.exports.parquet_table:ParquetExporter",
     "markdown": "swerl_eval.reports.exports.job_summary:MarkdownExporter",
     "junit": "swerl_eval.reports.exports.junit:JunitExporter",
+    "hub": "swerl_eval.reports.exports.hub_results:HubExporter",
+    "sb-cli": "swerl_eval.reports.exports.sb_cli:SbCliExporter",
 }
 """Name to `module:Class`, imported on first use."""

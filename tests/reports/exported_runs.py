@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,9 @@ def make(folder: Path, *names: str, **changes: Any) -> Path:
     """
     own = {"thinking": True, "samples": 3, "temperature": 0.5, "max_tokens": 900, "seed": 7, "limit": None}
     config = {**CONFIG, **own, **changes.pop("config", {})}
-    fields = {"instances": {name: FACTS[name] for name in names or FACTS}, "prompts": {"repair": "ab"}, **changes}
-    manifest = MANIFEST.__class__(**{**vars(MANIFEST), "run_id": folder.name, "config": config, **fields})
+    instances = {name: FACTS[name] for name in names or FACTS}
+    fields: dict[str, Any] = {"instances": instances, "prompts": {"repair": "ab"}, **changes}
+    manifest = replace(MANIFEST, run_id=folder.name, config=config, **fields)
     with open_run(folder, manifest) as run:
         for name in manifest.instances:
             run.issues.append(IssueText(name, f"Issue {name}\n\n<b>wrong</b>"))
@@ -120,3 +122,33 @@ def _work(run: Run, name: str) -> None:
             suspicious=("conftest.py is loaded",) if name == FIXED else (),
         )
     )
+
+
+def make_whole_split(folder: Path, resolved: int = 205, total: int = 500, **changes: Any) -> Path:
+    """Make a complete run of as many instances as SWE-bench Verified has, of which the first ones are resolved.
+
+    Args:
+        folder: The run folder, named by the run id.
+        resolved: Number of resolved instances.
+        total: Number of instances.
+        changes: Changed fields of the manifest; `config` is merged.
+    """
+    config = {**CONFIG, "samples": 500, **changes.pop("config", {})}
+    names = [f"c__c-{number:03}" for number in range(total)]
+    fields: dict[str, Any] = {
+        "instances": {name: _facts("c/c", "") for name in names},
+        "versions": {"swebench": "5.0.2", "swerl-eval": "0.1.0"},
+        **changes,
+    }
+    with open_run(folder, replace(MANIFEST, run_id=folder.name, config=config, **fields)) as run:
+        run.selections.append(*(Selection(name, 0, PATCH, "majority") for name in names))
+        verdicts = [Verdict.RESOLVED] * resolved + [Verdict.UNRESOLVED] * (total - resolved)
+        run.evaluations.append(
+            *(
+                Evaluation(
+                    name, sha256(PATCH), verdict, strict=verdict, report={"resolved": verdict is Verdict.RESOLVED}
+                )
+                for name, verdict in zip(names, verdicts, strict=True)
+            )
+        )
+    return folder
