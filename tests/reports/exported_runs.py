@@ -45,7 +45,7 @@ LEFT = (BROKEN, STUCK, WAITING)
 """The instances without a verdict."""
 
 
-def tests_status(failed: dict[str, list[str]]) -> dict[str, Any]:
+def official_tests(failed: dict[str, list[str]]) -> dict[str, Any]:
     """The official report's tests: two of each kind, of which these fail."""
     kinds = {"FAIL_TO_PASS": ["t.py::f1", "t.py::f2"], "PASS_TO_PASS": ["t.py::p1", "t.py::p2"]}
     return {
@@ -105,7 +105,7 @@ def _work(run: Run, name: str) -> None:
     verdicts = {FIXED: Verdict.RESOLVED, FAILING: Verdict.UNRESOLVED, EMPTY: Verdict.EMPTY_PATCH}
     verdict = verdicts.get(name, Verdict.INFRA_ERROR)
     failed = {"FAIL_TO_PASS": ["t.py::f2"]} if name == FAILING else {}
-    graded = {"resolved": name == FIXED, "tests_status": tests_status(failed)} if name in {FIXED, FAILING} else None
+    graded = {"resolved": name == FIXED, "tests_status": official_tests(failed)} if name in {FIXED, FAILING} else None
     run.evaluations.append(
         Evaluation(
             name,
