@@ -51,7 +51,7 @@ def test_the_summary_has_the_result_the_repositories_and_what_is_not_resolved(tm
     ]
     assert others == [
         ["instance", "verdict", "reason"],
-        [FAILING, "unresolved", ""],
+        [FAILING, "unresolved", "FAIL_TO_PASS 1/2, PASS_TO_PASS 2/2"],
         [EMPTY, "empty_patch", "no valid sample"],
         [BROKEN, "infra_error", "the engine is gone"],
         [STUCK, "missing", "the clone failed"],

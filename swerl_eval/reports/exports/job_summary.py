@@ -50,9 +50,15 @@ def job_summary(run: Run, report: Report) -> str:
     others = [row for row in report["instances"] if row["verdict"] != Verdict.RESOLVED.value]
     text = "\n\n".join(filter(None, head)) + "\n"
     text += _table("By repository", ["repository", "instances", "resolved", "rate"], repositories, MOST_BYTES // 4)
-    rows = ([_cell(row["instance_id"]), row["verdict"], _cell(row.get("reason", ""))] for row in others)
+    rows = ([_cell(row["instance_id"]), row["verdict"], _cell(_reason(row))] for row in others)
     left = MOST_BYTES - len(text.encode())
     return text + _table(f"Not resolved: {len(others)}", ["instance", "verdict", "reason"], rows, left)
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Why an instance is not resolved: how many tests pass, and what else is said about it."""
+    counts = ", ".join(f"{kind} {count}" for kind, count in row.get("tests", {}).items())
+    return "; ".join(filter(None, (counts, row.get("reason"))))
 
 
 def _headline(report: Report) -> str:
