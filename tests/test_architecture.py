@@ -233,7 +233,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "trl": {},
     "verl": {},
     "vl_convert": {"swerl_eval.reports.html.drawing": False},
-    "pyarrow": {"swerl_eval.sources.row_files": False},
+    "pyarrow": {"swerl_eval.sources.row_files": False, "swerl_eval.reports.exports.parquet_table": False},
     "pygit2": {
         "swerl_eval.core.diffs": True,
         "swerl_eval.sources.snapshots": True,

@@ -6,16 +6,20 @@ scripted, so that every kind of verdict occurs.
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import anyio
+import junitparser
 import orjson
+import pyarrow.parquet
 import pytest
 import yaml
 from inspect_ai.log import read_eval_log
@@ -37,6 +41,7 @@ from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
 from swerl_eval.scheduling.workers import Workers
 from swerl_eval.settings import Parts
+from tests.reports.exported_runs import make_whole_split
 
 MODEL, SAFE_MODEL, RUN_ID = "org/model-7b", "org__model-7b", "nightly"
 VERDICTS = {
@@ -130,12 +135,27 @@ def date(run_folder: Path) -> str:
     return Run(run_folder).manifest.created_at[:10]
 
 
-@pytest.fixture
-def variant(run_folder: Path, tmp_path: Path) -> Any:
-    """A function that copies the run with changes of its manifest."""
+CLAIMING = ("hub", "sb-cli")
+"""Formats that take a whole published split of a model's own answers only."""
 
-    def copy(**changes: Any) -> Path:
-        folder = Path(shutil.copytree(run_folder, tmp_path / "variant"))
+
+@pytest.fixture(scope="module")
+def whole_split(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_whole_split(tmp_path_factory.mktemp("results") / RUN_ID)
+
+
+@pytest.fixture
+def run_for(run_folder: Path, whole_split: Path) -> Callable[[str], Path]:
+    """A function that returns a run that a format takes."""
+    return lambda name: whole_split if name in CLAIMING else run_folder
+
+
+@pytest.fixture
+def variant(run_for: Callable[[str], Path], tmp_path: Path) -> Any:
+    """A function that copies the run for a format with changes of its manifest."""
+
+    def copy(name: str = "", **changes: Any) -> Path:
+        folder = Path(shutil.copytree(run_for(name), tmp_path / "variant"))
         manifest = orjson.loads((folder / "run.json").read_bytes())
         manifest["config"] |= changes.pop("config", {})
         (folder / "run.json").write_bytes(orjson.dumps(manifest | changes))
@@ -171,29 +191,31 @@ def test_the_run_under_test_has_every_kind_of_verdict(run_folder: Path) -> None:
 
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_an_export_lies_below_its_destination_and_names_what_to_look_at(
-    name: str, run_folder: Path, tmp_path: Path
+    name: str, run_for: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    before = tree(run_folder)
+    run = run_for(name)
+    before = tree(run)
     destination = tmp_path / "new" / "folder"
-    written = export(name, run_folder, destination)
+    written = export(name, run, destination)
     assert written
     for path in written:
         assert path.exists()
         assert path.is_relative_to(destination)
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
-    assert tree(run_folder) == before
+    assert tree(run) == before
 
 
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_the_same_run_exports_to_the_same_bytes_also_over_an_earlier_export(
-    name: str, run_folder: Path, tmp_path: Path
+    name: str, run_for: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    export(name, run_folder, tmp_path / "one", DETAILS)
-    export(name, run_folder, tmp_path / "two", DETAILS)
+    run = run_for(name)
+    export(name, run, tmp_path / "one", DETAILS)
+    export(name, run, tmp_path / "two", DETAILS)
     first = tree(tmp_path / "one")
     assert first
     assert tree(tmp_path / "two") == first
-    export(name, run_folder, tmp_path / "two", DETAILS)
+    export(name, run, tmp_path / "two", DETAILS)
     assert tree(tmp_path / "two") == first
 
 
@@ -237,11 +259,12 @@ def test_a_run_of_handed_in_patches_from_before_that_was_recorded_claims_no_more
 
 @pytest.mark.parametrize("name", EXPORTERS)
 def test_a_folder_that_holds_another_run_s_export_is_refused_and_left_as_it_is(
-    name: str, run_folder: Path, variant: Any, tmp_path: Path
+    name: str, run_for: Callable[[str], Path], variant: Any, tmp_path: Path
 ) -> None:
-    export(name, run_folder, tmp_path / "out")
+    run = run_for(name)
+    export(name, run, tmp_path / "out")
     before = tree(tmp_path / "out")
-    other = variant(run_id="another", created_at=f"{Run(run_folder).manifest.created_at[:10]}T23:59:59+00:00")
+    other = variant(name, run_id="another", created_at=f"{Run(run).manifest.created_at[:10]}T23:59:59+00:00")
     with pytest.raises(UsageError, match=f"holds the export of another run, {RUN_ID} of .*; choose another folder"):
         export(name, other, tmp_path / "out")
     assert tree(tmp_path / "out") == before
@@ -263,6 +286,8 @@ def test_somebody_s_files_are_not_overwritten_by_an_export(run_folder: Path, tmp
 
 def says_recorded(name: str, destination: Path) -> list[bool]:
     """Each place where a format says whether the answers were recorded."""
+    if name in CLAIMING:  # they take no others
+        return [False]
     if name == "swebench":
         (file,) = destination.rglob("run.json")
         return [read(file)["recorded"]]
@@ -272,6 +297,18 @@ def says_recorded(name: str, destination: Path) -> list[bool]:
         (file,) = destination.glob("*.eval")
         log = read_eval_log(file.as_posix(), header_only=True)
         return ["recorded answers" in log.tags, RECORDED in log.metadata.get("warning", ""), log.metadata["recorded"]]
+    if name == "csv":
+        with (destination / "instances.csv").open(encoding="utf-8", newline="") as lines:
+            return [row["recorded"] == "true" for row in csv.DictReader(lines)]
+    if name == "parquet":
+        table = pyarrow.parquet.read_table(destination / "instances.parquet")
+        return [*table["recorded"].to_pylist(), table.schema.metadata[b"warning"].decode() == RECORDED]
+    if name == "markdown":
+        return [f"**Only the grading is claimed here:** {RECORDED}." in (destination / "summary.md").read_text("utf-8")]
+    if name == "junit":
+        (suite,) = junitparser.JUnitXml.fromfile(str(destination / "junit.xml"))
+        properties = {each.name: each.value for each in suite.properties()}
+        return [properties["recorded"] == "true", properties.get("warning") == RECORDED]
     (readme,) = destination.rglob("README.md")
     return [
         f"**Only the grading is claimed here: {RECORDED}.**" in readme.read_text("utf-8"),
@@ -284,12 +321,17 @@ def says_recorded(name: str, destination: Path) -> list[bool]:
 def test_every_export_says_whether_the_answers_were_recorded(
     name: str, recorded: bool, variant: Any, tmp_path: Path
 ) -> None:
-    destination = tmp_path / "out"
-    export(name, variant(recorded=recorded), destination)
+    folder, destination = variant(name, recorded=recorded), tmp_path / "out"
+    if name in CLAIMING and recorded:
+        with pytest.raises(UsageError, match=RECORDED):
+            export(name, folder, destination)
+        assert not destination.exists()
+        return
+    export(name, folder, destination)
     assert set(says_recorded(name, destination)) == {recorded}
 
 
-@pytest.mark.parametrize("name", EXPORTERS)
+@pytest.mark.parametrize("name", [name for name in EXPORTERS if name not in CLAIMING])
 def test_a_run_without_instances_such_as_an_empty_shard_can_be_exported(
     name: str, variant: Any, tmp_path: Path
 ) -> None:

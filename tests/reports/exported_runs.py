@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ LEFT = (BROKEN, STUCK, WAITING)
 """The instances without a verdict."""
 
 
-def tests_status(failed: dict[str, list[str]]) -> dict[str, Any]:
+def official_tests(failed: dict[str, list[str]]) -> dict[str, Any]:
     """The official report's tests: two of each kind, of which these fail."""
     kinds = {"FAIL_TO_PASS": ["t.py::f1", "t.py::f2"], "PASS_TO_PASS": ["t.py::p1", "t.py::p2"]}
     return {
@@ -66,8 +67,9 @@ def make(folder: Path, *names: str, **changes: Any) -> Path:
     """
     own = {"thinking": True, "samples": 3, "temperature": 0.5, "max_tokens": 900, "seed": 7, "limit": None}
     config = {**CONFIG, **own, **changes.pop("config", {})}
-    fields = {"instances": {name: FACTS[name] for name in names or FACTS}, "prompts": {"repair": "ab"}, **changes}
-    manifest = MANIFEST.__class__(**{**vars(MANIFEST), "run_id": folder.name, "config": config, **fields})
+    instances = {name: FACTS[name] for name in names or FACTS}
+    fields: dict[str, Any] = {"instances": instances, "prompts": {"repair": "ab"}, **changes}
+    manifest = replace(MANIFEST, run_id=folder.name, config=config, **fields)
     with open_run(folder, manifest) as run:
         for name in manifest.instances:
             run.issues.append(IssueText(name, f"Issue {name}\n\n<b>wrong</b>"))
@@ -103,7 +105,7 @@ def _work(run: Run, name: str) -> None:
     verdicts = {FIXED: Verdict.RESOLVED, FAILING: Verdict.UNRESOLVED, EMPTY: Verdict.EMPTY_PATCH}
     verdict = verdicts.get(name, Verdict.INFRA_ERROR)
     failed = {"FAIL_TO_PASS": ["t.py::f2"]} if name == FAILING else {}
-    graded = {"resolved": name == FIXED, "tests_status": tests_status(failed)} if name in {FIXED, FAILING} else None
+    graded = {"resolved": name == FIXED, "tests_status": official_tests(failed)} if name in {FIXED, FAILING} else None
     run.evaluations.append(
         Evaluation(
             name,
@@ -120,3 +122,33 @@ def _work(run: Run, name: str) -> None:
             suspicious=("conftest.py is loaded",) if name == FIXED else (),
         )
     )
+
+
+def make_whole_split(folder: Path, resolved: int = 205, total: int = 500, **changes: Any) -> Path:
+    """Make a complete run of as many instances as SWE-bench Verified has, of which the first ones are resolved.
+
+    Args:
+        folder: The run folder, named by the run id.
+        resolved: Number of resolved instances.
+        total: Number of instances.
+        changes: Changed fields of the manifest; `config` is merged.
+    """
+    config = {**CONFIG, "samples": 500, **changes.pop("config", {})}
+    names = [f"c__c-{number:03}" for number in range(total)]
+    fields: dict[str, Any] = {
+        "instances": {name: _facts("c/c", "") for name in names},
+        "versions": {"swebench": "5.0.2", "swerl-eval": "0.1.0"},
+        **changes,
+    }
+    with open_run(folder, replace(MANIFEST, run_id=folder.name, config=config, **fields)) as run:
+        run.selections.append(*(Selection(name, 0, PATCH, "majority") for name in names))
+        verdicts = [Verdict.RESOLVED] * resolved + [Verdict.UNRESOLVED] * (total - resolved)
+        run.evaluations.append(
+            *(
+                Evaluation(
+                    name, sha256(PATCH), verdict, strict=verdict, report={"resolved": verdict is Verdict.RESOLVED}
+                )
+                for name, verdict in zip(names, verdicts, strict=True)
+            )
+        )
+    return folder

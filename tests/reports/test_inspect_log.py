@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from inspect_ai.scorer import SampleScore, accuracy, stderr
 
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import wilson
+from swerl_eval.core.types import Candidate
+from swerl_eval.records.run_folder import reopen_run
 from swerl_eval.reports.exports.inspect_log import InspectExporter
 from tests.reports.comparison_runs import made
 from tests.reports.exported_runs import (
@@ -27,6 +30,7 @@ from tests.reports.exported_runs import (
     STUCK,
     WAITING,
     make,
+    official_tests,
 )
 
 OLD = Path(__file__).parents[1] / "data" / "run-folder-0.1"
@@ -154,7 +158,7 @@ def test_an_instance_without_a_verdict_is_an_error_and_no_zero(samples: dict[Any
     assert {name: samples[name].error.message for name in UNSCORED} == {
         BROKEN: "infra_error: the engine is gone",
         STUCK: "no verdict: the clone failed",
-        WAITING: "no verdict: the run has not come so far",
+        WAITING: "no verdict: not evaluated yet",
     }
     assert {samples[name].scores for name in UNSCORED} == {None}
     assert {name for name, sample in samples.items() if sample.error is None} == {FIXED, FAILING, EMPTY}
@@ -189,6 +193,33 @@ def test_the_metadata_of_a_sample_says_how_its_patch_came_about(samples: dict[An
     assert samples[EMPTY].messages[1:] == []
 
 
+def test_candidates_are_listed_by_votes_then_by_number(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", WAITING)
+    with reopen_run(run) as opened:
+        opened.candidates.append(*(Candidate(WAITING, index, PATCH, form) for index, form in enumerate("cabbaba")))
+    assert log_of(run).samples[0].metadata["candidates"] == ["3 votes: 1, 4, 6", "3 votes: 2, 3, 5", "1 vote: 0"]
+
+
+def test_an_explanation_names_some_of_many_failing_tests(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", FAILING)
+    tests = {"FAIL_TO_PASS": {"success": [], "failure": [f"t{number}" for number in range(60)]}}
+    with reopen_run(run) as opened:
+        old = opened.evaluation_of(FAILING)
+        assert old is not None
+        opened.evaluations.append(replace(old, report={"tests_status": {**official_tests({}), **tests}}))
+    lines = log_of(run).samples[0].scores["official"].explanation.splitlines()
+    assert lines[2] == "FAIL_TO_PASS: 0 of 60 pass; these do not:"
+    assert lines[4:55] == [*(f"- `t{number}`" for number in range(50)), "- and 10 more"]
+
+
+def test_without_a_timeline_the_times_are_those_of_the_run_s_begin(tmp_path: Path) -> None:
+    run = make(tmp_path / "run", FIXED)
+    (run / "events.jsonl").unlink()
+    log = log_of(run)
+    assert (log.stats.started_at, log.stats.completed_at) == ("2026-01-01T00:00:00+00:00",) * 2
+    assert (log.samples[0].started_at, log.samples[0].total_time) == (None, None)
+
+
 # -- how the run ended
 
 
@@ -206,6 +237,11 @@ def test_a_run_that_the_machine_or_a_failure_kept_from_its_end_is_an_error_in_wo
     )
     assert log.error is not None
     assert log.error.traceback.splitlines()[0] == f"{BROKEN}: infra_error: the engine is gone"
+
+
+@pytest.mark.parametrize("name", [BROKEN, STUCK])
+def test_either_failure_makes_the_run_an_error(name: str, tmp_path: Path) -> None:
+    assert log_of(make(tmp_path / "run", FIXED, name)).status == "error"
 
 
 def test_a_run_that_was_stopped_is_cancelled(tmp_path: Path) -> None:
@@ -236,7 +272,7 @@ def test_an_instance_without_a_handed_in_patch_has_neither_score_nor_error(tmp_p
 
 def test_the_figures_are_those_of_inspect_ai_s_own_metrics(tmp_path: Path) -> None:
     log = log_of(made(tmp_path / "run", "RRuueRuRRuuu"))
-    scores = [SampleScore(score=sample.scores["official"]) for sample in log.samples]
+    scores: Any = [SampleScore(score=sample.scores["official"]) for sample in log.samples]
     official = log.results.scores[0]
     assert official.metrics["accuracy"].value == accuracy()(scores) == 5 / 12
     assert official.metrics["stderr"].value == pytest.approx(stderr()(scores), abs=1e-15)
@@ -271,7 +307,7 @@ def test_an_old_run_folder_is_exported_without_what_it_does_not_hold(tmp_path: P
         "success",
         ["demo__ledgerly-1", "demo__ledgerly-3"],
     )
-    first, second = log.samples or ()
+    first, second = list(log.samples or ())
     assert first.input == "demo__ledgerly-1 (this run folder does not hold the issue's text)"
     assert (first.target, second.target) == ("", "")
     assert first.scores is not None

@@ -38,7 +38,7 @@ def without_verdict(run: Run, row: dict[str, Any]) -> str:
     if row["verdict"] == Verdict.INFRA_ERROR.value:
         return f"infra_error: {reason or 'the machine failed, and did not say how'}"
     if row["verdict"] == Verdict.MISSING.value and name not in run.manifest.without_prediction:
-        return f"no verdict: {reason or 'the run has not come so far'}"
+        return f"no verdict: {reason or 'not evaluated yet'}"
     return ""
 
 
@@ -198,10 +198,7 @@ def _metadata(run: Run, row: dict[str, Any], candidates: Iterable[Candidate]) ->
         metadata["files"] = [", ".join(files) for files in metadata["files"]]
     groups, rejected = _grouped(candidates)
     if groups:
-        metadata["candidates"] = [
-            f"{len(samples)} votes: {_numbers(samples)}{' (chosen)' * (row.get('sample') in samples)}"
-            for samples in groups
-        ]
+        metadata["candidates"] = [_votes(samples, row.get("sample")) for samples in groups]
     if rejected:
         metadata["rejected"] = {reason: _numbers(samples) for reason, samples in rejected.items()}
     if evaluation is not None:
@@ -209,6 +206,11 @@ def _metadata(run: Run, row: dict[str, Any], candidates: Iterable[Candidate]) ->
     if selection is not None:
         metadata["patch"] = selection.patch
     return metadata
+
+
+def _votes(samples: list[int], chosen: int | None) -> str:
+    votes = "1 vote" if len(samples) == 1 else f"{len(samples)} votes"
+    return f"{votes}: {_numbers(samples)}{' (chosen)' if chosen in samples else ''}"
 
 
 def _numbers(samples: Iterable[int]) -> str:

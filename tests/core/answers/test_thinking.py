@@ -47,8 +47,13 @@ def test_an_answer_that_was_cut_while_thinking_is_all_thinking():
 
 
 def test_a_mark_within_the_solution_ends_no_thinking():
-    text = '<think>why</think>\n<solution>\n```python\nEND = "</think>"\n```\n</solution>'
-    assert split(text) == ("why", '<solution>\n```python\nEND = "</think>"\n```\n</solution>')
+    solution = "<solution>\n```python\nEND = 1  # </think>\n```\n</solution>"
+    assert split(f"<think>why</think>\n{solution}") == ("why", solution)
+
+
+def test_thinking_in_parts_ends_with_the_last_part():
+    text = "<think>one</think> so <think>two</think><solution>what</solution>"
+    assert split(text) == ("one</think> so <think>two", "<solution>what</solution>")
 
 
 def test_words_before_the_opening_mark_are_kept_with_the_thinking():
