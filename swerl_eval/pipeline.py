@@ -56,6 +56,6 @@ class Pipeline:
             cause = cause_of(error)
             if not isinstance(cause, SourceError | SandboxError | GradingError):
                 raise
-            self.failures[instance.instance_id] = str(cause)
+            self.failures[instance.instance_id] = self._progress.redact(str(cause))
         finally:
             self._in_flight.release_on_behalf_of(instance.instance_id)

@@ -65,6 +65,8 @@ class SamplerSettings:
     """Arguments of an engine in this process."""
     oracle: Callable[[str], Oracle] | None = None
     """Returns the answer of an instance, by its id. Only `gold` is given it."""
+    secrets: frozenset[str] = frozenset()
+    """What no log of the sampler may hold."""
 
 
 class Sampler(Protocol):

@@ -27,6 +27,7 @@ from swerl_eval.compose import (
 from swerl_eval.config import BOUND_BY, RunConfig
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.names import report_name_fault
+from swerl_eval.core.secrets import Redactor
 from swerl_eval.core.types import MADE, Evaluation, Instance, ModelUsage
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.pipeline import Pipeline
@@ -83,7 +84,7 @@ class Runner:
         self.until = until
         self._predictions = predictions
         self._quarantine = open_quarantine(config)
-        self.progress = Progress()
+        self.progress = Progress(redact=Redactor(config.secrets()))
         self.source = open_source(config, self.progress)
         self.prompts = load_prompts(config.prompts)
         self._began = time.time()
@@ -246,7 +247,7 @@ class Runner:
             identity["predictions"] = predictions.digest  # the patches are the run's input
         return RunManifest(
             run_id=self.config.run_folder.name,
-            config=self.config.model_dump(mode="json"),
+            config=self.config.recorded(),
             identity=identity,
             instances={
                 i.instance_id: {"repo": i.repo, "created_at": i.created_at, "difficulty": i.difficulty}

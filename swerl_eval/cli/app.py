@@ -267,7 +267,11 @@ def _run_command() -> int:
     try:
         app()
     except SwerlEvalError as error:
-        typer.echo(f"swerl-eval: {error}", err=True)
+        from swerl_eval.config.environment import environment_secrets
+        from swerl_eval.core.secrets import Redactor, secrets_in
+
+        redact = Redactor(environment_secrets() | secrets_in(sys.argv))
+        typer.echo(f"swerl-eval: {redact(str(error))}", err=True)
         codes = {UsageError: USAGE, InterruptedRunError: INTERRUPTED}
         return next((code for kind, code in codes.items() if isinstance(error, kind)), FAILED)
     except SystemExit as error:

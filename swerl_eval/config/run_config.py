@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from swerl_eval.config import environment
 from swerl_eval.config.identity import identity_of, run_id_of
 from swerl_eval.config.sizes import parse_size
+from swerl_eval.core.secrets import REDACTED, redacted, secrets_in
 
 
 class RunConfig(BaseModel):
@@ -173,7 +174,7 @@ class RunConfig(BaseModel):
     def _check_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for address in value:
             if not re.match(r"https?://[^/]", address):
-                message = f"{address!r} is not the address of a server; write it as http://localhost:8000/v1"
+                message = f"{redacted(address)!r} is not the address of a server; write it as http://localhost:8000/v1"
                 raise ValueError(message)
         return value
 
@@ -220,6 +221,18 @@ class RunConfig(BaseModel):
     def verdicts_folder(self) -> Path:
         """The folder of cached verdicts."""
         return self.cache_folder() / "verdicts"
+
+    def recorded(self) -> dict[str, Any]:
+        """All settings as a record may have them: without secrets."""
+        return {name: redacted(value) for name, value in self.model_dump(mode="json").items()}
+
+    def secrets(self) -> frozenset[str]:
+        """The secrets in these settings and in the environment."""
+        return secrets_in(list(self.model_dump(mode="json").values())) | environment.environment_secrets()
+
+    def without_secret(self) -> list[str]:
+        """The settings that come from a record, and lack the secret that they had."""
+        return [name for name, value in self.model_dump(mode="json").items() if REDACTED in str(value)]
 
     def identity(self) -> dict[str, Any]:
         """The settings that a result depends on; a resume may change only those in `BOUND_BY`."""
