@@ -230,7 +230,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         "swerl_eval.sources.snapshots": True,
         "swerl_eval.demo.repositories": True,
     },
-    "numpy": {"swerl_eval.core.reward.suffixes": True, "swerl_eval.core.comparison": False},
+    "numpy": {"swerl_eval.core.reward.suffixes": True, "swerl_eval.core.metrics": False},
 }
 """Heavy or foreign libraries: who may import them, and whether at the top of the module."""
 
@@ -392,6 +392,18 @@ def test_only_the_evaluation_the_gold_sampler_and_the_composition_root_may_name_
         if (isinstance(node, ast.Name) and node.id == "Oracle")
         or (isinstance(node, ast.alias) and node.name == "Oracle")
         or (isinstance(node, ast.Attribute) and node.attr == "oracle")
+    ]
+    assert not violations, listed(violations)
+
+
+def test_only_the_evaluation_stores_gold_patches_and_only_reports_read_them() -> None:
+    reader = re.compile(r"swerl_eval\.(evaluation|reports|cli|records\.run_folder)\b")
+    violations = [
+        place(module, node)
+        for module in modules()
+        if not reader.match(module)
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Attribute) and node.attr == "gold_patches"
     ]
     assert not violations, listed(violations)
 

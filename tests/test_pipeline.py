@@ -171,14 +171,25 @@ async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_con
         parts = Parts(work.source, work.prompts, open_sampler(demo_config, work.source), ScriptedSandbox(reply=passing))
         pipeline = Pipeline(run, parts, settings(demo_config), Progress(), Workers(2))
         await pipeline.run(work.instances)
-        report = write_reports(run, pipeline.failures)
+        report = write_reports(run)
     assert pipeline.failures == {"demo__ledgerly-1": "no repository"}
     rows = {row["instance_id"]: row for row in report["instances"]}
     assert rows["demo__ledgerly-1"] == {
         "instance_id": "demo__ledgerly-1",
         "verdict": "missing",
         "reason": "no repository",
+        "repo": "demo/ledgerly",
+        "difficulty": "<15 min fix",
+        "year": "2025",
+        "files_hit": None,
     }
+    assert [record.reason for record in Run(run.folder).failures.values()] == ["no repository"]
+    with work.open_run() as run:
+        del work.source.snapshot
+        await execute(demo_config, ScriptedSandbox(reply=passing), run)
+        assert len(run.failures) == 0
+        assert rows["demo__ledgerly-1"] != write_reports(run)["instances"][3]
+    assert len(Run(run.folder).failures) == 0
     assert report["verdicts"]["missing"] == 1
 
 

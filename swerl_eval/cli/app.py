@@ -132,7 +132,9 @@ def validate(
 
 
 @app.command()
+@taking("config", "overrides")
 def report(
+    options: dict[str, Any],
     folder: RunFolder,
     form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
     quarantine: Annotated[
@@ -144,12 +146,15 @@ def report(
     ] = False,
     dataset: Annotated[str | None, typer.Option(help="For --regrade: the dataset; default: the run's.")] = None,
 ) -> None:
-    """Print a run's report, built from its records."""
+    """Print a run's report, built from its records.
+
+    The setting `prices` overrides the run's own one: `-c prices.output=15`.
+    """
     from swerl_eval.cli.run_reports import print_report, regrade_run
 
     if regrade:
         regrade_run(folder, dataset, quarantine)
-    print_report(folder, form, quarantine)
+    print_report(folder, form, quarantine, resolve(options).prices)
 
 
 @app.command()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 from rich.console import Console
 
-from swerl_eval.cli.render import print_costs, print_run
+from swerl_eval.cli.render import print_run
 from swerl_eval.compose import rows_of
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.secrets import redacted
@@ -18,31 +19,39 @@ from swerl_eval.evaluation.regrade import Change, regrade
 from swerl_eval.records.run_folder import Run, reopen_run
 from swerl_eval.registry import load
 from swerl_eval.reports import EXPORTERS
+from swerl_eval.reports.costs import costs
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.write_reports import write_reports
 
 
-def print_report(folder: Path, form: str, quarantine: Path | None = None) -> None:
-    """Build a run's report from its records and print it as a table or as JSON."""
+def print_report(
+    folder: Path, form: str, quarantine: Path | None = None, prices: Mapping[str, float] | None = None
+) -> None:
+    """Build a run's report from its records and print it as a table or as JSON.
+
+    Args:
+        folder: The run folder.
+        form: `table` or `json`.
+        quarantine: The quarantine file; None is the run's own setting.
+        prices: Prices that override the run's own ones.
+    """
     if form not in {"table", "json"}:
         message = f"--format {form}: choose table or json"
         raise UsageError(message)
     run = Run(folder)
-    report = build_report(run, quarantine=quarantine_of(run, quarantine))
+    report = build_report(run, quarantine_of(run, quarantine))
     if form == "json":
         sys.stdout.write(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
-        console = Console()
-        print_run(console, report)
-        print_costs(console, run)
+        print_run(Console(), report, costs(run, prices_of(run, prices or {})))
 
 
 def regrade_run(folder: Path, dataset: str | None, quarantine: Path | None) -> None:
     """Grade a run's saved logs again, and print what changed on standard error."""
     with reopen_run(folder) as run:
         regrading = regrade(run, rows_of(run, dataset))
-        write_reports(run, quarantine=quarantine_of(run, quarantine))
+        write_reports(run, quarantine_of(run, quarantine))
     for change in regrading.changes:
         sys.stderr.write(f"{change.instance_id}, patch {change.after.patch_sha256[:12]}: {_difference(change)}\n")
     for name, reason in regrading.ungraded.items():
@@ -67,6 +76,11 @@ def quarantine_of(run: Run, file: Path | None) -> Quarantine | None:
     """The quarantine for a run's report: the given file, else the run's own setting."""
     chosen = file or run.manifest.config.get("quarantine")
     return read_quarantine(Path(chosen)) if chosen else None
+
+
+def prices_of(run: Run, given: Mapping[str, float]) -> dict[str, float]:
+    """The prices for a run's costs: the given ones over those of the run."""
+    return {**run.manifest.config.get("prices", {}), **given}
 
 
 def export_run(folder: Path, to: str, output: Path | None, details: dict[str, Any]) -> None:
