@@ -21,7 +21,7 @@ Notify = Callable[[str], None]
 """Called with a line for people."""
 
 
-def ignore(*arguments: object) -> None:
+def ignore(*arguments: object, **named: object) -> None:
     """Do nothing: the default of callbacks."""
 
 

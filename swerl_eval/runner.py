@@ -46,6 +46,8 @@ from swerl_eval.settings import STAGES, Parts
 from swerl_eval.shutdown import at_once, closing_step, interruptible
 from swerl_eval.sources.user_files import Predictions
 
+COUNT_SECONDS = 5.0
+"""Seconds between two counts of requests and containers in the timeline."""
 NAMED_IMAGES = 5
 """Missing images that a notice names, at most."""
 
@@ -89,6 +91,7 @@ class Runner:
         self.source = open_source(config, self.progress)
         self.prompts = load_prompts(config.prompts)
         self._began = time.time()
+        self._counts: dict[str, int] = {}
         self._sampler = None if predictions is not None else open_sampler(config, self.source, self.progress.notify)
         self._test_sampler = None
         if self._sampler is not None and config.test_model:
@@ -149,6 +152,7 @@ class Runner:
         durations = Durations(self.config.cache_folder() / "durations.json")
         order = self._order(durations)
         evaluated_before = {evaluation.instance_id for evaluation in self._evaluations(run)}
+        run.event("", "run", "process began")
         self.progress.listener = lambda text: run.event("", "sample", text)
         async with AsyncExitStack() as cleanup:
             cleanup.enter_context(at_once(functools.partial(_abort, parts)))
@@ -161,11 +165,13 @@ class Runner:
             if self.pending(run):
                 await self._open(parts, run, order)
             async with anyio.create_task_group() as group:
+                group.start_soon(self._record_counts, run)
                 if parts.sandbox is not None:
                     workers.size_to_machine(parts.sandbox.machine())
                     group.start_soon(workers.autoscale, parts.sandbox.pressure)
                 await pipeline.run(order)
                 group.cancel_scope.cancel()
+            self._record_count(run)
         evaluations = list(self._evaluations(run))
         durations.record({e.instance_id: e.seconds for e in evaluations if e.instance_id not in evaluated_before})
         infra_errors = {e.instance_id: e.prevented for e in evaluations if e.prevented}
@@ -176,6 +182,18 @@ class Runner:
         tests = {instance.instance_id: self.source.count_tests(instance.instance_id) for instance in self.instances}
         order = durations.longest_first(self.instances, tests)
         return by_repository(order) if self.config.disk != "none" else order
+
+    async def _record_counts(self, run: Run) -> None:
+        """Note in the timeline how many requests and containers there are, until cancelled."""
+        while True:
+            self._record_count(run)
+            await anyio.sleep(COUNT_SECONDS)
+
+    def _record_count(self, run: Run) -> None:
+        counts = {"requests": self.progress.requests, "containers": self.progress.containers}
+        if counts != self._counts:
+            run.event("", "run", "counts", **counts)
+            self._counts = counts
 
     async def _write_reports(self, run: Run) -> None:
         write_reports(run, self._quarantine)

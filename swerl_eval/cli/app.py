@@ -195,6 +195,17 @@ def export(
 
 
 @app.command()
+def trace(
+    folder: RunFolder,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: RUN/trace.json.")] = None,
+) -> None:
+    """Write what a run did when as a trace, for https://ui.perfetto.dev or chrome://tracing."""
+    from swerl_eval.cli.trace import write_trace
+
+    write_trace(folder, output)
+
+
+@app.command()
 def reward(
     answers: Annotated[Path, typer.Argument(help="jsonl with output, code_context and oracle_new_content.")],
     oracle: Annotated[
