@@ -49,11 +49,13 @@ TABLES = {
     "submission.token": planted("submission token"),
     "submission.site": f"https://me:{planted('site of the submission')}@site.example/?sig={planted('signature')}",
     "submission.name": "A name",
+    "tracking.uri": f"https://me:{planted('password of a tracker')}@tracker.example",
 }
 SECRETS = [
     *(value for name, value in ENVIRONMENT.items() if name != "PIP_PROXY_ADDRESS"),
     *LAUNCH.values(),
-    *(value for name, value in TABLES.items() if name not in {"submission.site", "submission.name"}),
+    *(value for name, value in TABLES.items() if name.rpartition(".")[2] not in {"site", "name", "uri"}),
+    planted("password of a tracker"),
     planted("site of the submission"),
     planted("signature"),
     planted("proxy address"),
@@ -99,7 +101,7 @@ def settings(mirrors: Path, *more: object) -> list[object]:
     tables = [part for name, value in TABLES.items() for part in ("-c", f"{name}={value}")]
     return [
         "--dataset", ROOT / SUITE, "-i", "demo__inkwell-1", "--repositories", mirrors, "--model", "m",
-        "-c", "sandbox=scripted", "--run-id", "r", *tables, *more,
+        "-c", "sandbox=scripted", "--run-id", "r", "--tracker", "jsonl", *tables, *more,
     ]  # fmt: skip
 
 

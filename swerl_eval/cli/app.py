@@ -16,7 +16,7 @@ import typer
 
 from swerl_eval.cli.exit_codes import FAILED, USAGE, exit_with
 from swerl_eval.cli.image_commands import images_app
-from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, resolve, taking
+from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, TRACKING, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
 
 app = typer.Typer(
@@ -34,7 +34,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, su
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *TRACKING, *PLACE)
 def run(options: dict[str, Any]) -> None:
     """Run the whole pipeline: localize, repair, select, evaluate.
 
@@ -44,7 +44,7 @@ def run(options: dict[str, Any]) -> None:
 
 
 @app.command()
-@taking("workers", "timeout", "network", "no_cache", *PLACE)
+@taking("workers", "timeout", "network", "no_cache", *TRACKING, *PLACE)
 def demo(options: dict[str, Any]) -> None:
     """Run the pipeline on the bundled suite with recorded answers; needs Docker, no model and no GPU."""
     from swerl_eval.cli.runs import execute
@@ -56,21 +56,21 @@ def demo(options: dict[str, Any]) -> None:
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *PLACE)
+@taking(*CHOICE, *SAMPLING, *TRACKING, *PLACE)
 def localize(options: dict[str, Any]) -> None:
     """Choose the files that are likely to need the change."""
     _run_until("localize", options)
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *PLACE)
+@taking(*CHOICE, *SAMPLING, *TRACKING, *PLACE)
 def repair(options: dict[str, Any]) -> None:
     """Sample candidate patches; localize first where the run has not."""
     _run_until("repair", options)
 
 
 @app.command()
-@taking(*CHOICE, *[name for name in SAMPLING if name not in {"samples", "tests"}], "workers", *PLACE)
+@taking(*CHOICE, *[name for name in SAMPLING if name not in {"samples", "tests"}], "workers", *TRACKING, *PLACE)
 def select(
     options: dict[str, Any],
     folder: Annotated[
@@ -95,7 +95,7 @@ def select(
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *TRACKING, *PLACE)
 def evaluate(
     options: dict[str, Any],
     predictions: Annotated[
@@ -222,7 +222,7 @@ def reward(
 
 
 @app.command(name="config")
-@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *TRACKING, *PLACE)
 def config_command(options: dict[str, Any]) -> None:
     """Print every setting with its value and description, as TOML for --config."""
     from swerl_eval.cli.show_config import print_config

@@ -15,7 +15,7 @@ from swerl_eval.core.secrets import redacted
 SPEED_ONLY = frozenset(
     {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
-        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server",
+        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server", "tracker", "tracking",
     }
 )  # fmt: skip
 """Settings that decide where and how fast a run works, not what comes out."""

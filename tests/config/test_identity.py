@@ -29,7 +29,7 @@ def test_a_run_that_ran_out_of_a_gpus_memory_is_resumed_with_less_of_it_or_on_mo
     assert first.default_run_id() == second.default_run_id() != other.default_run_id()
     assert {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
-        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server",
+        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server", "tracker", "tracking",
     } == SPEED_ONLY  # fmt: skip
 
 
