@@ -86,9 +86,7 @@ def test_a_tracker_whose_address_was_stored_without_its_password_gets_nothing(de
     update = {"tracker": ("jsonl",), "tracking": {"uri": "http://<redacted>@h"}}
     notices: list[str] = []
     assert not open_tracking(demo_config.model_copy(update=update), notices.append)
-    assert notices == [
-        "tracker jsonl gets nothing: a run folder stores no secrets, so the table tracking is needed again"
-    ]
+    assert notices == ["tracker jsonl gets nothing: a run folder stores no secrets, so give the table tracking again"]
 
 
 @pytest.mark.parametrize(

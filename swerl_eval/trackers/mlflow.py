@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ class MlflowTracker:
         """Begin or resume a run."""
         from mlflow import MlflowClient
 
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of its tables, in the midst of the display
         client = MlflowClient(tracking_uri=settings.uri or None)
         file = settings.folder / _RUN_FILE
         if file.exists():

@@ -32,7 +32,7 @@ CONFIG = {
 }
 FIGURES = [({"samples": 3.0, "verdict/resolved": 0.0}, 2), ({"samples": 20.0, "verdict/resolved": 2.0}, 17)]
 LATER = ({"samples": 40.0, "verdict/resolved": 3.0}, 90)
-TABLE = [
+TABLE: list[dict[str, Any]] = [
     {"instance_id": "a__b-1", "verdict": "resolved", "votes": 12, "reward": 0.5, "reason": None},
     {"instance_id": "a__b-2", "verdict": "unresolved", "votes": None, "reward": None, "reason": "<b>|`x` & [y](z)"},
 ]
