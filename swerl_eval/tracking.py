@@ -122,9 +122,7 @@ def open_tracking(config: RunConfig, notify: Notify) -> Tracking:
         kind: type[Tracker] = load("tracker", name, TRACKERS)
         settings = _settings(config, name)
         if REDACTED in str(settings):
-            notify(
-                f"tracker {name} gets nothing: a run folder stores no secrets, so the table tracking is needed again"
-            )
+            notify(f"tracker {name} gets nothing: a run folder stores no secrets, so give the table tracking again")
             continue
         kind.check(settings)
         opened.append(BackgroundTracker(name, kind, settings, notify))

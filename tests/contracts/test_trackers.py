@@ -10,6 +10,7 @@ import json
 import sqlite3
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,9 +126,14 @@ def _read_wandb(folder: Path) -> Stored:
 
     stored = Stored()
     for file in sorted(folder.rglob("run-*.wandb")):
-        for data in _wandb_records(file.read_bytes()):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(data)
+        # wandb's service may still be writing when its client has finished
+        deadline = time.monotonic() + 20
+        while True:
+            records = [wandb_internal_pb2.Record.FromString(data) for data in _wandb_records(file.read_bytes())]
+            if (records and records[-1].HasField("exit")) or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        for record in records:
             if record.HasField("run"):
                 stored.runs.add(f"{record.run.run_id} {record.run.display_name}")
             for item in record.history.item:
