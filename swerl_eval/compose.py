@@ -25,6 +25,7 @@ from swerl_eval.records.run_folder import Run
 from swerl_eval.registry import load
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine
 from swerl_eval.samplers import SAMPLERS
+from swerl_eval.samplers.redacting import RedactingSampler
 from swerl_eval.samplers.vllm.cpu_platform import on_cpu
 from swerl_eval.sandboxes import SANDBOXES
 from swerl_eval.sandboxes.docker.engine import connect
@@ -44,6 +45,10 @@ from swerl_eval.stages.reproduce import ReproduceSettings
 
 MIN_FREE_BYTES = 2 * 2**30
 """Free disk that a run needs. A full disk was seen to turn a whole run into a silent 0 %."""
+
+
+_REACHED_BY = {"openai": ("base_url", "launch", "request"), "vllm": ("engine",), "replay": (), "gold": ()}
+"""Settings that may hold a secret which a sampler needs; a sampler of somebody else may need any of them."""
 
 
 def open_source(config: RunConfig, watcher: Watcher = UNWATCHED, *, among: Collection[str] = ()) -> DatasetSource:
@@ -92,6 +97,7 @@ def open_sampler(
     if config.launch:
         logs = config.run_folder / "logs"
         launch = Launch(config.launch, logs, config.servers, first_server, config.launch_timeout)
+    secrets = config.secrets()
     opened: Sampler = load("sampler", config.sampler, SAMPLERS).open(
         SamplerSettings(
             model=config.model,
@@ -104,9 +110,17 @@ def open_sampler(
             answers=Path(config.answers) if config.answers else None,
             engine=config.engine,
             oracle=source.oracle if config.sampler == "gold" else None,
+            secrets=secrets,
         )
     )
-    return opened
+    return RedactingSampler(opened, secrets, _lacking(config))
+
+
+def _lacking(config: RunConfig) -> str:
+    """Why no request can be sent with settings of a run folder, which stores no secret; empty if requests can."""
+    needed = _REACHED_BY.get(config.sampler, ("base_url", "launch", "request", "engine"))
+    names = [name for name in config.without_secret() if name in needed]
+    return f"a run folder stores no secrets: give {' and '.join(names)} again" if names else ""
 
 
 def open_sandbox(config: RunConfig, run_folder: Path, watcher: Watcher = UNWATCHED) -> Sandbox:

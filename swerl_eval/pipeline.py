@@ -61,7 +61,8 @@ class Pipeline:
             cause = cause_of(error)
             if not isinstance(cause, SourceError | SandboxError | GradingError):
                 raise
-            self.failures[name] = str(cause)
-            self._run.failures.append(Failure(name, sendable(str(cause))))
+            reason = sendable(self._progress.redact(str(cause)))
+            self.failures[name] = reason
+            self._run.failures.append(Failure(name, reason))
         finally:
             self._in_flight.release_on_behalf_of(name)

@@ -21,7 +21,7 @@ Notify = Callable[[str], None]
 """Called with a line for people."""
 
 
-def ignore(*arguments: object) -> None:
+def ignore(*arguments: object, **named: object) -> None:
     """Do nothing: the default of callbacks."""
 
 
@@ -65,6 +65,8 @@ class SamplerSettings:
     """Arguments of an engine in this process."""
     oracle: Callable[[str], Oracle] | None = None
     """Returns the answer of an instance, by its id. Only `gold` is given it."""
+    secrets: frozenset[str] = frozenset()
+    """What no log of the sampler may hold."""
 
 
 class Sampler(Protocol):
@@ -243,6 +245,55 @@ class Sandbox(Protocol):
 
     async def aclose(self) -> None:
         """Wait for removals under way and let go of the engine. Called once."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """What a tracker is opened with; each takes what it needs."""
+
+    folder: Path
+    """The tracker's own folder within the run folder, not there yet."""
+    project: str = "swerl-eval"
+    """What runs are gathered in: project, experiment."""
+    entity: str = ""
+    """Account or team that the project belongs to. Empty: the tracker's default."""
+    group: str = ""
+    tags: tuple[str, ...] = ()
+    uri: str = ""
+    """Address of a server, or of a store. Empty: the tracker's default."""
+    offline: bool = False
+    """Whether nothing may be sent."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """The table `tracking.<name>`, for trackers of others."""
+
+
+class Tracker(Protocol):
+    """Shows the figures of a run in somebody else's tool.
+
+    All methods but `check` are called one after another by one thread that only serves this tracker. They may take
+    their time and raise anything: then the tracker gets nothing more, and the run goes on.
+    """
+
+    @classmethod
+    def check(cls, settings: TrackerSettings) -> None:
+        """Raise `UsageError` when it can never work: a package or a setting is missing. At once, without network."""
+        ...
+
+    @classmethod
+    def open(cls, run_id: str, config: Mapping[str, Any], settings: TrackerSettings) -> Tracker:
+        """Begin the run there, or go on with it. `config`: settings and versions, JSON values without secrets."""
+        ...
+
+    def log(self, figures: Mapping[str, float], step: int) -> None:
+        """Store figures of now. `step` is seconds since the run was made; it does not go back."""
+        ...
+
+    def finish(self, report: Mapping[str, Any], table: Sequence[Mapping[str, Any]], artifacts: Sequence[Path]) -> None:
+        """Store the content of `report.json` (empty if there is none) and the files to keep; close everything.
+
+        `table` has a row for each instance, all with the same columns; values are texts, numbers, booleans and None.
+        """
         ...
 
 

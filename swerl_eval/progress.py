@@ -39,10 +39,13 @@ class Progress:
     """Lines for people (a server that is started, one that crashed), the latest last."""
     listener: Callable[[str], None] | None = None
     """Called with each notice."""
+    redact: Callable[[str], str] = str
+    """Takes secrets out of a text for people."""
     started: float = field(default_factory=time.monotonic)
 
     def notify(self, notice: str) -> None:
         """Add a notice."""
+        notice = self.redact(notice)
         self.notices.append(notice)
         if self.listener is not None:
             self.listener(notice)

@@ -20,6 +20,7 @@ GROUPS = {
     "sampler": "swerl_eval.samplers",
     "sandbox": "swerl_eval.sandboxes",
     "exporter": "swerl_eval.exporters",
+    "tracker": "swerl_eval.trackers",
 }
 """The group of entry points of each seam."""
 
@@ -28,7 +29,7 @@ def load(kind: str, name: str, table: Mapping[str, str]) -> Any:
     """Return the class behind a name; only its module is imported.
 
     Args:
-        kind: The seam: `sampler`, `sandbox` or `exporter`.
+        kind: The seam: `sampler`, `sandbox`, `exporter` or `tracker`.
         name: A key of the table, else the name of a plug-in, else `package.module:Class`.
         table: The seam's built-in classes, `module:Class` by name.
 

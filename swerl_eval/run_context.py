@@ -54,6 +54,7 @@ class RunContext:
             self.settings.evaluate.limits,
             self.settings.test_limits,
             self.records.folder / "logs",
+            event=self.records.event,
         )
 
     @cached_property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import functools
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -28,7 +27,8 @@ from swerl_eval.config import BOUND_BY, RunConfig
 from swerl_eval.core.codings import sendable
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.names import report_name_fault
-from swerl_eval.core.types import MADE, Evaluation, Instance, IssueText, ModelUsage
+from swerl_eval.core.secrets import Redactor
+from swerl_eval.core.types import MADE, Evaluation, Instance, IssueText
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import Sampler, Sandbox
@@ -38,12 +38,14 @@ from swerl_eval.records.full_disk import explain_full_disk
 from swerl_eval.records.manifest import RunManifest, Unsharded
 from swerl_eval.records.refused_answers import remove_refused
 from swerl_eval.records.run_folder import Run, open_run
+from swerl_eval.reports.summary import Report
 from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.scheduling.instance_order import Durations, by_repository
 from swerl_eval.scheduling.workers import Workers
 from swerl_eval.settings import STAGES, Parts
 from swerl_eval.shutdown import at_once, closing_step, interruptible
 from swerl_eval.sources.user_files import Predictions
+from swerl_eval.tracking import Observer, open_tracking
 
 NAMED_IMAGES = 5
 """Missing images that a notice names, at most."""
@@ -84,10 +86,11 @@ class Runner:
         self.until = until
         self._predictions = predictions
         self._quarantine = open_quarantine(config)
-        self.progress = Progress()
+        self.progress = Progress(redact=Redactor(config.secrets()))
         self.source = open_source(config, self.progress)
         self.prompts = load_prompts(config.prompts)
-        self._began = time.time()
+        self._observer = Observer(self.progress, open_tracking(config, self.progress.notify))
+        self._report: Report = {}
         self._sampler = None if predictions is not None else open_sampler(config, self.source, self.progress.notify)
         self._test_sampler = None
         if self._sampler is not None and config.test_model:
@@ -143,15 +146,17 @@ class Runner:
         run.issues.append(*(IssueText(issue.instance_id, sendable(issue.problem_statement)) for issue in new))
         if reset := remove_refused(run):
             notify(f"{reset} prompts that were refused are asked again")
+        self.progress.listener = lambda text: run.event("", "sample", text)
+        self._observer.start(run)
         workers = Workers(self.config.workers, run.folder / "workers")
         pipeline = Pipeline(run, parts, settings(self.config), self.progress, workers, self.until)
         durations = Durations(self.config.cache_folder() / "durations.json")
         order = self._order(durations)
         evaluated_before = {evaluation.instance_id for evaluation in self._evaluations(run)}
-        self.progress.listener = lambda text: run.event("", "sample", text)
         async with AsyncExitStack() as cleanup:
             cleanup.enter_context(at_once(functools.partial(_abort, parts)))
-            # these run in reverse: the reports are written last
+            # these run in reverse: the reports are written last, and sent to the trackers
+            cleanup.push_async_exit(closing_step(lambda: self._observer.finish(run, self._report), notify))
             cleanup.push_async_exit(closing_step(lambda: self._write_reports(run), notify))
             cleanup.push_async_exit(closing_step(lambda: _close(parts.sandbox), notify))
             cleanup.push_async_exit(closing_step(lambda: _close(parts.test_sampler), notify))
@@ -160,11 +165,13 @@ class Runner:
             if self.pending(run):
                 await self._open(parts, run, order)
             async with anyio.create_task_group() as group:
+                group.start_soon(self._observer.observe, run)
                 if parts.sandbox is not None:
                     workers.size_to_machine(parts.sandbox.machine())
                     group.start_soon(workers.autoscale, parts.sandbox.pressure)
                 await pipeline.run(order)
                 group.cancel_scope.cancel()
+            self._observer.count(run)
         evaluations = list(self._evaluations(run))
         durations.record({e.instance_id: e.seconds for e in evaluations if e.instance_id not in evaluated_before})
         infra_errors = {e.instance_id: e.prevented for e in evaluations if e.prevented}
@@ -177,27 +184,11 @@ class Runner:
         return by_repository(order) if self.config.disk != "none" else order
 
     async def _write_reports(self, run: Run) -> None:
-        write_reports(run, self._quarantine, self.progress.notify)
+        self._report = write_reports(run, self._quarantine, self.progress.notify)
 
     async def _record_usage(self, run: Run, parts: Parts) -> None:
-        """Store what this process sampled, also when it ends early."""
-        progress = self.progress
-        if not progress.samples or run.manifest.recorded:
-            return
         samplers = [sampler for sampler in (parts.sampler, parts.test_sampler) if sampler is not None]
-        figures: list[dict[str, int]] = [getattr(sampler, "stats", dict)() for sampler in samplers]
-        computed = [counts["prompt_tokens_computed"] for counts in figures if "prompt_tokens_computed" in counts]
-        run.usage.append(
-            ModelUsage(
-                began=self._began,
-                seconds=round(progress.sampling_seconds, 3),
-                samples=progress.samples,
-                prompt_tokens=progress.prompt_tokens,
-                prompt_tokens_computed=sum(computed) if samplers and len(computed) == len(samplers) else None,
-                completion_tokens=progress.tokens,
-                gpus=gpus_of(self.config),
-            )
-        )
+        self._observer.record_usage(run, samplers, gpus_of(self.config))
 
     def _evaluations(self, run: Run) -> Iterator[Evaluation]:
         for instance in self.instances:
@@ -249,7 +240,7 @@ class Runner:
             identity["predictions"] = predictions.digest  # the patches are the run's input
         return RunManifest(
             run_id=self.config.run_folder.name,
-            config=self.config.model_dump(mode="json"),
+            config=self.config.recorded(),
             identity=identity,
             instances=_facts(self._chosen),
             dataset_fingerprint=self.source.fingerprint,

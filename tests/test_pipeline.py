@@ -22,6 +22,7 @@ from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import OnAnswer, OnTokens, Sampler, Snapshot, ignore
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
+from swerl_eval.records.timeline import read_timeline
 from swerl_eval.reports.write_reports import write_reports
 from swerl_eval.runner import Runner
 from swerl_eval.sandboxes.scripted import Reply, ScriptedSandbox, evaluation_reply
@@ -313,6 +314,9 @@ async def test_another_model_may_write_the_tests(demo_config: RunConfig) -> None
     scripts = [job for job in sandbox.jobs if job.name.endswith(".tests")]
     assert scripts
     assert {job.limits.network for job in scripts} == {"none"}
+    held = [span.stage for span in read_timeline(run.folder).containers]
+    assert held.count("reproduce") == len(scripts)
+    assert held.count("evaluate") == len(sandbox.jobs) - len(scripts) == 1
 
 
 def test_a_disk_that_is_nearly_full_is_said_before_any_work(

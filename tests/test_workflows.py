@@ -50,9 +50,7 @@ def actionlint(folder: Path, *files: Path) -> list[dict[str, Any]]:
 
 def as_workflow(action: dict[str, Any]) -> dict[str, Any]:
     """The steps of a composite action as a job, since actionlint reads workflows only."""
-    inputs = {
-        name: {"type": "string", "description": field["description"]} for name, field in action["inputs"].items()
-    }
+    inputs = {name: {"type": "string", "description": field["description"]} for name, field in action["inputs"].items()}
     job = {"runs-on": "ubuntu-latest", "steps": action["runs"]["steps"]}
     return {"on": {"workflow_call": {"inputs": inputs}}, "jobs": {"action": job}}
 
@@ -86,7 +84,7 @@ def test_actionlint_finds_nothing_in_the_workflows_and_the_action(tmp_path: Path
 def test_actionlint_would_find_a_fault(tmp_path: Path) -> None:
     broken = tmp_path / ".github/workflows/broken.yml"
     broken.parent.mkdir(parents=True)
-    broken.write_text("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: ${{ inputs.absent }}\n")
+    broken.write_text("on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: ${{ inputs.no }}\n")
     assert [fault["kind"] for fault in actionlint(tmp_path, broken)] == ["expression"]
 
 

@@ -17,7 +17,7 @@ import typer
 from swerl_eval.cli.exit_codes import FAILED, USAGE, exit_with
 from swerl_eval.cli.image_commands import images_app
 from swerl_eval.cli.judging_commands import add_judging_commands
-from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, resolve, taking
+from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, TRACKING, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
 
 app = typer.Typer(
@@ -35,7 +35,7 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, su
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *TRACKING, *PLACE)
 def run(options: dict[str, Any]) -> None:
     """Run the whole pipeline: localize, repair, select, evaluate.
 
@@ -45,7 +45,7 @@ def run(options: dict[str, Any]) -> None:
 
 
 @app.command()
-@taking("workers", "timeout", "network", "no_cache", *PLACE)
+@taking("workers", "timeout", "network", "no_cache", *TRACKING, *PLACE)
 def demo(options: dict[str, Any]) -> None:
     """Run the pipeline on the bundled suite with recorded answers; needs Docker, no model and no GPU."""
     from swerl_eval.cli.runs import execute
@@ -57,21 +57,21 @@ def demo(options: dict[str, Any]) -> None:
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *PLACE)
+@taking(*CHOICE, *SAMPLING, *TRACKING, *PLACE)
 def localize(options: dict[str, Any]) -> None:
     """Choose the files that are likely to need the change."""
     _run_until("localize", options)
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *PLACE)
+@taking(*CHOICE, *SAMPLING, *TRACKING, *PLACE)
 def repair(options: dict[str, Any]) -> None:
     """Sample candidate patches; localize first where the run has not."""
     _run_until("repair", options)
 
 
 @app.command()
-@taking(*CHOICE, *[name for name in SAMPLING if name not in {"samples", "tests"}], "workers", *PLACE)
+@taking(*CHOICE, *[name for name in SAMPLING if name not in {"samples", "tests"}], "workers", *TRACKING, *PLACE)
 def select(
     options: dict[str, Any],
     folder: Annotated[
@@ -96,7 +96,7 @@ def select(
 
 
 @app.command()
-@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *TRACKING, *PLACE)
 def evaluate(
     options: dict[str, Any],
     predictions: Annotated[
@@ -220,6 +220,17 @@ def export(
 
 
 @app.command()
+def trace(
+    folder: RunFolder,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: RUN/trace.json.")] = None,
+) -> None:
+    """Write what a run did when as a trace, for https://ui.perfetto.dev or chrome://tracing."""
+    from swerl_eval.cli.trace import write_trace
+
+    write_trace(folder, output)
+
+
+@app.command()
 def reward(
     answers: Annotated[Path, typer.Argument(help="jsonl with output, code_context and oracle_new_content.")],
     oracle: Annotated[
@@ -236,7 +247,7 @@ def reward(
 
 
 @app.command(name="config")
-@taking(*CHOICE, *SAMPLING, *SANDBOX, *PLACE)
+@taking(*CHOICE, *SAMPLING, *SANDBOX, *TRACKING, *PLACE)
 def config_command(options: dict[str, Any]) -> None:
     """Print every setting with its value and description, as TOML for --config."""
     from swerl_eval.cli.show_config import print_config
@@ -297,7 +308,11 @@ def _run_command() -> int:
     try:
         app()
     except SwerlEvalError as error:
-        typer.echo(f"swerl-eval: {error}", err=True)
+        from swerl_eval.config.environment import environment_secrets
+        from swerl_eval.core.secrets import Redactor, secrets_in
+
+        redact = Redactor(environment_secrets() | secrets_in(sys.argv))
+        typer.echo(f"swerl-eval: {redact(str(error))}", err=True)
         codes = {UsageError: USAGE, InterruptedRunError: INTERRUPTED}
         return next((code for kind, code in codes.items() if isinstance(error, kind)), FAILED)
     except SystemExit as error:

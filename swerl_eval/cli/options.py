@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swerl_eval.samplers import SAMPLERS
+from swerl_eval.trackers import TRACKERS
 
 if TYPE_CHECKING:
     from swerl_eval.config import RunConfig
@@ -78,6 +79,11 @@ SHARED: dict[str, Any] = {
         "--strict/--no-strict",
     ),
     "disk": _option(str, _SANDBOX, "Disk for images, such as 100GB; unused images that this tool pulled are removed."),
+    "tracker": _option(
+        list[str],
+        _RESULTS,
+        f"Show figures in {', '.join(TRACKERS)}, a plug-in or package.module:Class; comma-separated.",
+    ),
     "results": _option(str, _RESULTS, "Folder that run folders are made in."),
     "run_id": _option(str, _RESULTS, "Name of the run's folder; default: made from the settings."),
     "config": Annotated[
@@ -99,6 +105,7 @@ SAMPLING = (
     "regression", "test_model", "prompts", "temperature", "max_tokens", "seed", "stop_when_decided",
 )  # fmt: skip
 SANDBOX = ("workers", "timeout", "network", "disk", "evaluate", "strict", "no_cache")
+TRACKING = ("tracker",)
 PLACE = ("results", "run_id", "config", "overrides")
 
 Command = Callable[..., None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -10,11 +11,17 @@ from pathlib import Path
 from typing import TextIO
 
 from swerl_eval.core.errors import SamplerError
+from swerl_eval.core.secrets import Redactor
 
 
 @contextmanager
-def redirect_output(file: Path) -> Iterator[TextIO]:
+def redirect_output(file: Path, redactor: Redactor | None = None) -> Iterator[TextIO]:
     """Within the block, append standard output and error to a file, also those of processes started there.
+
+    Args:
+        file: Made where it is not there.
+        redactor: Knows the secrets that are masked in the file before and after the block. Not within it: the file is
+            read back to find out why an engine died, so it cannot be a pipe.
 
     Yields:
         The standard error of before.
@@ -23,6 +30,7 @@ def redirect_output(file: Path) -> Iterator[TextIO]:
         SamplerError: The block's own, with the file's name added.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
+    _mask(file, redactor)
     _flush()
     originals = {number: os.dup(number) for number in (1, 2)}
     with file.open("ab") as log, os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding) as terminal:
@@ -38,6 +46,17 @@ def redirect_output(file: Path) -> Iterator[TextIO]:
             for number, copy in originals.items():
                 os.dup2(copy, number)
                 os.close(copy)
+            _mask(file, redactor)
+
+
+def _mask(file: Path, redactor: Redactor | None) -> None:
+    """Overwrite the secrets in a file, byte by byte, so that others may go on writing at its end."""
+    with contextlib.suppress(OSError):
+        content = file.read_bytes() if redactor else b""
+        masked = redactor.masked(content) if redactor else content
+        if masked != content:
+            with file.open("r+b") as opened:
+                opened.write(masked)
 
 
 def _flush() -> None:

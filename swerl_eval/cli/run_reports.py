@@ -13,6 +13,7 @@ from rich.console import Console
 from swerl_eval.cli.render import print_run
 from swerl_eval.compose import rows_of
 from swerl_eval.core.errors import UsageError
+from swerl_eval.core.secrets import redacted
 from swerl_eval.core.types import Evaluation
 from swerl_eval.evaluation.regrade import Change, regrade
 from swerl_eval.records.run_folder import Run, reopen_run
@@ -109,5 +110,5 @@ def prices_of(run: Run, given: Mapping[str, float]) -> dict[str, float]:
 def export_run(folder: Path, to: str, output: Path | None, details: dict[str, Any]) -> None:
     """Write a run in another format, and print the paths that were written."""
     destination = output or folder / "export" / to.replace(":", ".")
-    for path in load("exporter", to, EXPORTERS)().export(folder, destination, details):
+    for path in load("exporter", to, EXPORTERS)().export(folder, destination, redacted(details)):
         sys.stdout.write(f"{path}\n")

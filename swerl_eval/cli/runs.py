@@ -17,6 +17,7 @@ from swerl_eval.compose import gold_files, gold_predictions, open_source, settin
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
+from swerl_eval.core.secrets import Redactor
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.costs import costs
 from swerl_eval.reports.first_screen import RECORDED, failed_answers
@@ -33,7 +34,8 @@ def execute(config: RunConfig, until: str, predictions: Predictions | None = Non
     with runner.open_run() as run, ExitStack() as stack:
         terminal = None
         if config.sampler == "vllm" and predictions is None:  # vLLM's own output would garble the display
-            terminal = stack.enter_context(redirect_output(run.folder / "logs/engine.log"))
+            log = run.folder / "logs/engine.log"
+            terminal = stack.enter_context(redirect_output(log, Redactor(config.secrets())))
         stack.enter_context(Display(runner.progress, stages, run.folder.name, terminal))
         if run.manifest.recorded:
             sys.stderr.write(RECORDED + "\n")

@@ -14,8 +14,8 @@ _WIDTH = 100
 
 
 def print_config(config: RunConfig) -> None:
-    """Print each setting with its description, as TOML that `--config` reads back."""
-    values = config.model_dump(mode="json")
+    """Print each setting with its description, as TOML that `--config` reads back. Secrets are not printed."""
+    values = config.recorded()
     # tables come last, because keys below a table's heading belong to the table
     for name in sorted(values, key=lambda name: isinstance(values[name], dict)):
         for line in textwrap.wrap(RunConfig.model_fields[name].description or "", _WIDTH, break_on_hyphens=False):

@@ -9,6 +9,8 @@ from typing import Any
 
 import platformdirs
 
+from swerl_eval.core.secrets import secrets_in
+
 
 def cache_folder(setting: str) -> Path:
     """The folder of clones and verdicts: the setting, else SWERL_EVAL_CACHE, else the user's cache folder."""
@@ -28,6 +30,11 @@ def openai_credentials(base_urls: tuple[str, ...]) -> tuple[str, tuple[str, ...]
     """
     addresses = base_urls or tuple(split_addresses([os.environ.get("OPENAI_BASE_URL", "")]))
     return os.environ.get("OPENAI_API_KEY") or "none", addresses
+
+
+def environment_secrets() -> frozenset[str]:
+    """The secrets in this process's environment: the values of names such as HF_TOKEN, and those within addresses."""
+    return secrets_in(dict(os.environ.items()))
 
 
 def split_addresses(values: Iterable[Any]) -> list[Any]:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from swerl_eval.core.hub_names import split_revision
+from swerl_eval.core.secrets import redacted
 
 SPEED_ONLY = frozenset(
     {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
-        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server",
+        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server", "tracker", "tracking",
     }
 )  # fmt: skip
 """Settings that decide where and how fast a run works, not what comes out."""
@@ -45,11 +46,15 @@ REVISION_CHARACTERS = 12
 
 
 def identity_of(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a result depends on, as a run folder stores them."""
+    """The settings that a result depends on, as a run folder stores them.
+
+    Secrets are left out: another key for the same server is no other run.
+    """
     excluded = SPEED_ONLY | {key for key, records in BOUND_BY.items() if not records}
     identity = {key: value for key, value in settings.items() if key not in excluded}
     identity["engine"] = {key: value for key, value in identity["engine"].items() if key not in ENGINE_SPEED_ONLY}
-    return identity | {key: words[identity[key]] for key, words in STORED_AS_WORDS.items()}
+    identity |= {key: words[identity[key]] for key, words in STORED_AS_WORDS.items()}
+    return {key: redacted(value) for key, value in identity.items()}
 
 
 def run_id_of(model_name: str, dataset: str, identity: Mapping[str, Any]) -> str:

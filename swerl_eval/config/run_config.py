@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from swerl_eval.config import environment
 from swerl_eval.config.identity import identity_of, run_id_of
 from swerl_eval.config.sizes import parse_size
+from swerl_eval.config.tables import PRICES, SET_BY_THE_RUN, tracking_fault
+from swerl_eval.core.secrets import REDACTED, redacted, secrets_in
 
 
 class RunConfig(BaseModel):
@@ -147,6 +149,12 @@ class RunConfig(BaseModel):
     prices: dict[str, float] = Field(default_factory=dict)
     """What a model costs, for the report's figures: money per million tokens (`input`, `cached_input`, `output`) and
     per hour of a GPU (`gpu_hour`), such as `-c prices.output=15`. A resume may change them."""
+    tracker: tuple[str, ...] = ()
+    """Trackers that show the run's figures while it goes on, as a list or comma-separated: `wandb`, `mlflow`,
+    `tensorboard`, `trackio`, `jsonl`, plug-ins, or `package.module:Class`."""
+    tracking: dict[str, Any] = Field(default_factory=dict)
+    """What trackers are opened with: `project`, `entity`, `group`, `tags`, `uri`, `offline`; and a table by a tracker's
+    name for what only that one knows. Keys are taken from the environment."""
     cache: str = ""
     """Folder for clones and verdicts. Empty: SWERL_EVAL_CACHE, else the user's cache folder."""
 
@@ -166,7 +174,7 @@ class RunConfig(BaseModel):
             raise ValueError(message)
         return value
 
-    @field_validator("base_url", mode="before")
+    @field_validator("base_url", "tracker", mode="before")
     @classmethod
     def _split_addresses(cls, value: Any) -> Any:
         return environment.split_addresses(value if isinstance(value, list | tuple) else [value])
@@ -176,7 +184,7 @@ class RunConfig(BaseModel):
     def _check_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for address in value:
             if not re.match(r"https?://[^/]", address):
-                message = f"{address!r} is not the address of a server; write it as http://localhost:8000/v1"
+                message = f"{redacted(address)!r} is not the address of a server; write it as http://localhost:8000/v1"
                 raise ValueError(message)
         return value
 
@@ -190,6 +198,13 @@ class RunConfig(BaseModel):
             if price < 0:
                 message = f"{name} is negative: {price:g}"
                 raise ValueError(message)
+        return value
+
+    @field_validator("tracking")
+    @classmethod
+    def _check_tracking(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if fault := tracking_fault(value):
+            raise ValueError(fault)
         return value
 
     @field_validator("memory", "written", "disk")
@@ -236,6 +251,18 @@ class RunConfig(BaseModel):
         """The folder of cached verdicts."""
         return self.cache_folder() / "verdicts"
 
+    def recorded(self) -> dict[str, Any]:
+        """All settings as a record may have them: without secrets."""
+        return {name: redacted(value) for name, value in self.model_dump(mode="json").items()}
+
+    def secrets(self) -> frozenset[str]:
+        """The secrets in these settings and in the environment."""
+        return secrets_in(list(self.model_dump(mode="json").values())) | environment.environment_secrets()
+
+    def without_secret(self) -> list[str]:
+        """The settings that come from a record, and lack the secret that they had."""
+        return [name for name, value in self.model_dump(mode="json").items() if REDACTED in str(value)]
+
     def identity(self) -> dict[str, Any]:
         """The settings that a result depends on; a resume may change only those in `BOUND_BY`."""
         return identity_of(self.model_dump(mode="json"))
@@ -243,20 +270,3 @@ class RunConfig(BaseModel):
     def default_run_id(self, **inputs: str) -> str:
         """A readable name that differs for different settings and for different `inputs` of the run."""
         return run_id_of(self.model_name, self.dataset, self.identity() | inputs)
-
-
-PRICES = ("input", "cached_input", "output", "gpu_hour")
-"""The keys of `prices`."""
-SET_BY_THE_RUN = {
-    "model": "use --model",
-    "messages": "the prompts come from --prompts",
-    "n": "use --samples",
-    "temperature": "use --temperature",
-    "top_p": "use -c top_p",
-    "max_tokens": "use --max-tokens",
-    "max_completion_tokens": "use --max-tokens",
-    "seed": "use --seed",
-    "stream": "it streams where the server does",
-    "stream_options": "it asks for the counts of tokens",
-}
-"""Parameters that `request` may not name, and what to use instead."""

@@ -12,6 +12,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from swerl_eval.core.errors import InputError, RunConflictError, UsageError
+from swerl_eval.core.secrets import redacted
 from swerl_eval.core.types import HANDED_IN, MADE
 from swerl_eval.records.atomic import write_json
 from swerl_eval.records.journal import SCHEMA_VERSION
@@ -33,7 +34,7 @@ class RunManifest:
 
     run_id: str
     config: dict[str, Any]
-    """Every setting, resolved."""
+    """Every setting, resolved, without secrets."""
     identity: dict[str, Any]
     """The settings that results depend on."""
     instances: dict[str, dict[str, str]]
@@ -55,6 +56,13 @@ class RunManifest:
     unsharded: Unsharded | None = None
     """Of a shard, the run that it is a part of; None for a run that is no shard, and in older run folders."""
 
+    def without_secrets(self) -> RunManifest:
+        """The same without the secrets in its settings, which older versions stored."""
+        config, identity = (
+            {name: redacted(value) for name, value in table.items()} for table in (self.config, self.identity)
+        )
+        return dataclasses.replace(self, config=config, identity=identity)
+
     @property
     def instance_ids(self) -> tuple[str, ...]:
         """Ids of the chosen instances, in order."""
@@ -72,7 +80,15 @@ class RunManifest:
 
 
 def read_manifest(folder: Path) -> RunManifest:
-    """Read a run folder's manifest.
+    """Read a run folder's manifest, without the secrets that an older version may have stored in it.
+
+    Raises what `stored_manifest` raises.
+    """
+    return stored_manifest(folder).without_secrets()
+
+
+def stored_manifest(folder: Path) -> RunManifest:
+    """Read a run folder's manifest as it is stored.
 
     Raises:
         UsageError: The folder has no manifest, so it is no run folder.

@@ -36,7 +36,14 @@ from swerl_eval.core.types import (
 )
 from swerl_eval.records.atomic import remove_unfinished
 from swerl_eval.records.journal import Journal, Record
-from swerl_eval.records.manifest import MANIFEST_FILE, RunManifest, read_manifest, resumed_manifest, write_manifest
+from swerl_eval.records.manifest import (
+    MANIFEST_FILE,
+    RunManifest,
+    read_manifest,
+    resumed_manifest,
+    stored_manifest,
+    write_manifest,
+)
 
 
 class Run:
@@ -146,10 +153,10 @@ def open_run(folder: Path, manifest: RunManifest, bound_by: Mapping[str, Sequenc
     try:
         remove_unfinished(folder)
         if (folder / MANIFEST_FILE).exists():
-            old = read_manifest(folder)
+            stored = stored_manifest(folder)
             free = {key for key, kinds in (bound_by or {}).items() if not any(_has(folder, kind) for kind in kinds)}
-            manifest = resumed_manifest(folder, old, manifest, free)
-            if manifest != old:
+            manifest = resumed_manifest(folder, stored.without_secrets(), manifest, free)
+            if manifest != stored:
                 write_manifest(folder, manifest)
         else:
             write_manifest(folder, manifest)

@@ -14,6 +14,8 @@ import orjson
 from swerl_eval.records.job_output import lines_in_pieces
 
 EVENTS_FILE = "events.jsonl"
+BEGAN = "process began"
+"""First event of each process that works on a run."""
 _LATEST = 1e11
 """Seconds since the epoch, more than any clock shows. Without a bound, differences of times may be infinite."""
 
@@ -40,6 +42,17 @@ class Notice:
     text: str
 
 
+@dataclass(frozen=True)
+class Count:
+    """How much there was of something at one time."""
+
+    time: float
+    """Seconds since the run's first event."""
+    requests: int
+    """In flight at the model."""
+    containers: int
+
+
 @dataclass
 class Timeline:
     """What a run did when; of a resumed run, what all its processes did."""
@@ -49,8 +62,12 @@ class Timeline:
     stages: dict[str, list[Span]] = field(default_factory=dict)
     """By instance id, in the order in which they began."""
     containers: list[Span] = field(default_factory=list)
-    """Containers of evaluations, in the order in which they ended."""
+    """Containers of evaluations and tests, in the order in which they ended. Older runs have those of evaluations."""
     notices: list[Notice] = field(default_factory=list)
+    counts: list[Count] = field(default_factory=list)
+    """Older runs have none."""
+    processes: list[tuple[float, float]] = field(default_factory=list)
+    """Times of the first and the last event of each process that worked on the run; one process for older runs."""
     skipped: int = 0
     """Lines that could not be read."""
 
@@ -62,6 +79,8 @@ class _Event:
     stage: str
     name: str
     seconds: float
+    requests: float
+    containers: float
 
 
 def read_timeline(folder: Path) -> Timeline:
@@ -89,9 +108,12 @@ def _event(line: bytes) -> _Event | None:
     if not isinstance(fields, dict):
         return None
     values: list[Any] = [fields.get(key) for key in ("time", "instance_id", "stage", "event")]
-    values.append(fields.get("seconds", 0.0))
+    values += [fields.get(key, 0.0) for key in ("seconds", "requests", "containers")]
     event = _Event(*values)
-    times, texts = (event.time, event.seconds), (event.instance_id, event.stage, event.name)
+    times, texts = (
+        (event.time, event.seconds, event.requests, event.containers),
+        (event.instance_id, event.stage, event.name),
+    )
     sound = all(map(_is_time, times)) and all(isinstance(text, str) for text in texts)
     return event if sound else None
 
@@ -107,6 +129,10 @@ def _add(timeline: Timeline, events: list[_Event]) -> None:
         key = event.instance_id, event.stage
         spans = timeline.stages.setdefault(event.instance_id, []) if event.name in {"start", "end"} else []
         now = round(event.time - (timeline.began or 0.0), 3)
+        if event.name == BEGAN or not timeline.processes:
+            timeline.processes.append((now, now))
+        first, last = timeline.processes[-1]
+        timeline.processes[-1] = first, max(last, now)
         if event.name == "start":
             running[key] = len(spans)
             spans.append(Span(*key, now, None))
@@ -118,5 +144,7 @@ def _add(timeline: Timeline, events: list[_Event]) -> None:
             spans.append(Span(*key, now, now))
         elif event.name == "worker free":
             timeline.containers.append(Span(*key, round(max(0.0, now - event.seconds), 3), now))
-        else:
+        elif event.name == "counts":
+            timeline.counts.append(Count(now, int(event.requests), int(event.containers)))
+        elif event.name != BEGAN:
             timeline.notices.append(Notice(event.instance_id, now, event.name))

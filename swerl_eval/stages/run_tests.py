@@ -9,7 +9,8 @@ import dataclasses
 import functools
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +42,7 @@ from swerl_eval.core.types import (
     TestPlan,
 )
 from swerl_eval.official.grading import parse_tests
-from swerl_eval.ports import Sandbox, Snapshot
+from swerl_eval.ports import Sandbox, Snapshot, ignore
 from swerl_eval.records.job_output import lines_in_pieces
 
 PASSING = frozenset({"PASSED", "XFAIL"})
@@ -114,6 +115,8 @@ class TestRunner:
     """Folder for output, which is removed once it has been read."""
     reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(1))
     """Outputs that are read at a time: one may take as much memory as everything else together."""
+    event: Callable[..., object] = ignore
+    """Adds a line to the run's timeline, as `Run.event` does."""
 
     async def run_scripts(self, target: TestTarget, scripts: Mapping[int, str]) -> dict[int, Outcome]:
         """Run scripts on the original code.
@@ -212,7 +215,9 @@ class TestRunner:
         )
         names = [*map(tests_name, range(len(test_files))), *map(script_name, sorted(scripts))]
         reader = OutputReader(token, names, functools.partial(parse_tests, target.plan))
+        stage = "run_tests" if patch else "regress" if test_files else "reproduce"
         async with self.containers:
+            begun = time.monotonic()
             try:
                 result = await self.sandbox.run(job)
                 # the output may be a quarter of a gigabyte, and nobody wants it once the run is cancelled
@@ -221,6 +226,7 @@ class TestRunner:
                 )
             finally:
                 log.unlink(missing_ok=True)
+                self.event(instance.instance_id, stage, "worker free", seconds=time.monotonic() - begun)
         if result.disk_full and not result.disk_exceeded:
             message = "the engine's disk was full while tests ran: free some (`docker system df`)"
             raise SandboxError(message)

@@ -11,6 +11,7 @@ import pytest
 
 from swerl_eval.cli.redirect_output import redirect_output
 from swerl_eval.core.errors import SamplerError
+from swerl_eval.core.secrets import Redactor
 
 
 def test_this_process_and_those_it_starts_print_to_the_file_and_only_the_display_is_seen(
@@ -30,6 +31,15 @@ def test_this_process_and_those_it_starts_print_to_the_file_and_only_the_display
     with redirect_output(file):
         os.write(1, b"a resume\n")
     assert file.read_text().endswith("a child\na resume\n")
+
+
+def test_secrets_are_masked_when_the_block_ends_and_those_of_an_earlier_block_that_was_killed(tmp_path: Path) -> None:
+    file = tmp_path / "engine.log"
+    file.write_bytes(b"killed with hf_0123\xff\n")
+    with redirect_output(file, Redactor(["hf_0123"])):
+        assert file.read_bytes() == b"killed with *******\xff\n"
+        os.write(1, b"my key is hf_0123\n")
+    assert file.read_bytes() == b"killed with *******\xff\nmy key is *******\n"
 
 
 def test_what_was_buffered_lands_where_it_was_printed(tmp_path: Path) -> None:

@@ -53,3 +53,10 @@ def test_every_setting_is_printed_below_its_description() -> None:
     assert lines[lines.index("strict = true") - 1] == (
         "# Run resolved patches once more, as a control run, for the strict verdict."
     )
+
+
+def test_no_secret_is_printed() -> None:
+    text = printed(RunConfig(base_url=("http://me:hush@h/v1",), request={"api_key": "hush"}, launch=""))
+    assert 'base_url = [\n    "http://<redacted>@h/v1",\n]' in text
+    assert 'api_key = "<redacted>"' in text
+    assert "hush" not in text

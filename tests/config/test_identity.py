@@ -29,7 +29,7 @@ def test_a_run_that_ran_out_of_a_gpus_memory_is_resumed_with_less_of_it_or_on_mo
     assert first.default_run_id() == second.default_run_id() != other.default_run_id()
     assert {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
-        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server",
+        "quarantine", "launch", "servers", "launch_timeout", "requests_per_server", "tracker", "tracking",
     } == SPEED_ONLY  # fmt: skip
 
 
@@ -103,3 +103,11 @@ def test_the_default_run_id_does_not_change_by_accident(settings: dict[str, Any]
     """Golden names: the same command resumes its run after an upgrade. Another default of a setting is meant to change
     them, and CHANGELOG has to say so."""
     assert RunConfig(**settings).default_run_id() == run_id
+
+
+def test_a_run_id_does_not_depend_on_a_secret_but_on_the_server_that_it_is_for() -> None:
+    first, second, other = (
+        RunConfig(request={"router": f"http://me:{password}@{host}/v1", "api_key": password}).default_run_id()
+        for password, host in (("a-password", "one"), ("another", "one"), ("a-password", "two"))
+    )
+    assert first == second != other

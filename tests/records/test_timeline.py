@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swerl_eval.records.run_folder import open_run
-from swerl_eval.records.timeline import Notice, Span, Timeline, read_timeline
+from swerl_eval.records.timeline import Count, Notice, Span, Timeline, read_timeline
 from tests.reports.comparison_runs import MANIFEST
 
 OLD = Path(__file__).parent.parent / "data" / "run-folder-0.1"
@@ -100,11 +100,11 @@ def test_a_notice_has_its_time(tmp_path: Path) -> None:
 _VALUES: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just([])
 )
-_EVENTS = st.dictionaries(st.sampled_from(["time", "instance_id", "stage", "event", "seconds"]), _VALUES)
+_EVENTS = st.dictionaries(st.sampled_from(["time", "instance_id", "stage", "event", "seconds", "requests"]), _VALUES)
 _NAMED = st.builds(
     lambda fields, name: {**fields, "instance_id": "a", "stage": "s", "event": name},
     _EVENTS,
-    st.sampled_from(["start", "end", "worker free", "x"]),
+    st.sampled_from(["start", "end", "worker free", "counts", "process began", "x"]),
 )
 
 
@@ -115,3 +115,17 @@ def test_any_lines_give_a_timeline_of_finite_times(tmp_path_factory, lines: list
     timeline = read_timeline(folder)
     spans = [span for spans in timeline.stages.values() for span in spans] + timeline.containers
     assert all(0 <= span.start <= (span.start if span.end is None else span.end) < 1e12 for span in spans)
+
+
+def test_counts_are_read_and_the_processes_of_a_run_are_told_apart(tmp_path: Path) -> None:
+    timeline = written(
+        tmp_path,
+        line(100, "process began", "run"),
+        line(101, "counts", "run", requests=3, containers=2),
+        line(200, "process began", "run"),
+        line(260, "start"),
+    )
+    assert timeline.counts == [Count(1.0, 3, 2)]
+    assert timeline.processes == [(0.0, 1.0), (100.0, 160.0)]
+    assert timeline.notices == []
+    assert written(tmp_path, line(100, "start"), line(103, "end")).processes == [(0.0, 3.0)]

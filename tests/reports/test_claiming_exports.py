@@ -164,6 +164,12 @@ def test_answers_that_are_no_model_s_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_hub_refuses_a_run_that_was_told_the_files(tmp_path: Path) -> None:
+    run = make_whole_split(tmp_path / "run", config={"localization": "oracle"})
+    with pytest.raises(UsageError, match=r"^--to hub: the files to change were taken from the gold patches; run it "):
+        hub(run, tmp_path / "out")
+
+
 def test_the_hub_refuses_patches_of_an_unknown_maker(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^--to hub: the patches were handed in: who made them"):
         hub(make_whole_split(tmp_path / "run", patches="handed in"), tmp_path / "out")

@@ -95,7 +95,7 @@ class Objection:
 def objections(run: Run) -> list[Objection]:
     """Return what speaks against publishing a run as a model's result on a public split."""
     manifest = run.manifest
-    return [*_no_models(manifest), *_oracle_files(manifest), *_other_instances(manifest), *_unfinished(run)]
+    return [*_no_models(manifest), *oracle_files(manifest), *_other_instances(manifest), *_unfinished(run)]
 
 
 def refuse_unfit(
@@ -139,7 +139,8 @@ def _no_models(manifest: RunManifest) -> list[Objection]:
     return [Objection(why_grading_only(manifest), "export a run whose answers a model gave")]
 
 
-def _oracle_files(manifest: RunManifest) -> list[Objection]:
+def oracle_files(manifest: RunManifest) -> list[Objection]:
+    """Object to a run that was told the files to change."""
     if manifest.patch_origin != MADE or manifest.config.get("localization") != "oracle":
         return []
     return [Objection("the files to change were taken from the gold patches", "run it with --localization model")]

@@ -13,7 +13,7 @@ from swerl_eval.core.errors import UsageError
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.records.atomic import write_bytes
 from swerl_eval.records.run_folder import Run
-from swerl_eval.reports.exports.claims import why_grading_only
+from swerl_eval.reports.exports.claims import oracle_files, why_grading_only
 from swerl_eval.reports.exports.destination import reserve_folder
 from swerl_eval.reports.exports.published_splits import PublishedSplit, part_of, published_split
 from swerl_eval.reports.summary import Report, build_report
@@ -49,6 +49,9 @@ def _checked_split(run: Run, report: Report) -> PublishedSplit:
     unknown = why_grading_only(run.manifest)
     if unknown:
         message = f"--to {FORM}: {unknown}; a model's repository takes results of its own answers only"
+        raise UsageError(message)
+    for objection in oracle_files(run.manifest):
+        message = f"--to {FORM}: {objection.what}; {objection.remedy}"
         raise UsageError(message)
     split = published_split(run.manifest, FORM)
     if split.dataset not in TASKS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from swerl_eval.core.answers.thinking import split_thinking
+from swerl_eval.core.answers.solution import split_thinking
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.types import Candidate, Completion, Evaluation, Sample, Verdict
 from swerl_eval.records.run_folder import Run

@@ -12,7 +12,7 @@ from swerl_eval.records.atomic import write_json
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.claims import why_grading_only
 from swerl_eval.reports.exports.destination import reserve_folder
-from swerl_eval.reports.exports.leaderboard import flag
+from swerl_eval.reports.exports.details import flag
 from swerl_eval.reports.exports.published_splits import part_of, published_split
 from swerl_eval.reports.swebench_report import predictions, run_report
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import os
 import re
 import shlex
 import shutil
@@ -24,8 +23,10 @@ import urllib.request
 from pathlib import Path
 
 from swerl_eval.core.errors import UsageError
+from swerl_eval.core.secrets import Redactor, redacted
 from swerl_eval.ports import Launch, Notify
 from swerl_eval.samplers import watchdog
+from swerl_eval.samplers.openai.server_log import ServerLog
 from swerl_eval.samplers.openai.servers import Pool, Server
 
 RESTARTS = 3
@@ -40,6 +41,8 @@ POLL = 0.2
 """Seconds between two checks of a server that is starting or running."""
 _PROBE_TIMEOUT = 10.0
 _TAIL_LINES = 20
+DRAIN = 2.0
+"""Seconds that the last words of an ended server have to get into its log."""
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Ignores proxies of the environment: these servers are on this machine."""
@@ -53,16 +56,20 @@ class LaunchedServers:
         model: Name or path, for the command.
         pool: The servers.
         notify: Called when a server is started, is ready, ends, or is given up.
+        secrets: What no log may hold.
 
     Raises:
         UsageError: The command cannot be run.
     """
 
-    def __init__(self, launch: Launch, model: str, pool: Pool, notify: Notify) -> None:
+    def __init__(
+        self, launch: Launch, model: str, pool: Pool, notify: Notify, secrets: frozenset[str] = frozenset()
+    ) -> None:
         self._launch = launch
         self._command = split_command(launch, model)
         self._pool = pool
         self._notify = notify
+        self._redactor = Redactor(secrets)
         self._tasks: list[asyncio.Task[None]] = []
         self._processes: set[ServerProcess] = set()
         """Those that run now."""
@@ -90,8 +97,9 @@ class LaunchedServers:
         reason = ""
         crashes = 0
         try:
+            log = self._launch.logs / f"server-{index}.log"
             while crashes <= RESTARTS:
-                process = ServerProcess(self._launch.logs / f"server-{index}.log", self._command, index)
+                process = ServerProcess(log, self._command, index, self._redactor)
                 ready_seconds, reason = await self._run_once(process, server)
                 self._notify(f"{server.name} {reason}")
                 reason = f"{reason}; the end of {process.log}:\n{process.tail()}"
@@ -148,25 +156,22 @@ class ServerProcess:
         log: File that the output is appended to.
         template: Words of the command, with `{port}` and `{index}`.
         index: Number of the server.
+        redactor: Keeps secrets out of the log.
 
     Raises:
         OSError: The log cannot be written, or the watchdog cannot be started.
     """
 
-    def __init__(self, log: Path, template: list[str], index: int) -> None:
+    def __init__(self, log: Path, template: list[str], index: int, redactor: Redactor) -> None:
         port = free_port()
         self.log = log
         self.address = f"http://127.0.0.1:{port}"
         command = [word.replace("{port}", str(port)).replace("{index}", str(index)) for word in template]
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as output:
-            output.write(f"--- {shlex.join(command)}\n".encode())
-            output.flush()
-            self._begin = output.tell()
+        self._output = ServerLog(log, redactor, f"--- {redacted(shlex.join(command))}\n")
+        with self._output.following() as sink:
             self._process = watchdog.start(
-                "run", str(GRACE), "env", *command,
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                "run", str(GRACE), "env", *command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
+            )
         self.started = time.monotonic()
 
     def exit_code(self) -> int | None:
@@ -187,6 +192,7 @@ class ServerProcess:
                 self._process.kill()
                 if not await self._ended_within(watchdog.KILL_WAIT):
                     return f"its watchdog, process {self._process.pid}, does not end though it was killed"
+        await asyncio.to_thread(self._output.drain, DRAIN)
         return self.tail().splitlines()[-1] if self.exit_code() == watchdog.STUCK else ""
 
     def kill(self) -> None:
@@ -202,10 +208,7 @@ class ServerProcess:
 
     def tail(self) -> str:
         """Return the last lines that this start printed."""
-        with self.log.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(self._begin, size - 4096))
-            text = file.read().decode("utf-8", "replace")
+        text = self._output.tail()
         return "\n".join(text.splitlines()[-_TAIL_LINES:]) or "(it printed nothing)"
 
 
@@ -214,14 +217,14 @@ def split_command(launch: Launch, model: str) -> list[str]:
     try:
         words = shlex.split(launch.command)
     except ValueError as error:
-        message = f"--launch {launch.command!r}: {error}"
+        message = f"--launch {redacted(launch.command)!r}: {error}"
         raise UsageError(message) from error
     program = next((word for word in words if not _ASSIGNMENT.fullmatch(word)), None)
     if program is None:
-        message = f"--launch {launch.command!r} names no program"
+        message = f"--launch {redacted(launch.command)!r} names no program"
         raise UsageError(message)
     if not any("{port}" in word for word in words):
-        message = f"--launch {launch.command!r} needs {{port}}, where the server takes the port to listen on"
+        message = f"--launch {redacted(launch.command)!r} needs {{port}}, where the server takes the port to listen on"
         raise UsageError(message)
     if shutil.which(program) is None and not any(word.startswith("PATH=") for word in words):
         message = f"--launch: there is no program {program!r} here"

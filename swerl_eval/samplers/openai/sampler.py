@@ -14,6 +14,7 @@ import openai
 
 from swerl_eval.core.codings import sendable
 from swerl_eval.core.errors import UsageError, cause_of
+from swerl_eval.core.secrets import redacted
 from swerl_eval.core.types import Completion, Message, SampleRequest
 from swerl_eval.ports import OnAnswer, OnTokens, SamplerSettings, ignore
 from swerl_eval.samplers import estimated_tokens
@@ -83,7 +84,7 @@ class OpenAISampler:
             return cls(settings, Pool([Server(address) for address in addresses], settings.requests_per_server))
         servers = [Server(name=f"server {launch.first + number}") for number in range(launch.copies)]
         pool = Pool(servers, settings.requests_per_server)
-        return cls(settings, pool, LaunchedServers(launch, settings.model, pool, settings.notify))
+        return cls(settings, pool, LaunchedServers(launch, settings.model, pool, settings.notify, settings.secrets))
 
     async def sample(
         self, request: SampleRequest, on_tokens: OnTokens, on_answer: OnAnswer = ignore
@@ -287,5 +288,5 @@ class OpenAISampler:
                 timeout=REQUEST_TIMEOUT,
                 http_client=http,
             )
-        server.name = server.name or str(client.base_url)
+        server.name = server.name or redacted(str(client.base_url))
         return client
