@@ -75,9 +75,12 @@ def make(folder: Path, *names: str, **changes: Any) -> Path:
             run.issues.append(IssueText(name, f"Issue {name}\n\n<b>wrong</b>"))
             if name != WAITING:
                 _work(run, name)
-    events = [(name, time) for name in manifest.instances if name != WAITING for time in (1000.0, 1060.5)]
+    times = {"start": 1000.0, "end": 1060.5}
+    worked = [name for name in manifest.instances if name != WAITING]
     lines = [
-        orjson.dumps({"time": time, "instance_id": name, "stage": "repair", "event": "e"}) for name, time in events
+        orjson.dumps({"time": time, "instance_id": name, "stage": "repair", "event": event})
+        for name in worked
+        for event, time in times.items()
     ]
     (folder / "events.jsonl").write_bytes(b"\n".join([*lines, b'{"time": 9']))
     return folder

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.core.types import MADE
 from swerl_eval.records.run_folder import Run
+from swerl_eval.records.timeline import read_timeline
 from swerl_eval.reports.exports.claims import why_grading_only
 from swerl_eval.reports.summary import Report
 
@@ -97,15 +95,17 @@ class Span:
 
 
 def spans_of(run: Run) -> dict[str, Span]:
-    """When each instance was worked on, by the run's timeline; a line that cannot be read is left out."""
-    spans: dict[str, Span] = {}
-    with suppress(FileNotFoundError), (run.folder / "events.jsonl").open("rb") as lines:
-        for line in lines:
-            with suppress(ValueError, KeyError, TypeError, OverflowError, OSError):
-                event = orjson.loads(line)
-                span = Span(float(event["time"]), float(event["time"]))
-                spans[event["instance_id"]] = span | spans.get(event["instance_id"])
-    return spans
+    """When each instance was worked on, by the run's timeline."""
+    timeline = read_timeline(run.folder)
+    began = timeline.began or 0.0
+    return {
+        name: Span(
+            began + min(stage.start for stage in stages),
+            began + max(stage.start if stage.end is None else stage.end for stage in stages),
+        )
+        for name, stages in timeline.stages.items()
+        if stages
+    }
 
 
 def _task(run: Run) -> str:
