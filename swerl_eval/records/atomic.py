@@ -19,8 +19,14 @@ import orjson
 _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.unfinished")
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file. Its permissions are those that the user's umask gives a new file."""
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file. Its permissions are those that the user's umask gives a new file.
+
+    Args:
+        path: The file.
+        content: What it will hold.
+        durable: Wait until the disk has it, so that a power failure does not leave the new file empty.
+    """
     # short: `path` may have the longest name there is
     temporary = path.with_name(f".{secrets.token_hex(8)}.unfinished")
     # not by `tempfile`: its files are for their owner alone, whatever the umask says
@@ -28,8 +34,9 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):  # the first error is the one to report
