@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import anyio
 
+from swerl_eval.core.codings import sendable
 from swerl_eval.core.errors import GradingError, SandboxError, SourceError, cause_of
-from swerl_eval.core.types import Instance
+from swerl_eval.core.types import Failure, Instance
 from swerl_eval.instance_run import InstanceRun
 from swerl_eval.progress import Progress
 from swerl_eval.records.run_folder import Run
@@ -30,6 +31,7 @@ class Pipeline:
     def __init__(
         self, run: Run, parts: Parts, settings: Settings, progress: Progress, workers: Workers, until: str = STAGES[-1]
     ) -> None:
+        self._run = run
         self._progress = progress
         self._queue = RequestQueue(settings.requests)
         self._context = RunContext(run, parts, settings, progress, self._queue, workers.limiter, until)
@@ -49,13 +51,17 @@ class Pipeline:
                 group.start_soon(self._run_instance, instance)
 
     async def _run_instance(self, instance: Instance) -> None:
-        """Run one instance. What fails in it alone is noted, and does not end the others."""
+        """Run one instance. What fails in it alone is stored, and does not end the others."""
+        name = instance.instance_id
         try:
             await InstanceRun(instance, self._context).run()
+            if name in self._run.failures:
+                self._run.failures.remove_if(name.__eq__)
         except Exception as error:
             cause = cause_of(error)
             if not isinstance(cause, SourceError | SandboxError | GradingError):
                 raise
-            self.failures[instance.instance_id] = str(cause)
+            self.failures[name] = str(cause)
+            self._run.failures.append(Failure(name, sendable(str(cause))))
         finally:
-            self._in_flight.release_on_behalf_of(instance.instance_id)
+            self._in_flight.release_on_behalf_of(name)

@@ -25,9 +25,10 @@ from swerl_eval.compose import (
     settings,
 )
 from swerl_eval.config import BOUND_BY, RunConfig
+from swerl_eval.core.codings import sendable
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.names import report_name_fault
-from swerl_eval.core.types import MADE, Evaluation, Instance, ModelUsage
+from swerl_eval.core.types import MADE, Evaluation, Instance, IssueText, ModelUsage
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.pipeline import Pipeline
 from swerl_eval.ports import Sampler, Sandbox
@@ -142,6 +143,8 @@ class Runner:
     async def _run_pipeline(self, run: Run) -> RunResult:
         parts = self._parts()
         notify = self.progress.notify
+        new = [instance for instance in self._chosen if instance.instance_id not in run.issues]
+        run.issues.append(*(IssueText(issue.instance_id, sendable(issue.problem_statement)) for issue in new))
         if reset := remove_refused(run):
             notify(f"{reset} prompts that were refused are asked again")
         workers = Workers(self.config.workers, run.folder / "workers")
@@ -153,7 +156,7 @@ class Runner:
         async with AsyncExitStack() as cleanup:
             cleanup.enter_context(at_once(functools.partial(_abort, parts)))
             # these run in reverse: the reports are written last
-            cleanup.push_async_exit(closing_step(lambda: self._write_reports(run, pipeline), notify))
+            cleanup.push_async_exit(closing_step(lambda: self._write_reports(run), notify))
             cleanup.push_async_exit(closing_step(lambda: _close(parts.sandbox), notify))
             cleanup.push_async_exit(closing_step(lambda: _close(parts.test_sampler), notify))
             cleanup.push_async_exit(closing_step(lambda: _close(parts.sampler), notify))
@@ -177,8 +180,8 @@ class Runner:
         order = durations.longest_first(self.instances, tests)
         return by_repository(order) if self.config.disk != "none" else order
 
-    async def _write_reports(self, run: Run, pipeline: Pipeline) -> None:
-        write_reports(run, pipeline.failures, self._quarantine)
+    async def _write_reports(self, run: Run) -> None:
+        write_reports(run, self._quarantine)
 
     async def _record_usage(self, run: Run, parts: Parts) -> None:
         """Store what this process sampled, also when it ends early."""

@@ -171,7 +171,7 @@ async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_con
         parts = Parts(work.source, work.prompts, open_sampler(demo_config, work.source), ScriptedSandbox(reply=passing))
         pipeline = Pipeline(run, parts, settings(demo_config), Progress(), Workers(2))
         await pipeline.run(work.instances)
-        report = write_reports(run, pipeline.failures)
+        report = write_reports(run)
     assert pipeline.failures == {"demo__ledgerly-1": "no repository"}
     rows = {row["instance_id"]: row for row in report["instances"]}
     assert rows["demo__ledgerly-1"] == {

@@ -28,7 +28,7 @@ def print_report(folder: Path, form: str, quarantine: Path | None = None) -> Non
         message = f"--format {form}: choose table or json"
         raise UsageError(message)
     run = Run(folder)
-    report = build_report(run, quarantine=quarantine_of(run, quarantine))
+    report = build_report(run, quarantine_of(run, quarantine))
     if form == "json":
         sys.stdout.write(orjson.dumps(report, option=orjson.OPT_INDENT_2).decode() + "\n")
     else:
@@ -41,7 +41,7 @@ def regrade_run(folder: Path, dataset: str | None, quarantine: Path | None) -> N
     """Grade a run's saved logs again, and print what changed on standard error."""
     with reopen_run(folder) as run:
         regrading = regrade(run, rows_of(run, dataset))
-        write_reports(run, quarantine=quarantine_of(run, quarantine))
+        write_reports(run, quarantine_of(run, quarantine))
     for change in regrading.changes:
         sys.stderr.write(f"{change.instance_id}, patch {change.after.patch_sha256[:12]}: {_difference(change)}\n")
     for name, reason in regrading.ungraded.items():

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist
 
-RESAMPLES = 10_000
-"""Resamples of a bootstrap interval."""
+from swerl_eval.core.metrics import RESAMPLES, bootstrap_interval, clustered_error
+
 FEWEST_DISCORDANT = 6
 """With fewer discordant pairs no exact p is below 0.05: 2 / 2**5 = 0.0625."""
 _ALPHA, _POWER = 0.05, 0.8
-_CHUNK = 1_000
-"""Resamples that are held in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -107,51 +105,11 @@ def _by_cluster(pairs: Sequence[Pair]) -> tuple[list[int], list[int]]:
     return list(sums.values()), list(sizes.values())
 
 
-def bootstrap_interval(
-    sums: Sequence[int], sizes: Sequence[int], seed: int, resamples: int = RESAMPLES
-) -> tuple[float, float]:
-    """Return the 95 % percentile interval of a mean change, from resampled units.
-
-    A unit is an instance, or a cluster of instances. As many units as there are are drawn with replacement; the mean is
-    the sum of their changes divided by the sum of their sizes. Both ends cut off equally many resamples.
-
-    Args:
-        sums: The sum of the changes in each unit.
-        sizes: The number of instances in each unit.
-        seed: Seed of the resampling.
-        resamples: Number of resamples.
-    """
-    import numpy as np
-
-    # the streams of RandomState are frozen, those of numpy's newer generators may change with a release
-    stream = np.random.RandomState(seed % 2**32)
-    all_sums, all_sizes = np.asarray(sums, dtype=np.int64), np.asarray(sizes, dtype=np.int64)
-    means: list[float] = []
-    while len(means) < resamples:
-        drawn = stream.randint(0, len(sums), (min(_CHUNK, resamples - len(means)), len(sums)), np.int64)
-        means += (all_sums[drawn].sum(axis=1) / all_sizes[drawn].sum(axis=1)).tolist()
-    means.sort()
-    cut = int(resamples * _ALPHA / 2)
-    return means[cut], means[-1 - cut]
-
-
 def mcnemar_p(gained: int, lost: int) -> float:
     """Return McNemar's exact p: two-sided binomial with probability 1/2 on the discordant pairs; 1 without any."""
     discordant, fewer = gained + lost, min(gained, lost)
     tail = sum(math.comb(discordant, count) for count in range(fewer + 1))
     return float(min(Fraction(1), Fraction(2 * tail, 2**discordant)))
-
-
-def clustered_error(sums: Sequence[int], sizes: Sequence[int]) -> float:
-    """Return the clustered standard error of the mean change (arXiv 2411.00640, section 2.2).
-
-    Args:
-        sums: The sum of the changes in each cluster.
-        sizes: The number of instances in each cluster.
-    """
-    count = sum(sizes)
-    mean = sum(sums) / count
-    return math.sqrt(sum((total - size * mean) ** 2 for total, size in zip(sums, sizes, strict=True))) / count
 
 
 def detectable_difference(instances: int, discordant: int) -> float | None:

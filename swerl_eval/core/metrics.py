@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+
+RESAMPLES = 10_000
+"""Resamples of a bootstrap interval."""
+_CHUNK = 1_000
+"""Resamples that are held in memory at a time."""
+_ALPHA = 0.05
 
 
 def wilson(successes: int, total: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -17,6 +25,73 @@ def wilson(successes: int, total: int, z: float = 1.959963984540054) -> tuple[fl
     half = z / (1 + spread) * math.sqrt(rate * (1 - rate) / total + spread / (4 * total))
     # the rate lies within the interval; rounding could put it outside where nothing or everything succeeds
     return max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half))
+
+
+def bootstrap_interval(
+    sums: Sequence[int], sizes: Sequence[int], seed: int, resamples: int = RESAMPLES
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of a mean, from resampled units.
+
+    A unit is an instance, or a cluster of instances. As many units as there are are drawn with replacement; the mean is
+    the sum of their values divided by the sum of their sizes. Both ends cut off equally many resamples.
+
+    Args:
+        sums: The sum of the values in each unit: changes, or resolved instances.
+        sizes: The number of instances in each unit.
+        seed: Seed of the resampling.
+        resamples: Number of resamples.
+    """
+    import numpy as np
+
+    # the streams of RandomState are frozen, those of numpy's newer generators may change with a release
+    stream = np.random.RandomState(seed % 2**32)
+    all_sums, all_sizes = np.asarray(sums, dtype=np.int64), np.asarray(sizes, dtype=np.int64)
+    means: list[float] = []
+    while len(means) < resamples:
+        drawn = stream.randint(0, len(sums), (min(_CHUNK, resamples - len(means)), len(sums)), np.int64)
+        means += (all_sums[drawn].sum(axis=1) / all_sizes[drawn].sum(axis=1)).tolist()
+    means.sort()
+    cut = int(resamples * _ALPHA / 2)
+    return means[cut], means[-1 - cut]
+
+
+def clustered_error(sums: Sequence[int], sizes: Sequence[int]) -> float:
+    """Return the clustered standard error of a mean (arXiv 2411.00640, section 2.2).
+
+    Args:
+        sums: The sum of the values in each cluster.
+        sizes: The number of instances in each cluster.
+    """
+    count = sum(sizes)
+    mean = sum(sums) / count
+    return math.sqrt(sum((total - size * mean) ** 2 for total, size in zip(sums, sizes, strict=True))) / count
+
+
+@dataclass(frozen=True)
+class ClusteredRate:
+    """How far a solve rate can be trusted if the instances of one cluster tend to be resolved together."""
+
+    clusters: int
+    error: float
+    """Standard error of the rate."""
+    interval: tuple[float, float]
+    """95 % bootstrap interval of the rate, from whole clusters."""
+
+
+def clustered_rate(outcomes: Sequence[tuple[Hashable, bool]], seed: int) -> ClusteredRate | None:
+    """Return the uncertainty of a rate over clusters; None with fewer than two of them.
+
+    Args:
+        outcomes: The cluster of each instance, and whether it is resolved.
+        seed: Seed of the resampling.
+    """
+    sizes = Counter(cluster for cluster, _ in outcomes)
+    if len(sizes) <= 1:
+        return None
+    sums = Counter(cluster for cluster, resolved in outcomes if resolved)
+    pairs = sorted((sums[cluster], size) for cluster, size in sizes.items())  # whatever the order of the instances
+    values, counts = [value for value, _ in pairs], [count for _, count in pairs]
+    return ClusteredRate(len(pairs), clustered_error(values, counts), bootstrap_interval(values, counts, seed))
 
 
 def auc(positives: Sequence[float], negatives: Sequence[float]) -> float | None:
@@ -84,3 +159,33 @@ def pass_at_k(samples: int, correct: int, k: int) -> float:
         raise ValueError(message)
     few, many = sorted((correct, k))  # c and k can be swapped: C(n - c, k) / C(n, k) = C(n - k, c) / C(n, c)
     return 1.0 - math.prod((samples - many - i) / (samples - i) for i in range(few))
+
+
+def best_of_k(scored: Sequence[tuple[float, bool]], k: int) -> float:
+    """Return the chance that of k samples, drawn without replacement, the one with the highest score is correct.
+
+    Where several of the drawn share the highest score, each is chosen with the same chance. The samples of one score
+    are then interchangeable. So for each score, with `m` samples of which `c` are correct and `b` samples below,
+    (C(b + m, k) - C(b, k)) / C(n, k) is the chance that it is the highest, and c / m that the chosen one is correct.
+
+    Args:
+        scored: The score of each sample, and whether it is correct.
+        k: How many are drawn.
+
+    Raises:
+        ValueError: k is not from 1 to n.
+    """
+    total = len(scored)
+    if not 0 < k <= total:
+        message = f"the best of {k} of {total} samples is not defined"
+        raise ValueError(message)
+    chance, below, none_above = 0.0, total, 1.0
+    for _, group in groupby(sorted(scored, key=lambda sample: -sample[0]), key=lambda sample: sample[0]):
+        correct = [is_correct for _, is_correct in group]
+        none_here = none_above
+        for _ in correct:
+            none_here *= max(0, below - k) / below  # C(b - 1, k) / C(b, k)
+            below -= 1
+        chance += (none_above - none_here) * sum(correct) / len(correct)
+        none_above = none_here
+    return chance

@@ -22,6 +22,7 @@ from swerl_eval.core.errors import GradingError
 from swerl_eval.core.types import Evaluation, Instance, Oracle, Regrade, Verdict
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
 from swerl_eval.evaluation.evaluator import unresolved_remark, write_report
+from swerl_eval.evaluation.gold_patches import store_gold_patch
 from swerl_eval.evaluation.strict import CONTROL_OUTPUT, strict_verdict_from_logs
 from swerl_eval.official import grading, specification
 from swerl_eval.ports import Source
@@ -69,7 +70,10 @@ def regrade(run: Run, source: Source) -> Regrading:
     """
     begun = time.monotonic()
     regrading = Regrading()
-    for graded in _grade_all(_tasks(run, source, regrading)):
+    tasks = _tasks(run, source, regrading)
+    for task in tasks:
+        store_gold_patch(run, task.oracle)
+    for graded in _grade_all(tasks):
         regrading.graded += sum(not isinstance(after, str) for _, after, _ in graded)
         for before, after, logs in graded:
             if isinstance(after, str):

@@ -15,6 +15,7 @@ from swerl_eval.core.types import Candidate, Evaluation, Instance, Selection
 from swerl_eval.evaluation.cached_evaluator import CachedEvaluator
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
 from swerl_eval.evaluation.evaluator import failed_patch
+from swerl_eval.evaluation.gold_patches import store_gold_patch
 from swerl_eval.evaluation.rewards import score
 from swerl_eval.ports import Source
 from swerl_eval.progress import Progress
@@ -65,6 +66,7 @@ class EvaluationStage:
             unusable: Why the patch cannot be written to a file. It then fails without being run, as in `swebench eval`.
         """
         run = self._run_of(instance, selection.patch, self._records.logs(instance.instance_id))
+        store_gold_patch(self._records, run.oracle)
         if unusable:
             evaluation = failed_patch(run, unusable, strict=self._strict)
             self._records.evaluations.append(evaluation)

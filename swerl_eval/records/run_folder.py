@@ -21,6 +21,9 @@ from swerl_eval.core.types import (
     Candidate,
     Evaluation,
     Evidence,
+    Failure,
+    GoldPatch,
+    IssueText,
     Localization,
     Machine,
     ModelUsage,
@@ -68,6 +71,9 @@ class Run:
         self.machines = self._journal("machines", Machine, lambda r: r)
         self.usage = self._journal("usage", ModelUsage, lambda r: r.began)
         self.regrades = self._journal("regrades", Regrade, lambda _: None)
+        self.issues = self._journal("issues", IssueText, lambda r: r.instance_id)
+        self.gold_patches = self._journal("gold_patches", GoldPatch, lambda r: r.instance_id)
+        self.failures = self._journal("failures", Failure, lambda r: r.instance_id)
 
     def _journal(self, kind: str, record: type[Record], key: Callable[[Record], Hashable]) -> Journal[Record]:
         journal = Journal(self.folder / f"{kind}.jsonl", record, key)

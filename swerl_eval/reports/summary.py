@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from swerl_eval.core.metrics import auc, localization_recall, wilson
+from swerl_eval.core.metrics import auc, clustered_rate, localization_recall, wilson
 from swerl_eval.core.types import Evaluation, Verdict
 from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.candidate_counts import CandidateCounts, count_candidates
+from swerl_eval.reports.funnel import funnel
+from swerl_eval.reports.groups import columns_of, groups
 from swerl_eval.reports.quarantine import Quarantine
 from swerl_eval.reports.reward_figures import summarize
 from swerl_eval.reports.run_environment import run_environment
@@ -23,18 +26,17 @@ MOST_REASONS = 5
 """Reasons of failed answers that are named, at most: the most frequent ones."""
 
 
-def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine: Quarantine | None = None) -> Report:
+def build_report(run: Run, quarantine: Quarantine | None = None) -> Report:
     """The report of a run, finished or not.
 
     Args:
         run: The run folder.
-        failures: The instances that could not be worked on, with the reason.
         quarantine: Adds a second solve rate, without its instances.
     """
     evaluations = {name: run.evaluation_of(name) for name in run.manifest.instance_ids}
     without_prediction = run.manifest.without_prediction
     expected = [evaluation for name, evaluation in evaluations.items() if name not in without_prediction]
-    answers = _read_answers(run)
+    answers, candidates = _read_answers(run), count_candidates(run)
     verdicts = Counter(_verdict(evaluation).value for evaluation in evaluations.values())
     strict = run.manifest.config.get("strict") in (True, "on")  # older runs stored it as on or off
     quarantined = {} if quarantine is None else quarantine.reasons
@@ -49,19 +51,22 @@ def build_report(run: Run, failures: Mapping[str, str] | None = None, quarantine
         "versions": run.manifest.versions,
         **run_environment(run),
         **_rates(evaluations, strict=strict),
+        "clustered": _clustered(run, evaluations),
         "without_quarantined": _without_quarantined(evaluations, quarantine, strict=strict) if quarantine else None,
         "suspicious": sum(bool(evaluation and evaluation.suspicious) for evaluation in evaluations.values()),
         "verdicts": {verdict.value: verdicts[verdict.value] for verdict in Verdict},
         "submitted": sum(name in run.selections for name in evaluations),
         "without_prediction": list(without_prediction),
         "complete": all(evaluation is not None and evaluation.settled(strict=strict) for evaluation in expected),
+        "funnel": funnel(run, evaluations, candidates),
+        "groups": groups(run.manifest.instances, evaluations, strict=strict),
         "localization": _localization(run, evaluations),
-        "sampling": _sampling(run, answers),
+        "sampling": _sampling(candidates, answers),
         "failed_answers": _failed_answers(answers),
         "rewards": _rewards(run, evaluations),
         "testing": summarize_tests(run),
         "instances": [
-            _row(run, name, evaluations[name], (failures or {}).get(name))
+            _row(run, name, evaluations[name])
             | _strict(evaluations[name])
             | ({"plain_vote": votes[name]} if name in votes else {})
             | ({"quarantined": quarantined[name]} if name in quarantined else {})
@@ -82,6 +87,22 @@ def _rates(evaluations: Mapping[str, Evaluation | None], *, strict: bool) -> Rep
         "solve_rate": resolved / total if total else 0.0,
         "interval_95": list(wilson(resolved, total)),
         "strict": strict_rate if strict else None,
+    }
+
+
+def _clustered(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Report | None:
+    """The solve rate's uncertainty, clustered by repository; None with one repository or where one is not known."""
+    repositories = {name: columns_of(run.manifest.instances[name])["repo"] for name in evaluations}
+    if not all(repositories.values()):
+        return None
+    outcomes = [(repositories[name], bool(known and known.resolved)) for name, known in evaluations.items()]
+    clustered = clustered_rate(outcomes, run.manifest.config.get("seed", 0))
+    if clustered is None:
+        return None
+    return {
+        "repositories": clustered.clusters,
+        "error": clustered.error,
+        "interval_95": list(clustered.interval),
     }
 
 
@@ -155,25 +176,22 @@ def _failed_answers(answers: _Answers) -> Report | None:
     return {"count": answers.failures.total(), "refused": answers.refused, "reasons": dict(reasons)}
 
 
-def _sampling(run: Run, answers: _Answers) -> Report | None:
+def _sampling(candidates: Mapping[str, CandidateCounts], answers: _Answers) -> Report | None:
     """The counts from samples to unique candidates, and the tokens; None for predictions that were handed in."""
-    if not len(run.candidates):
+    if not candidates:
         return None
+    counts = candidates.values()
     rejections: Counter[str] = Counter()
-    valid = 0
-    unique: dict[str, set[str]] = {}
-    for candidate in run.candidates.values():
-        if candidate.rejection is None:
-            valid += 1
-            unique.setdefault(candidate.instance_id, set()).add(candidate.normal_form)
-        else:
-            rejections[candidate.rejection.value] += 1
+    for instance in counts:
+        rejections.update({kind.value: count for kind, count in instance.rejections.items()})
+    valid, answered = sum(instance.valid for instance in counts), sum(instance.answered for instance in counts)
     return {
-        "samples": len(run.candidates),
+        "samples": valid + rejections.total(),
         "valid": valid,
-        "unique": sum(map(len, unique.values())),
-        "instances_with_candidate": len(unique),
+        "unique": sum(len(instance.forms) for instance in counts),
+        "instances_with_candidate": sum(instance.valid > 0 for instance in counts),
         "rejections": dict(sorted(rejections.items())),
+        "format_accuracy": sum(instance.formatted for instance in counts) / answered if answered else None,
         **answers.counts,
     }
 
@@ -192,10 +210,11 @@ def _rewards(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Report |
     return {**summarize(values.values()), "resolved_auc": auc(by_resolved[True], by_resolved[False])}
 
 
-def _row(run: Run, name: str, evaluation: Evaluation | None, failure: str | None) -> Report:
-    """What the records say about an instance. `failure` is why it could not be worked on."""
+def _row(run: Run, name: str, evaluation: Evaluation | None) -> Report:
+    """What the records say about an instance."""
     selection = run.selections.get(name)
     row: Report = {"instance_id": name, "verdict": _verdict(evaluation).value}
+    row |= columns_of(run.manifest.instances[name])
     if selection is not None:
         row |= {
             "sample": selection.index,
@@ -210,6 +229,7 @@ def _row(run: Run, name: str, evaluation: Evaluation | None, failure: str | None
     localization = run.localizations.get(name)
     if localization is not None:
         row["files"] = [list(files) for files in localization.file_lists]
+    row["files_hit"] = _files_hit(row.get("files", []), evaluation)
     if evaluation is not None:
         row["gold_files"] = list(evaluation.gold_files)
         row["image_id"] = evaluation.image_id
@@ -220,9 +240,18 @@ def _row(run: Run, name: str, evaluation: Evaluation | None, failure: str | None
                 for kind in ("FAIL_TO_PASS", "PASS_TO_PASS")
             }
     remarks = (evaluation.reason, evaluation.remark) if evaluation else ()
-    reason = failure or "; ".join(filter(None, remarks))
+    failure = run.failures.get(name)
+    reason = failure.reason if failure else "; ".join(filter(None, remarks))
     if selection is not None and not selection.patch:
         reason = selection.reason
     if reason:
         row["reason"] = reason
     return row
+
+
+def _files_hit(lists: list[list[str]], evaluation: Evaluation | None) -> str | None:
+    """Whether one list has all gold files, some list has some, or none has any; None where there are no such lists."""
+    recall = localization_recall({"": lists}, {"": evaluation.gold_files if evaluation else ()}) if lists else None
+    if recall is None:
+        return None
+    return "all" if recall.all_found else "some" if recall.any_found else "none"

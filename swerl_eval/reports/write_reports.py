@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from swerl_eval.records.atomic import write_json, write_lines
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.quarantine import Quarantine
@@ -11,18 +9,17 @@ from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.reports.swebench_report import predictions, report_name, run_report
 
 
-def write_reports(run: Run, failures: Mapping[str, str] | None = None, quarantine: Quarantine | None = None) -> Report:
+def write_reports(run: Run, quarantine: Quarantine | None = None) -> Report:
     """Write `report.json`, and if patches were chosen, `all_preds.jsonl` and swebench's run report.
 
     Args:
         run: The run folder.
-        failures: The instances that could not be worked on, with the reason.
         quarantine: Adds a second solve rate, without its instances.
 
     Returns:
         The content of `report.json`.
     """
-    report = build_report(run, failures, quarantine)
+    report = build_report(run, quarantine)
     write_json(run.folder / "report.json", report)
     rows = predictions(run)
     if rows:

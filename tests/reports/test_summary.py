@@ -158,7 +158,7 @@ def test_a_strict_verdict_that_the_machine_prevented_makes_the_run_incomplete(
 
 def test_both_denominators_are_exact_and_named(tmp_path: Path) -> None:
     reasons = {NAMES[1]: "flaky: with the gold patch 1 resolved, 1 unresolved", NAMES[2]: "invalid: …", "c__d-9": "x"}
-    report = build_report(made(tmp_path, EVALUATIONS), quarantine=Quarantine("q.json", reasons))
+    report = build_report(made(tmp_path, EVALUATIONS), Quarantine("q.json", reasons))
     assert (report["resolved"], report["total"]) == (3, 6)
     without = report["without_quarantined"]
     assert without.pop("interval_95")[0] < 0.5
@@ -172,14 +172,14 @@ def test_both_denominators_are_exact_and_named(tmp_path: Path) -> None:
     }
     assert rows(report)[NAMES[1]]["quarantined"] == reasons[NAMES[1]]
     assert "quarantined" not in rows(report)[NAMES[0]]
-    report = build_report(made(tmp_path, EVALUATIONS), quarantine=Quarantine("q.json", reasons))
+    report = build_report(made(tmp_path, EVALUATIONS), Quarantine("q.json", reasons))
     last = summary_lines(report)[-2:]
     assert last[0].startswith("Solve rate: 3/6 = 50.0 %")
     assert last[1] == "Without 2 in quarantine (q.json): 2/4 = 50.0 % (95 % interval 15.0 to 85.0); strict: 2/4"
 
 
 def test_with_everything_in_quarantine_there_is_no_rate_and_no_error(tmp_path: Path) -> None:
-    report = build_report(made(tmp_path, EVALUATIONS), quarantine=Quarantine("q.json", dict.fromkeys(NAMES, "x")))
+    report = build_report(made(tmp_path, EVALUATIONS), Quarantine("q.json", dict.fromkeys(NAMES, "x")))
     without = report["without_quarantined"]
     assert (without["total"], without["resolved"], without["solve_rate"]) == (0, 0, 0.0)
     assert summary_lines(report)[-1].startswith("Without 6 in quarantine (q.json): 0/0")

@@ -19,7 +19,10 @@ from swerl_eval.core.types.evidence import (
     ReproductionTest,
 )
 from swerl_eval.core.types.instances import (
+    Failure,
+    GoldPatch,
     Instance,
+    IssueText,
     Localization,
     Oracle,
     TestPlan,
@@ -52,7 +55,10 @@ __all__ = [
     "Edit",
     "Evaluation",
     "Evidence",
+    "Failure",
+    "GoldPatch",
     "Instance",
+    "IssueText",
     "Job",
     "JobResult",
     "Limits",

@@ -64,3 +64,28 @@ class Localization:
     """`model`, `oracle`, or the file that the lists come from."""
     ignored: tuple[str, ...] = ()
     """Paths of the answers that do not exist."""
+
+
+@dataclass(frozen=True)
+class IssueText:
+    """The text of a chosen instance's issue (`issues.jsonl`), so that a report needs no dataset."""
+
+    instance_id: str
+    text: str
+
+
+@dataclass(frozen=True)
+class GoldPatch:
+    """The gold patch of an evaluated instance (`gold_patches.jsonl`). Only `evaluation` stores it; no stage reads it."""
+
+    instance_id: str
+    patch: str
+    """A unified diff."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an instance could not be carried to the end (`failures.jsonl`). A resume that finishes it removes this."""
+
+    instance_id: str
+    reason: str
