@@ -37,8 +37,10 @@ setup_python() {
     say "setting up $venv (once)"
     if ! "$base" -m venv "$venv" 2>/dev/null; then
         # Debian's Python comes without venv
-        as_root_with_apt && apt_install python3-venv && "$base" -m venv "$venv" ||
-            { say "a virtual environment cannot be made: apt-get install python3-venv"; return 1; }
+        if ! { as_root_with_apt && apt_install python3-venv && "$base" -m venv "$venv"; }; then
+            say "a virtual environment cannot be made: apt-get install python3-venv"
+            return 1
+        fi
     fi
     quietly "$PYTHON" -m pip install --disable-pip-version-check -e "$root$extra" || return 1
     touch "$stamp"

@@ -1,0 +1,334 @@
+// @ts-check
+"use strict";
+
+// One instance with all that its records say.
+
+/** What is written where a run folder, being older, lacks something. */
+const NOT_HELD = "not in this run folder";
+
+/**
+ * Returns the parts of an instance's view, in order.
+ * @param {Instance} data
+ * @returns {HTMLElement[]}
+ */
+function showInstance(data) {
+  return [
+    ...warnings(data),
+    part("Issue", data.issue === null ? missing(`The issue's text is ${NOT_HELD}.`) : prose(data.issue, "Issue")),
+    filesPart(data),
+    patchesPart(data),
+    testsPart(data),
+    failingPart(data),
+    candidatesPart(data),
+    rejectionsPart(data),
+    scriptsPart(data),
+    answerPart(data),
+    timelinePart(data),
+  ].filter((element) => element !== null);
+}
+
+/**
+ * @param {string} title
+ * @param {(Node | string | null)[]} children
+ * @returns {HTMLElement}
+ */
+function part(title, ...children) {
+  return make("section", { class: "part" }, make("h3", { tabindex: "-1" }, title), ...children);
+}
+
+/** @type {(text: string) => HTMLElement} */
+const missing = (text) => make("p", { class: "note" }, text);
+
+/** @type {(text: string, name: string) => HTMLElement} */
+const prose = (text, name) => make("pre", { class: "prose", tabindex: "0", role: "group", "aria-label": name }, text);
+
+/** @type {(state: string) => HTMLElement} */
+const stateMark = (state) => make("span", { class: `state ${/^[a-z_]+$/.test(state) ? state : ""}` }, words(state));
+
+/** @type {(names: string[], tag?: "ul" | "ol") => HTMLElement} */
+const listOf = (names, tag = "ul") =>
+  make(tag, { class: "names" }, ...names.map((name) => make("li", {}, make("code", {}, name))));
+
+/**
+ * Makes a list of labels with their values; empty values are left out.
+ * @param {[string, Node | string | null][]} rows
+ * @returns {HTMLElement}
+ */
+function factsOf(rows) {
+  const shown = rows.filter(([, value]) => value !== null && value !== "");
+  return make(
+    "dl",
+    { class: "facts" },
+    ...shown.map(([label, value]) => make("div", { class: "fact" }, make("dt", {}, label), make("dd", {}, value))),
+  );
+}
+
+/** @type {(data: Instance) => HTMLElement[]} */
+function warnings(data) {
+  const { evaluation } = data;
+  const said = [];
+  if (data.failure) said.push(make("p", { class: "banner bad" }, make("strong", {}, "Not finished. "), data.failure));
+  for (const reason of evaluation?.suspicious ?? []) {
+    said.push(make("p", { class: "banner bad" }, make("strong", {}, "Suspicious. "), reason));
+  }
+  return said;
+}
+
+/** @type {(data: Instance) => HTMLElement} */
+function filesPart(data) {
+  const gold = new Set(data.gold_files);
+  const chosen = data.files.map((files, index) =>
+    make(
+      "div",
+      {},
+      make("h4", {}, data.files.length === 1 ? "Chosen" : `Chosen, list ${index + 1}`),
+      make(
+        "ol",
+        { class: "names" },
+        ...files.map((file) =>
+          make("li", {}, make("code", {}, file), gold.has(file) ? make("span", { class: "hit" }, "gold") : null),
+        ),
+      ),
+    ),
+  );
+  const listed = new Set(data.files.flat());
+  const answers = make(
+    "div",
+    {},
+    make("h4", {}, "Edited by the gold patch"),
+    make(
+      "ul",
+      { class: "names" },
+      ...data.gold_files.map((file) =>
+        make(
+          "li",
+          {},
+          make("code", {}, file),
+          make("span", { class: listed.has(file) ? "hit" : "missed" }, listed.has(file) ? "chosen" : "not chosen"),
+        ),
+      ),
+    ),
+  );
+  return part(
+    "Files",
+    chosen.length ? null : missing("No files were chosen."),
+    make("div", { class: "beside" }, ...chosen, data.gold_files.length ? answers : null),
+    data.ignored_files.length
+      ? makeFold([`${counted(data.ignored_files.length, "path")} of the answers that do not exist`], () => [
+          listOf(data.ignored_files),
+        ])
+      : null,
+    data.files_origin && data.files_origin !== "model" ? missing(`The lists come from: ${data.files_origin}`) : null,
+  );
+}
+
+/** @type {(data: Instance) => HTMLElement} */
+function patchesPart(data) {
+  const chosen = data.candidates.find((candidate) => candidate.chosen);
+  const { selection, evaluation, gold } = data;
+  const mine = make("div", {}, make("h4", {}, "Chosen patch"));
+  if (chosen === undefined || chosen.diff.length === 0) mine.append(missing("No patch was chosen."));
+  else mine.append(showDiff(chosen.diff, data.lines, "Chosen patch"));
+  const theirs = make("div", {}, make("h4", {}, "Gold patch"));
+  if (gold === null) theirs.append(missing(`The gold patch is ${NOT_HELD}.`));
+  else theirs.append(showDiff(gold, data.lines, "Gold patch"));
+  return part(
+    "Chosen patch and gold patch",
+    factsOf([
+      ["Why this one", selection?.reason ?? ""],
+      ["Sample", selection?.sample == null ? "" : String(selection.sample)],
+      ["Votes", selection?.votes ? `${selection.votes} of ${counted(selection.valid, "valid sample")}` : ""],
+      ["Unique candidates", selection?.unique ? String(selection.unique) : ""],
+      ["Official verdict", evaluation && stateMark(evaluation.verdict)],
+      ["Reason", evaluation?.reason ?? ""],
+      ["Remark", evaluation?.remark ?? ""],
+      ["Strict verdict", evaluation?.strict ? stateMark(evaluation.strict) : null],
+      ["Control run", evaluation?.strict_reason ?? ""],
+      ["Reward", chosen?.rewards ? rewardRange(chosen.rewards) : ""],
+    ]),
+    make("div", { class: "beside patches" }, mine, theirs),
+  );
+}
+
+/** @type {(data: Instance) => HTMLElement | null} */
+function testsPart({ evaluation }) {
+  if (evaluation === null) return part("Tests of the verdict", missing("The chosen patch was not evaluated."));
+  const { fail_to_pass: fixed, pass_to_pass: kept } = evaluation;
+  const total = fixed.passed.length + fixed.failed.length;
+  const keptTotal = kept.passed + kept.failed.length;
+  if (total + keptTotal === 0) return null;
+  return part(
+    "Tests of the verdict",
+    factsOf([
+      ["FAIL_TO_PASS", `${fixed.passed.length} of ${counted(total, "test")} pass`],
+      ["PASS_TO_PASS", `${kept.passed} of ${counted(keptTotal, "test")} pass`],
+      ["Time", `${evaluation.seconds.toFixed(1)} s, of these ${evaluation.test_seconds.toFixed(1)} s in the tests`],
+      ["Image", evaluation.image_id ? make("code", {}, evaluation.image_id) : null],
+    ]),
+    ...[
+      { title: "FAIL_TO_PASS that fail", names: fixed.failed },
+      { title: "PASS_TO_PASS that fail", names: kept.failed },
+      { title: "FAIL_TO_PASS that pass", names: fixed.passed },
+    ]
+      .filter(({ names }) => names.length > 0)
+      .map(({ title, names }) => makeFold([`${title} (${names.length})`], () => [listOf(names)])),
+  );
+}
+
+/** @type {(data: Instance) => HTMLElement | null} */
+function failingPart({ failing }) {
+  if (failing.length === 0) return null;
+  return part(
+    "Failing tests",
+    ...failing.map(({ test, kind, log }, index) => {
+      const lines = () => [
+        log.length
+          ? make("pre", { class: "log", tabindex: "0", role: "group", "aria-label": `Log of ${test}` }, log.join("\n"))
+          : missing("The log has no lines about this test."),
+      ];
+      return makeFold([make("code", {}, test), " ", make("span", { class: "note" }, kind)], lines, index === 0);
+    }),
+  );
+}
+
+/** @type {(rewards: [number, number]) => string} */
+function rewardRange([least, most]) {
+  return least === most ? least.toFixed(2) : `${least.toFixed(2)} to ${most.toFixed(2)}`;
+}
+
+/** @type {(data: Instance) => HTMLElement | null} */
+function candidatesPart(data) {
+  const others = data.candidates.filter((candidate) => !candidate.chosen);
+  if (data.candidates.length === 0) return null;
+  const chosen = data.candidates.find((candidate) => candidate.chosen);
+  return part(
+    "Candidates",
+    missing(
+      others.length
+        ? "Every unique candidate, the chosen one first, then by votes. Candidates of equal form share their votes."
+        : "The chosen one is the only candidate.",
+    ),
+    ...[...(chosen ? [chosen] : []), ...others].map((candidate, index) => candidateFold(candidate, index, data.lines)),
+  );
+}
+
+/** @type {(candidate: Candidate, index: number, lines: Line[]) => HTMLElement} */
+function candidateFold(candidate, index, lines) {
+  const { tests } = candidate;
+  const said = [make("span", { class: "name" }, `Candidate ${index + 1}`)];
+  const say = (/** @type {string} */ text, kind = "said") => said.push(make("span", { class: kind }, text));
+  if (candidate.chosen) say("chosen", "hit");
+  say(counted(candidate.votes, "vote"));
+  if (tests) {
+    const resolved = tests.reproduction.filter((outcome) => outcome === "resolved").length;
+    if (tests.reproduction.length) say(`reproduction ${resolved} of ${tests.reproduction.length}`);
+    say(`breaks ${tests.broken.length}`);
+    if (tests.error) say("tests not run to their end", "missed");
+  }
+  if (candidate.rewards) say(`reward ${rewardRange(candidate.rewards)}`);
+  if (candidate.verdict) said.push(stateMark(candidate.verdict));
+  if (candidate.strict && candidate.strict !== candidate.verdict) say(`strict: ${words(candidate.strict)}`, "missed");
+  const fold = makeFold(said.flatMap((mark) => [mark, " "]), () => candidateBody(candidate, index, lines));
+  fold.classList.add("candidate");
+  return fold;
+}
+
+/** @type {(candidate: Candidate, index: number, lines: Line[]) => HTMLElement[]} */
+function candidateBody(candidate, index, lines) {
+  const { tests } = candidate;
+  return [
+    factsOf([
+      [candidate.samples.length === 1 ? "Sample" : "Samples", candidate.samples.join(", ")],
+      ["Reproduction tests", (tests?.reproduction ?? []).map(words).join(", ")],
+      ["Breaks", tests?.broken.length ? listOf(tests.broken) : ""],
+      ["Error", tests?.error ?? ""],
+      ["Tests took", tests ? `${tests.seconds.toFixed(1)} s` : ""],
+    ]),
+    showDiff(candidate.diff, lines, `Candidate ${index + 1}`),
+  ];
+}
+
+/** @type {(data: Instance) => HTMLElement | null} */
+function rejectionsPart({ rejections }) {
+  if (rejections.length === 0) return null;
+  return part(
+    "Answers without a candidate",
+    ...rejections.map(({ reason, count, details }) =>
+      makeFold([make("span", { class: "name" }, words(reason)), " ", make("span", { class: "said" }, counted(count, "answer"))], () => [
+        make("ul", { class: "details" }, ...details.map(([sample, detail]) => make("li", {}, `sample ${sample}: ${detail}`))),
+        ...(details.length < count ? [missing(`and ${count - details.length} more`)] : []),
+      ]),
+    ),
+  );
+}
+
+/** @type {(data: Instance) => HTMLElement | null} */
+function scriptsPart({ reproduction, regression, lines }) {
+  if (reproduction.length === 0 && regression === null) return null;
+  return part(
+    "Tests of the candidates",
+    ...reproduction.map((script) => {
+      const name = `Reproduction test ${script.rank + 1}`;
+      const said = [
+        make("span", { class: "name" }, name),
+        " ",
+        make("span", { class: "said" }, `${counted(script.votes, "vote")}, sample ${script.sample}`),
+        " ",
+        make("span", { class: "said" }, `on the original code: ${words(script.outcome)}`),
+      ];
+      return makeFold(said, () => [showScript(script.script, lines, name)]);
+    }),
+    regression === null
+      ? null
+      : factsOf([
+          ["Regression tests", `${counted(regression.passing, "test")} that pass on the original code`],
+          ["Test files", regression.files.length ? listOf(regression.files) : ""],
+          ["Left out", regression.excluded.length ? listOf(regression.excluded) : ""],
+          ["Note", regression.note],
+        ]),
+  );
+}
+
+/** @type {(data: Instance) => HTMLElement | null} */
+function answerPart({ answer }) {
+  if (answer === null) return null;
+  const tokens = (/** @type {number | null} */ count, /** @type {string} */ kind) =>
+    count === null ? "" : `${count.toLocaleString("en")} ${kind} tokens`;
+  const sizes = [tokens(answer.prompt_tokens, "prompt"), tokens(answer.completion_tokens, "output")];
+  return part(
+    "The model's answer",
+    factsOf([
+      ["Sample", String(answer.sample)],
+      ["Ended by", words(answer.finish_reason)],
+      ["Size", sizes.filter(Boolean).join(", ")],
+      ["Error", answer.error],
+    ]),
+    answer.thinking ? makeFold(["Thinking"], () => [prose(answer.thinking, "Thinking")]) : null,
+    answer.text ? prose(answer.text, "Answer") : missing("The answer has no text."),
+  );
+}
+
+/** @type {(data: Instance) => HTMLElement | null} */
+function timelinePart({ timeline }) {
+  if (timeline.length === 0) return null;
+  const last = Math.max(...timeline.map(({ start, end }) => end ?? start), 0.001);
+  const first = Math.min(...timeline.map(({ start }) => start));
+  const width = Math.max(last - first, 0.001);
+  const rows = timeline.map(({ stage, start, end }) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, words(stage)),
+      make("td", { class: "drawn" }, makeBar((start - first) / width, ((end ?? last) - first) / width)),
+      make("td", { class: "figure" }, `${start.toFixed(1)} s`),
+      make("td", { class: "figure" }, end === null ? "not ended" : `${(end - start).toFixed(1)} s`),
+    ),
+  );
+  const heads = ["Stage", "", "Starts at", "Takes"].map((name) =>
+    make("th", { scope: "col", class: name.length > 5 ? "figure" : "" }, name || make("span", { class: "hidden" }, "Drawn")),
+  );
+  return part(
+    "Timeline",
+    make("table", { class: "timeline" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)),
+  );
+}
