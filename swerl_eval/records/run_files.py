@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ class RunFiles:
 
     times: Mapping[str, tuple[int, int]]
     """Time of change in nanoseconds, and size in bytes, by name."""
-    links: tuple[str, ...]
-    """Names of symbolic links."""
+    odd: tuple[str, ...]
+    """Names of what is neither a file nor a folder, such as symbolic links."""
 
     @property
     def records(self) -> dict[str, tuple[int, int]]:
@@ -40,11 +41,11 @@ class RunFiles:
 def look_at(folder: Path) -> RunFiles:
     """Return what is in a run folder; links are not followed."""
     times = {}
-    links = []
+    odd = []
     with os.scandir(folder) as entries:
         for entry in entries:
             status = entry.stat(follow_symlinks=False)
             times[entry.name] = (status.st_mtime_ns, status.st_size)
-            if entry.is_symlink():
-                links.append(entry.name)
-    return RunFiles(times, tuple(sorted(links)))
+            if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+                odd.append(entry.name)
+    return RunFiles(times, tuple(sorted(odd)))

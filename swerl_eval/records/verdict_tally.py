@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from swerl_eval.core.diffs import sha256
+from swerl_eval.core.types import Verdict
 from swerl_eval.records.journal import REMEDY, REMOVED, SCHEMA_VERSION
 from swerl_eval.records.json_files import malformed
 
@@ -21,6 +22,11 @@ class InstanceVerdict:
 
     official: str
     strict: str | None = None
+
+    def settled(self, *, strict: bool) -> bool:
+        """Whether nothing is left to run; as `Evaluation.settled`."""
+        prevented = Verdict.INFRA_ERROR.value in (self.official, self.strict)
+        return not prevented and (not strict or self.strict is not None)
 
 
 class VerdictTally:
