@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from swerl_eval.records.run_folder import Run
-from swerl_eval.records.timeline import read_timeline
+from swerl_eval.records.timeline import Timeline, read_timeline
 from swerl_eval.reports.costs import costs
 from swerl_eval.reports.first_screen import Section, first_screen
 from swerl_eval.reports.html.charts import Chart, charts
+from swerl_eval.reports.html.diff_lines import TOKEN_CLASSES
 from swerl_eval.reports.html.instance_data import instance_data
 from swerl_eval.reports.html.instance_table import instance_table
 from swerl_eval.reports.html.packing import pack
 from swerl_eval.reports.html.templates import render_pieces
 
 SCRIPTS = ("elements.js", "data.js", "diff.js", "table.js", "instance.js", "report.js")
+"""In this order; `report.js` starts the page."""
 FIRST = ("Result", "Missing or failed", "Measured with")
 """Sections of figures that come first; the others follow the charts."""
+ODD = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
+"""What odd records of one instance may raise. The page says so in its place, and shows the others."""
 
 
 def report_page(run: Run, report: Mapping[str, Any], prices: Mapping[str, float]) -> Iterator[str]:
@@ -29,6 +33,40 @@ def report_page(run: Run, report: Mapping[str, Any], prices: Mapping[str, float]
         report: What `build_report` returned for it.
         prices: What is paid, as `costs` takes it.
     """
-    sections = first_screen(report, costs(run, prices))
-    values = page_values(report, sections, charts(report, None))
-    yield from render_pieces("report.html.j2", SCRIPTS, **values, data=_packed_instances(run, report))
+    sections = first_screen(dict(report), costs(run, prices))
+    values = _values(report, sections, charts(dict(report), None))
+    data = _packed(run, report["instances"], read_timeline(run.folder))
+    yield from render_pieces("report.html.j2", SCRIPTS, **values, data=data)
+
+
+def _values(report: Mapping[str, Any], sections: Sequence[Section], drawn: Sequence[Chart]) -> dict[str, Any]:
+    """Return what the template shows."""
+    columns, rows = instance_table(report["instances"])
+    return {
+        "report": report,
+        "first": [section for section in sections if section.title in FIRST],
+        "figures": [section for section in sections if section.title not in FIRST],
+        "funnel": report["funnel"],
+        "groups": {name: members for name, members in report["groups"].items() if members},
+        "charts": [_embedded(chart) for chart in drawn],
+        "verdicts": [(verdict, count) for verdict, count in report["verdicts"].items() if count],
+        "columns": columns,
+        "rows": rows,
+        "token_classes": TOKEN_CLASSES,
+    }
+
+
+def _embedded(chart: Chart) -> dict[str, Any]:
+    """Return a chart with its drawings as text for `data:` addresses."""
+    light, dark = (base64.b64encode(drawing).decode() for drawing in (chart.light, chart.dark))
+    return {"title": chart.title, "alt": chart.alt, "light": light, "dark": dark, "table": chart.table}
+
+
+def _packed(run: Run, rows: Sequence[dict[str, Any]], timeline: Timeline) -> Iterator[str]:
+    """Yield the packed data of each instance, in the order of the table."""
+    for row in rows:
+        try:
+            data = instance_data(run, row, timeline.stages.get(row["instance_id"], []))
+        except ODD as error:
+            data = {"id": row["instance_id"], "unreadable": f"its records are odd: {type(error).__name__}: {error}"}
+        yield pack(data)

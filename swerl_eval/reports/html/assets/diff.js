@@ -3,8 +3,8 @@
 
 // Diffs and scripts, line by line, with line numbers that are not copied along.
 
-/** Lines that are drawn at once; the others when they are asked for. */
-const MOST_LINES = 2000;
+/** Classes of tokens by their numbers (diff_lines.py), which the page says. */
+const TOKEN_CLASSES = (document.getElementById("instance")?.dataset.tokenClasses ?? "").split(" ");
 
 /** @typedef {{kind: string, before: number | null, after: number | null}} Place where a line stands, and what it is */
 
@@ -28,7 +28,8 @@ function placesOfDiff(texts) {
       afterLeft = Number(head[4] ?? 1);
       return { kind: "hunk", before: null, after: null };
     }
-    if (text.startsWith("\\")) return { kind: "head", before: null, after: null };
+    // "\ No newline at end of file", or a remark on lines that are left out
+    if (text !== "" && !"+- ".includes(text[0])) return { kind: "head", before: null, after: null };
     const added = text.startsWith("+");
     const removed = text.startsWith("-");
     if (!added) beforeLeft -= 1;
@@ -73,25 +74,8 @@ function showScript(numbers, lines, name) {
  * @returns {HTMLElement}
  */
 function showLines(lines, places, name, both) {
-  const body = make("div", { class: "lines" });
-  const view = make("div", { class: "diff", tabindex: "0", role: "group", "aria-label": name }, body);
-  const draw = (/** @type {number} */ from, /** @type {number} */ to) => {
-    const drawn = document.createDocumentFragment();
-    for (let index = from; index < Math.min(to, lines.length); index++) {
-      drawn.append(showLine(lines[index], places[index], both));
-    }
-    body.append(drawn);
-  };
-  draw(0, MOST_LINES);
-  if (lines.length > MOST_LINES) {
-    const rest = makeButton(`Show the other ${counted(lines.length - MOST_LINES, "line")}`, () => {
-      rest.remove();
-      draw(MOST_LINES, lines.length);
-      view.focus();
-    });
-    view.append(rest);
-  }
-  return view;
+  const body = make("div", { class: "lines" }, ...lines.map((line, index) => showLine(line, places[index], both)));
+  return make("div", { class: "diff", tabindex: "0", role: "group", "aria-label": name }, body);
 }
 
 /**
@@ -110,7 +94,7 @@ function showLine([text, spans], place, both) {
   for (let index = 0; index + 1 < spans.length; index += 2) {
     const part = text.slice(start, start + spans[index]);
     start += spans[index];
-    code.append(spans[index + 1] ? make("span", { class: `t${Number(spans[index + 1])}` }, part) : part);
+    code.append(spans[index + 1] ? make("span", { class: `t-${TOKEN_CLASSES[spans[index + 1]]}` }, part) : part);
   }
   code.append(text.slice(start), "\n"); // the end of the line, for who copies several
   row.append(code);

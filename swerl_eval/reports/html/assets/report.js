@@ -260,6 +260,9 @@
   });
   window.addEventListener("popstate", show);
 
+  // the table's head sticks below the filter, however many lines that takes
+  const tools = /** @type {HTMLElement} */ (document.querySelector(".tools"));
+  new ResizeObserver(() => table.style.setProperty("--tools", `${tools.offsetHeight}px`)).observe(tools);
   byId("filter-box").hidden = false;
   byId("presets").hidden = false;
   show();
