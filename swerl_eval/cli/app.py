@@ -160,7 +160,8 @@ def compare(
         list[str],
         typer.Argument(metavar="SIDE", help="Runs of --results, run folders, run reports of swebench, results.json."),
     ],
-    form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, json, markdown or html.")] = "text",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: standard output.")] = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare what they have in common, although they were measured otherwise.")
     ] = False,
@@ -169,10 +170,32 @@ def compare(
 
     Runs with other datasets, instances, limits, images or harnesses are refused, with the differences named.
     """
-    from swerl_eval.cli.compare import print_comparison
+    from swerl_eval.cli.compare import comparison_text, put_out
 
     config = resolve(options)
-    print_comparison(sides, Path(config.results), form, config.seed, anyway=anyway)
+    put_out(comparison_text(sides, Path(config.results), form, config.seed, anyway=anyway), output)
+
+
+@app.command()
+@taking("seed", "config", "overrides")
+def view(
+    options: dict[str, Any],
+    results: Annotated[
+        Path | None, typer.Argument(metavar="[RESULTS]", help="Folder of the run folders; default: setting results.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others can only reach one that is not local.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int | None, typer.Option(help="Port; default: 7575, or the next free one.", min=0, max=65535)
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Show runs in a browser: the list, running ones live, reports, comparisons. A local server, until Ctrl-C."""
+    from swerl_eval.cli.view.command import view_results
+
+    config = resolve(options)
+    view_results(results or Path(config.results), host, port, config.seed, open_browser=open_browser)
 
 
 @app.command()

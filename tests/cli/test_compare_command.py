@@ -64,7 +64,7 @@ def test_markdown_has_tables_and_code_spans(results: Path) -> None:
     [
         (("monday", "newer"), "harness version: swebench 5.0.2 in monday and swebench 5.1.0 in newer; evaluate them"),
         (("monday",), "there is nothing to compare with"),
-        (("monday", "tuesday", "--format", "html"), "--format html: choose text, json, markdown"),
+        (("monday", "tuesday", "--format", "pdf"), "--format pdf: choose text, json, markdown, html"),
         (("monday", "wednesday"), "'wednesday' is neither a run folder, here or below"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the page of one run shows while the run goes on: everything in words, so that its script only puts it in place."""
+"""What the page of one run shows while the run goes on: all in words, so that its script only puts it in place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def live_data(run: RunSummary, status: LiveStatus | None, verdicts: Mapping[str,
         "waits": [] if status is None else list(status.waits),
         "notices": [] if status is None else list(reversed(status.notices)),
         "verdicts": f"{len(verdicts)} of {run.total} instances have a verdict, {_resolved(verdicts)} are resolved.",
-        "instances": [[name, each.official, each.strict or ""] for name, each in reversed(verdicts.items())],
+        "instances": [[name, each.official, each.strict or ""] for name, each in reversed([*verdicts.items()])],
     }
 
 

@@ -17,7 +17,6 @@ from swerl_eval.reports.comparison.build import compare
 from swerl_eval.reports.comparison.differences import differences_of
 from swerl_eval.reports.comparison.page import comparison_page
 from swerl_eval.reports.comparison.sides import read_side
-from swerl_eval.reports.html.page import SCRIPTS, report_page
 from swerl_eval.reports.html.templates import policy_of
 from swerl_eval.reports.summary import build_report
 
@@ -42,6 +41,8 @@ class ReportMaker:
         Args:
             folder: The run folder, as `RunList.folder` gives it.
         """
+        from swerl_eval.reports.html.page import SCRIPTS, report_page
+
         files = look_at(folder)
         policy = policy_of(SCRIPTS)
         if files.is_current(REPORT_PAGE):
@@ -69,6 +70,5 @@ def comparison_of(folders: Sequence[Path], seed: int, anyway: bool) -> Page:
         query = urlencode([*(("run", folder.name) for folder in folders), ("anyway", "1")])
         return differing([side.name for side in sides], differences, f"/compare?{query}")
     reports = {folder.name: run_address(folder.name, "report") for folder in folders}
-    html = comparison_page(compare(sides, seed, anyway=anyway), reports)
+    html = comparison_page(compare(sides, seed, anyway=anyway), reports, home="/")
     return Page(html.encode("utf-8", "replace"), policy_of())
-
