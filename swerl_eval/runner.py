@@ -181,7 +181,7 @@ class Runner:
         return by_repository(order) if self.config.disk != "none" else order
 
     async def _write_reports(self, run: Run) -> None:
-        write_reports(run, self._quarantine)
+        write_reports(run, self._quarantine, self.progress.notify)
 
     async def _record_usage(self, run: Run, parts: Parts) -> None:
         """Store what this process sampled, also when it ends early."""

@@ -178,7 +178,18 @@ async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_con
         "instance_id": "demo__ledgerly-1",
         "verdict": "missing",
         "reason": "no repository",
+        "repo": "demo/ledgerly",
+        "difficulty": "<15 min fix",
+        "year": "2025",
+        "files_hit": None,
     }
+    assert [record.reason for record in Run(run.folder).failures.values()] == ["no repository"]
+    with work.open_run() as run:
+        del work.source.snapshot
+        await execute(demo_config, ScriptedSandbox(reply=passing), run)
+        assert len(run.failures) == 0
+        assert rows["demo__ledgerly-1"] != write_reports(run)["instances"][3]
+    assert len(Run(run.folder).failures) == 0
     assert report["verdicts"]["missing"] == 1
 
 

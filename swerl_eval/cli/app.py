@@ -132,9 +132,14 @@ def validate(
 
 
 @app.command()
+@taking("config", "overrides")
 def report(
+    options: dict[str, Any],
     folder: RunFolder,
-    form: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    form: Annotated[str, typer.Option("--format", help="table, json or html.")] = "table",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="For --format html: the file. Default: RUN/report.html.")
+    ] = None,
     quarantine: Annotated[
         Path | None,
         typer.Option("--quarantine", help="File of `validate`: add a rate without its instances."),
@@ -144,12 +149,15 @@ def report(
     ] = False,
     dataset: Annotated[str | None, typer.Option(help="For --regrade: the dataset; default: the run's.")] = None,
 ) -> None:
-    """Print a run's report, built from its records."""
-    from swerl_eval.cli.run_reports import print_report, regrade_run
+    """Print a run's report, built from its records; as html write it as a page, and print the page's path.
+
+    The setting `prices` overrides the run's own one: `-c prices.output=15`.
+    """
+    from swerl_eval.cli.run_reports import regrade_run, show_report
 
     if regrade:
         regrade_run(folder, dataset, quarantine)
-    print_report(folder, form, quarantine)
+    show_report(folder, form, quarantine, resolve(options).prices, output)
 
 
 @app.command()

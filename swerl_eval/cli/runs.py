@@ -8,16 +8,19 @@ from pathlib import Path
 
 import orjson
 from rich.console import Console
+from rich.style import Style
 from rich.text import Text
 
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.redirect_output import redirect_output
-from swerl_eval.cli.render import RECORDED, failed_answers_lines, print_costs, print_run
+from swerl_eval.cli.render import print_run
 from swerl_eval.compose import gold_files, gold_predictions, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
 from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.costs import costs
+from swerl_eval.reports.first_screen import RECORDED, failed_answers
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.runner import Runner, RunResult
 from swerl_eval.sources.user_files import Predictions, read_predictions
@@ -63,20 +66,24 @@ def _conclude(result: RunResult, until: str, runner: Runner) -> int:
     console = Console()
     run = Run(result.folder)
     if until == "evaluate":
-        print_run(console, orjson.loads((result.folder / "report.json").read_bytes()))
-        print_costs(console, run)
+        report = orjson.loads((result.folder / "report.json").read_bytes())
+        print_run(console, report, costs(run, runner.config.prices))
         if runner.progress.cache_hits:
             line = f"{runner.progress.cache_hits} verdicts from the cache (--no-cache runs every patch)"
             console.print(Text(line))
     else:
         report = build_report(run)
-        for line in [_stage_line(run, report, until, runner), *failed_answers_lines(report)]:
-            console.print(Text(line), soft_wrap=True)
+        console.print(Text(_stage_line(run, report, until, runner)), soft_wrap=True)
+        if failed := failed_answers(report):
+            console.print(Text(str(failed)), soft_wrap=True)
     for name, reason in {**result.failures, **result.infra_errors}.items():
         sys.stderr.write(f"swerl-eval: {name}: {reason}\n")
     if not result.complete:
         sys.stderr.write("swerl-eval: not every instance was finished; the same command tries the rest again\n")
-    console.print(Text(f"Report: {result.folder / 'report.json'}"), soft_wrap=True)
+    for file in (result.folder / "report.html", result.folder / "report.json"):
+        if file.is_file():
+            link = Style(link=file.resolve().as_uri())
+            console.print(Text.assemble("Report: ", (str(file), link)), soft_wrap=True)
     return 0 if result.complete else 1
 
 

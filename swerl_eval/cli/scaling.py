@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swerl_eval.cli.render import RECORDED
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.selection.scaling import JudgedInstance, ScalingRow, scaling
 from swerl_eval.core.types import Candidate, Evidence, Verdict
 from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.first_screen import RECORDED
 
 ALL = "all"
 

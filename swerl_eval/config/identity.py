@@ -20,9 +20,10 @@ SPEED_ONLY = frozenset(
 """Settings that decide where and how fast a run works, not what comes out."""
 _TEST_RECORDS = ("reproductions", "regressions", "evidence")
 BOUND_BY: dict[str, tuple[str, ...]] = {
-    # these two only add verdicts to a run
+    # the first two only add verdicts to a run, the third only adds figures to its report
     "evaluate": (),
     "strict": (),
+    "prices": (),
     **dict.fromkeys(("timeout", "memory", "cpus", "pids", "network", "written"), (*_TEST_RECORDS, "evaluations")),
     **dict.fromkeys(("script_timeout", "regression_files", "regression_seconds"), _TEST_RECORDS),
 }

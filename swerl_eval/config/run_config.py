@@ -144,6 +144,9 @@ class RunConfig(BaseModel):
     """Name of the run's folder. Empty: made from the configuration, so that the same command resumes."""
     submission: dict[str, Any] = Field(default_factory=dict)
     """What exports need and only the submitter knows: name, authors, site, model_display, model_org, os_model, …"""
+    prices: dict[str, float] = Field(default_factory=dict)
+    """What a model costs, for the report's figures: money per million tokens (`input`, `cached_input`, `output`) and
+    per hour of a GPU (`gpu_hour`), such as `-c prices.output=15`. A resume may change them."""
     cache: str = ""
     """Folder for clones and verdicts. Empty: SWERL_EVAL_CACHE, else the user's cache folder."""
 
@@ -174,6 +177,18 @@ class RunConfig(BaseModel):
         for address in value:
             if not re.match(r"https?://[^/]", address):
                 message = f"{address!r} is not the address of a server; write it as http://localhost:8000/v1"
+                raise ValueError(message)
+        return value
+
+    @field_validator("prices")
+    @classmethod
+    def _check_prices(cls, value: dict[str, float]) -> dict[str, float]:
+        for name, price in value.items():
+            if name not in PRICES:
+                message = f"{name!r} is no price; there are {', '.join(PRICES)}"
+                raise ValueError(message)
+            if price < 0:
+                message = f"{name} is negative: {price:g}"
                 raise ValueError(message)
         return value
 
@@ -230,6 +245,8 @@ class RunConfig(BaseModel):
         return run_id_of(self.model_name, self.dataset, self.identity() | inputs)
 
 
+PRICES = ("input", "cached_input", "output", "gpu_hour")
+"""The keys of `prices`."""
 SET_BY_THE_RUN = {
     "model": "use --model",
     "messages": "the prompts come from --prompts",

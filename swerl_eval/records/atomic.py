@@ -27,13 +27,18 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
         content: What it will hold.
         durable: Wait until the disk has it, so that a power failure does not leave the new file empty.
     """
+    write_pieces(path, (content,), durable=durable)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -> None:
+    """Replace a file by pieces that need not be in memory at once. If making one raises, the old file stays."""
     # short: `path` may have the longest name there is
     temporary = path.with_name(f".{secrets.token_hex(8)}.unfinished")
     # not by `tempfile`: its files are for their owner alone, whatever the umask says
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())

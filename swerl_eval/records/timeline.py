@@ -88,11 +88,11 @@ def _event(line: bytes) -> _Event | None:
         return None
     if not isinstance(fields, dict):
         return None
-    time, seconds = fields.get("time"), fields.get("seconds", 0.0)
-    texts = [fields.get(key) for key in ("instance_id", "stage", "event")]
-    if _is_time(time) and _is_time(seconds) and all(isinstance(text, str) for text in texts):
-        return _Event(time, *texts, seconds=seconds)
-    return None
+    values: list[Any] = [fields.get(key) for key in ("time", "instance_id", "stage", "event")]
+    event = _Event(*values, fields.get("seconds", 0.0))
+    times, texts = (event.time, event.seconds), (event.instance_id, event.stage, event.name)
+    sound = all(map(_is_time, times)) and all(isinstance(text, str) for text in texts)
+    return event if sound else None
 
 
 def _is_time(value: Any) -> bool:

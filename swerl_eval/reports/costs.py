@@ -38,7 +38,10 @@ def costs(run: Run, prices: Mapping[str, float]) -> dict[str, Any]:
         **({} if gpu_seconds is None else {"gpu_hour": gpu_seconds / _HOUR}),
     }
     parts = {name: amount * prices[name] for name, amount in quantities.items() if name in prices}
+    verdicts = [run.evaluation_of(name) for name in run.manifest.instance_ids]
+    resolved = sum(evaluation is not None and evaluation.resolved for evaluation in verdicts)
     return {
+        "resolved": resolved,
         "answers": sum(process.samples for process in usage),
         "prompt_tokens": prompt_tokens,
         "prompt_tokens_computed": computed,
@@ -47,7 +50,7 @@ def costs(run: Run, prices: Mapping[str, float]) -> dict[str, Any]:
         "gpu_seconds": gpu_seconds,
         "container_seconds": _container_seconds(run),
         "test_containers": None if tests is None else {"seconds": tests[0], "outside_of_tests": tests[1]},
-        "money": _money(run, parts) if usage and parts else None,
+        "money": _money(parts, resolved) if usage and parts else None,
         "prices": dict(prices),
     }
 
@@ -74,8 +77,6 @@ def _container_seconds(run: Run) -> float:
     return evaluations + sum(evidence.seconds for evidence in run.evidence.values())
 
 
-def _money(run: Run, parts: dict[str, float]) -> dict[str, Any]:
-    verdicts = [run.evaluation_of(name) for name in run.manifest.instance_ids]
-    resolved = sum(evaluation is not None and evaluation.resolved for evaluation in verdicts)
+def _money(parts: dict[str, float], resolved: int) -> dict[str, Any]:
     total = sum(parts.values())
     return {"total": total, "per_resolved": total / resolved if resolved else None, "parts": parts}

@@ -14,11 +14,16 @@ UNKNOWN = "unknown"
 _COLUMNS = {"repository": "repo", "difficulty": "difficulty", "year": "year"}
 
 
-def columns_of(facts: Mapping[str, str]) -> dict[str, str]:
-    """What instances are grouped by, from a manifest's entry: `repo`, `year`, `difficulty`; empty where not known."""
+def repository_of(instance_id: str, known: Mapping[str, str]) -> str:
+    """Return an instance's repository: as recorded, else as its id (`owner__name-number`) says."""
+    return known.get(instance_id) or instance_id.rpartition("-")[0].replace("__", "/", 1) or instance_id
+
+
+def columns_of(instance_id: str, facts: Mapping[str, str]) -> dict[str, str]:
+    """What an instance is grouped by, by its manifest entry: `repo`, `year`, `difficulty`; empty if not known."""
     year = facts.get("created_at", "")[:4]
     return {
-        "repo": facts.get("repo", ""),
+        "repo": repository_of(instance_id, {instance_id: facts.get("repo", "")}),
         "year": year if year.isdigit() and len(year) == len("2026") else "",
         "difficulty": facts.get("difficulty", ""),
     }
@@ -34,7 +39,7 @@ def groups(
         evaluations: The verdict of each instance; None where there is none, which counts as not solved.
         strict: Whether the run has strict verdicts.
     """
-    columns = {name: columns_of(instances[name]) for name in evaluations}
+    columns = {name: columns_of(name, instances[name]) for name in evaluations}
     dimensions: dict[str, list[dict[str, Any]]] = {}
     for dimension, column in _COLUMNS.items():
         members: dict[str, list[Evaluation | None]] = defaultdict(list)

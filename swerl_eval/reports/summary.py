@@ -91,10 +91,8 @@ def _rates(evaluations: Mapping[str, Evaluation | None], *, strict: bool) -> Rep
 
 
 def _clustered(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Report | None:
-    """The solve rate's uncertainty, clustered by repository; None with one repository or where one is not known."""
-    repositories = {name: columns_of(run.manifest.instances[name])["repo"] for name in evaluations}
-    if not all(repositories.values()):
-        return None
+    """The solve rate's uncertainty, clustered by repository; None with one repository."""
+    repositories = {name: columns_of(name, run.manifest.instances[name])["repo"] for name in evaluations}
     outcomes = [(repositories[name], bool(known and known.resolved)) for name, known in evaluations.items()]
     clustered = clustered_rate(outcomes, run.manifest.config.get("seed", 0))
     if clustered is None:
@@ -214,7 +212,7 @@ def _row(run: Run, name: str, evaluation: Evaluation | None) -> Report:
     """What the records say about an instance."""
     selection = run.selections.get(name)
     row: Report = {"instance_id": name, "verdict": _verdict(evaluation).value}
-    row |= columns_of(run.manifest.instances[name])
+    row |= columns_of(name, run.manifest.instances[name])
     if selection is not None:
         row |= {
             "sample": selection.index,

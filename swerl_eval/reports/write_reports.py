@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from swerl_eval.records.atomic import write_json, write_lines
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from swerl_eval.records.atomic import write_json, write_lines, write_pieces
 from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.html.page import report_page
 from swerl_eval.reports.quarantine import Quarantine
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.reports.swebench_report import predictions, report_name, run_report
 
+PAGE_FILE = "report.html"
 
-def write_reports(run: Run, quarantine: Quarantine | None = None) -> Report:
-    """Write `report.json`, and if patches were chosen, `all_preds.jsonl` and swebench's run report.
+
+def write_reports(
+    run: Run, quarantine: Quarantine | None = None, notify: Callable[[str], None] = lambda _: None
+) -> Report:
+    """Write `report.json`, and if patches were chosen, `all_preds.jsonl` and swebench's run report; `report.html` last.
 
     Args:
         run: The run folder.
         quarantine: Adds a second solve rate, without its instances.
+        notify: Told why there is no page, where none could be made: the other files are there all the same.
 
     Returns:
         The content of `report.json`.
@@ -25,4 +34,24 @@ def write_reports(run: Run, quarantine: Quarantine | None = None) -> Report:
     if rows:
         write_lines(run.folder / "all_preds.jsonl", rows)
         write_json(run.folder / report_name(run), run_report(run))
+    page = run.folder / PAGE_FILE
+    try:
+        write_page(page, run, report)
+    except Exception as error:  # noqa: BLE001 - also of a library, and no reason to fail a run
+        page.unlink(missing_ok=True)  # an older one says what is no longer so
+        notify(f"{PAGE_FILE} was not written: {error or type(error).__name__}; `swerl-eval report --format html` tries it again")
     return report
+
+
+def write_page(path: Path, run: Run, report: Report, prices: Mapping[str, float] | None = None) -> None:
+    """Write the page of a run.
+
+    Args:
+        path: The file.
+        run: The run folder.
+        report: What `build_report` returned for it.
+        prices: Prices of the run's costs; None for the run's own.
+    """
+    paid = run.manifest.config.get("prices", {}) if prices is None else prices
+    # lone surrogates of names have no bytes
+    write_pieces(path, (piece.encode("utf-8", "replace") for piece in report_page(run, report, paid)))

@@ -34,6 +34,6 @@ OTHER_VALUES: dict[str, Any] = {
     "cpus": 9.0, "pids": 9,
     "network": "none", "workers": 999, "requests": 9, "results": "r", "run_id": "r", "submission": {"name": "x"},
     "disk": "9g", "reuse": False, "quarantine": "q", "written": "9g", "strict": False, "stop_when_decided": True,
-    "cache": "c", "tests": 9, "test_samples": 9, "test_model": "t", "regression": True, "evaluate": "all",
-    "script_timeout": 9.0, "regression_files": 9, "regression_seconds": 9.0,
+    "cache": "c", "prices": {"output": 9.0}, "tests": 9, "test_samples": 9, "test_model": "t", "regression": True,
+    "evaluate": "all",    "script_timeout": 9.0, "regression_files": 9, "regression_seconds": 9.0,
 }  # fmt: skip

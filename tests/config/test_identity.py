@@ -12,12 +12,12 @@ import pytest
 from swerl_eval.config import BOUND_BY, SPEED_ONLY, RunConfig
 from tests.config.configs import OTHER_VALUES
 
-NOT_IDENTITY = SPEED_ONLY | {"evaluate", "strict"}
+NOT_IDENTITY = SPEED_ONLY | {"evaluate", "strict", "prices"}
 
 
 def test_the_identity_leaves_out_what_only_decides_speed_and_place_or_only_adds_verdicts() -> None:
     assert set(RunConfig().identity()) == set(RunConfig.model_fields) - NOT_IDENTITY
-    assert {key for key, kinds in BOUND_BY.items() if not kinds} == {"evaluate", "strict"}
+    assert {key for key, kinds in BOUND_BY.items() if not kinds} == {"evaluate", "strict", "prices"}
 
 
 def test_a_run_that_ran_out_of_a_gpus_memory_is_resumed_with_less_of_it_or_on_more_gpus() -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from swerl_eval.cli.render import RECORDED
 from swerl_eval.compose import owner_of
 from swerl_eval.demo.setup import SUITE
+from swerl_eval.reports.first_screen import RECORDED
 from swerl_eval.sandboxes.docker.engine import connect
 from swerl_eval.sandboxes.docker.leftovers import OWNER_LABEL
 

@@ -54,8 +54,9 @@ def test_the_manifest_is_read() -> None:
 def test_every_kind_of_record_is_read() -> None:
     run = Run(OLD)
     names = [journal.path.stem for journal in run.journals]
-    assert sorted(names) == sorted(file.stem for file in OLD.glob("*.jsonl") if file.stem != "events")
-    assert {journal.path.stem: len(journal) for journal in run.journals} == {
+    later = {"issues", "gold_patches", "failures"}
+    assert set(names) - later == {file.stem for file in OLD.glob("*.jsonl") if file.stem != "events"}
+    assert {journal.path.stem: len(journal) for journal in run.journals} == dict.fromkeys(later, 0) | {
         "samples": 17,
         "localizations": 2,
         "candidates": 6,
@@ -69,7 +70,7 @@ def test_every_kind_of_record_is_read() -> None:
         "usage": 1,
         "regrades": 1,
     }
-    assert all(list(journal.values()) for journal in run.journals)
+    assert all(list(journal.values()) for journal in run.journals if journal.path.stem not in later)
 
 
 def test_records_say_what_they_said() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,7 +97,9 @@ def test_a_notice_has_its_time(tmp_path: Path) -> None:
     assert written(tmp_path, line(100, "start"), line(101, "hello")).notices == [Notice("a", 1.0, "hello")]
 
 
-_VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just([])
+_VALUES: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just([])
+)
 _EVENTS = st.dictionaries(st.sampled_from(["time", "instance_id", "stage", "event", "seconds"]), _VALUES)
 _NAMED = st.builds(
     lambda fields, name: {**fields, "instance_id": "a", "stage": "s", "event": name},

@@ -11,12 +11,13 @@ import orjson
 import pytest
 from rich.console import Console
 
-from swerl_eval.cli.render import print_run, summary_lines
+from swerl_eval.cli.render import print_run
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError
 from swerl_eval.core.types import Completion, Evaluation, Machine, Regrade, Sample, Selection, Verdict
 from swerl_eval.records.manifest import RunManifest
 from swerl_eval.records.run_folder import Run, open_run
+from swerl_eval.reports.first_screen import first_screen
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine, write_quarantine
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.reports.swebench_report import run_report
@@ -74,6 +75,11 @@ def made(folder: Path, evaluations: list[Evaluation], **config: object) -> Run:
     return Run(folder / "r")
 
 
+def lines(report: Report, title: str) -> list[str]:
+    """The facts of a section of the first screen."""
+    return [str(fact) for section in first_screen(report, None) if section.title == title for fact in section.facts]
+
+
 def rows(report: Report) -> dict[str, Report]:
     return {row["instance_id"]: row for row in report["instances"]}
 
@@ -91,15 +97,19 @@ def test_the_strict_rate_stands_beside_the_official_one_and_each_difference_has_
     assert (row["verdict"], row["strict"]) == ("resolved", "unresolved")
     assert row["strict_reason"] == "the test command says success"
     assert len(row["suspicious"]) == 2
-    assert summary_lines(report)[-2] == "Verdicts: 3 resolved, 2 unresolved, 1 empty_patch"
-    assert summary_lines(report)[-1] == "Solve rate: 3/6 = 50.0 % (95 % interval 18.8 to 81.2); strict: 2/6"
+    assert lines(report, "Result") == [
+        "Solve rate: 3/6 = 50.0 % (95 % interval 18.8 to 81.2)",
+        "Strict solve rate: 2/6 = 33.3 % (the control run does not confirm 1 of the resolved)",
+        "Suspicious: 1 of the evaluated patches (remarks say why)",
+        "Verdicts: 3 resolved, 2 unresolved, 1 empty_patch",
+    ]
     console = Console(width=120, record=True, file=io.StringIO())
     print_run(console, report)
-    lines = [line.rstrip() for line in console.export_text().splitlines()]
-    assert [line for line in lines if "officially" in line] == [
+    printed = [line.rstrip() for line in console.export_text().splitlines()]
+    assert [line for line in printed if "officially" in line] == [
         f"{NAMES[1]}: resolved officially, unresolved strictly: the test command says success"
     ]
-    assert f"{NAMES[1]}: suspicious: conftest.py is loaded by pytest beside the tests" in lines
+    assert f"{NAMES[1]}: suspicious: conftest.py is loaded by pytest beside the tests" in printed
 
 
 def test_instances_without_a_prediction_are_counted_and_named_in_one_line(tmp_path: Path) -> None:
@@ -118,7 +128,8 @@ def test_instances_without_a_prediction_are_counted_and_named_in_one_line(tmp_pa
     output = console.export_text()
     named = ", ".join(f"z__z-{number:02}" for number in range(10))
     assert (
-        f"\nMissing: 12 of 18 instances have no prediction and count as not solved: {named} and 2 more (report.json)\n"
+        "\n  Missing: 12 of 18 instances have no prediction and count as not solved "
+        f"({named} and 2 more (report.json))\n"
     ) in output
     assert output.count("z__z-00") == 1
     swebench = run_report(Run(tmp_path / "r"))
@@ -143,7 +154,7 @@ def test_a_strict_verdict_that_was_not_asked_for_is_null_and_not_shown(tmp_path:
     assert report["strict"] is None
     assert report["complete"] is True
     assert {row["strict"] for row in report["instances"]} == {None}
-    assert "strict" not in summary_lines(report)[-1]
+    assert not [line for line in lines(report, "Result") if "trict" in line]
 
 
 @pytest.mark.parametrize("strict", [I, None])
@@ -173,16 +184,18 @@ def test_both_denominators_are_exact_and_named(tmp_path: Path) -> None:
     assert rows(report)[NAMES[1]]["quarantined"] == reasons[NAMES[1]]
     assert "quarantined" not in rows(report)[NAMES[0]]
     report = build_report(made(tmp_path, EVALUATIONS), Quarantine("q.json", reasons))
-    last = summary_lines(report)[-2:]
-    assert last[0].startswith("Solve rate: 3/6 = 50.0 %")
-    assert last[1] == "Without 2 in quarantine (q.json): 2/4 = 50.0 % (95 % interval 15.0 to 85.0); strict: 2/4"
+    result = lines(report, "Result")
+    assert result[0].startswith("Solve rate: 3/6 = 50.0 %")
+    assert result[3] == (
+        "Without 2 in quarantine: 2/4 = 50.0 %, strict 2/4 = 50.0 % (95 % interval 15.0 to 85.0; q.json)"
+    )
 
 
 def test_with_everything_in_quarantine_there_is_no_rate_and_no_error(tmp_path: Path) -> None:
     report = build_report(made(tmp_path, EVALUATIONS), Quarantine("q.json", dict.fromkeys(NAMES, "x")))
     without = report["without_quarantined"]
     assert (without["total"], without["resolved"], without["solve_rate"]) == (0, 0, 0.0)
-    assert summary_lines(report)[-1].startswith("Without 6 in quarantine (q.json): 0/0")
+    assert any(line.startswith("Without 6 in quarantine: 0/0") for line in lines(report, "Result"))
 
 
 def test_the_report_says_what_the_verdicts_were_made_with(tmp_path: Path) -> None:
@@ -247,7 +260,7 @@ def test_answers_that_never_came_are_counted_with_their_reasons_and_said_in_one_
         "reasons": {"refused: the prompt is too long": 2, "filtered": 1},
     }
     assert (
-        "FAILED: 3 answers never came, 2 of them refused (the same command asks for these again); "
-        "2 times: refused: the prompt is too long"
-    ) in summary_lines(report)
+        "FAILED: 3 answers never came, 2 of them refused (the same command asks for these again) ("
+        "2 times: refused: the prompt is too long)"
+    ) in lines(report, "Missing or failed")
     assert build_report(made(tmp_path / "none", []))["failed_answers"] is None

@@ -76,7 +76,7 @@ class IssueText:
 
 @dataclass(frozen=True)
 class GoldPatch:
-    """The gold patch of an evaluated instance (`gold_patches.jsonl`). Only `evaluation` stores it; no stage reads it."""
+    """The gold patch of an evaluated instance (`gold_patches.jsonl`). Only `evaluation` stores it."""
 
     instance_id: str
     patch: str

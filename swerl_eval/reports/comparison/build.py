@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from swerl_eval.core.comparison import RESAMPLES, Pair, compare_pairs
-from swerl_eval.core.metrics import wilson
+from swerl_eval.core.comparison import Pair, compare_pairs
+from swerl_eval.core.metrics import RESAMPLES, wilson
 from swerl_eval.reports.comparison.differences import (
     common_instances,
     differences_of,
     refuse,
-    repository_of,
 )
 from swerl_eval.reports.comparison.sides import Side
+from swerl_eval.reports.groups import repository_of
 
 Comparison = dict[str, Any]
 SCHEMA_VERSION = 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swerl_eval.core.errors import UsageError
@@ -112,8 +112,3 @@ def common_instances(sides: Sequence[Side]) -> list[str]:
         message = f"{', '.join(printable(side.name) for side in sides)} have no instance in common; compare other runs"
         raise UsageError(message)
     return common
-
-
-def repository_of(instance_id: str, known: Mapping[str, str]) -> str:
-    """Return an instance's repository: as recorded, else as its id (`owner__name-number`) says."""
-    return known.get(instance_id) or instance_id.rpartition("-")[0].replace("__", "/", 1) or instance_id

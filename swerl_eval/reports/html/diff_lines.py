@@ -1,7 +1,7 @@
-"""A table of the unique lines of many diffs, each with its highlighting, so that candidates that are alike take little space.
+"""A table of the unique lines of many diffs, each with its highlighting: candidates that are alike share their lines.
 
-A line is highlighted alone, since a hunk begins anywhere in its file. So the inner lines of a string over several lines
-are highlighted as code.
+A line is highlighted alone, since a hunk may begin anywhere in a file. So the inner lines of a long string are
+highlighted as code.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _SPECIAL = regex_opt(sorted({*dir(builtins), *keyword.kwlist, *keyword.softkwlis
 _PLAIN = [(r"[\s(),.:=\[\]{}]+", Text), (rf"(?!__|{_SPECIAL})[^\W\d]\w*\b(?![\"'])", Name)]
 
 
-class _QuickPythonLexer(PythonLexer):
+class _QuickPythonLexer(PythonLexer):  # type: ignore[misc]
     """Finds plain tokens first, which are most of them: a line takes 40 microseconds in place of 120."""
 
     tokens = {"root": [*_PLAIN, inherit], "expr": [*_PLAIN, inherit]}  # noqa: RUF012 -- as Pygments declares it
@@ -73,7 +73,8 @@ class _QuickPythonLexer(PythonLexer):
 
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 Line = tuple[str, tuple[int, ...]]
-"""A text, and the spans that cover it from its start: length, class, length, class, ..."""
+"""A text, and the spans that cover it from its start: length, class, length, class, ... Lengths are those of
+JavaScript, in units of UTF-16. What follows the last span is plain."""
 
 
 class LineTable:
@@ -84,37 +85,41 @@ class LineTable:
 
     def diff(self, patch: str) -> list[int]:
         """Add the lines of a unified diff, and return their numbers."""
-        return self._add(_diff_lines(patch))
+        lines, rest = _split(patch)
+        return self._add([*_diff_lines(lines), *rest])
 
     def script(self, source: str) -> list[int]:
         """Add the lines of a Python source, and return their numbers."""
-        return self._add((line, 0, "python") for line in _split(source))
+        lines, rest = _split(source)
+        return self._add([*((line, 0, "python") for line in lines), *rest])
 
     def lines(self) -> list[list[Any]]:
         """Return the lines by number: text and spans."""
         return [[text, list(spans)] for text, spans in self._numbers]
 
-    def _add(self, lines: Iterator[tuple[str, int, str]]) -> list[int]:
+    def _add(self, lines: list[_Unread]) -> list[int]:
         return [self._numbers.setdefault(_highlighted(*line), len(self._numbers)) for line in lines]
 
 
-def _split(text: str) -> list[str]:
-    """Split a text at its line ends, as far as it is shown."""
+_Unread = tuple[str, int, str]
+"""A line, the length of what stands before its code, and the lexer; "" where it has no code."""
+
+
+def _split(text: str) -> tuple[list[str], list[_Unread]]:
+    """Split a text at its line ends, as far as it is shown; and say in a line of its own what is not."""
     lines = text.split("\n", MOST_LINES)
     rest = lines.pop() if len(lines) > MOST_LINES else ""
     if not lines[-1]:
         lines.pop()
-    if rest:
-        more = rest.count("\n") + (not rest.endswith("\n"))
-        lines.append(f"… {more} more lines are not shown")
-    return lines
+    more = rest.removesuffix("\n").count("\n") + 1
+    return lines, [(f"… {more} more lines are not shown", 0, "")] if rest else []
 
 
-def _diff_lines(patch: str) -> Iterator[tuple[str, int, str]]:
-    """Yield each line of a diff, the length of what stands before its code, and the lexer; "" where it has no code."""
+def _diff_lines(lines: list[str]) -> Iterator[_Unread]:
+    """Tell the code of a diff from its headers."""
     old = new = 0
     lexer = ""
-    for line in _split(patch):
+    for line in lines:
         if old > 0 or new > 0:
             old -= line[:1] in {"-", " ", ""}
             new -= line[:1] in {"+", " ", ""}
@@ -122,31 +127,36 @@ def _diff_lines(patch: str) -> Iterator[tuple[str, int, str]]:
             continue
         if hunk := _HUNK.match(line):
             old, new = (1 if count is None else int(count[:9]) for count in hunk.groups())
-        elif line.startswith(("--- ", "+++ ")) and line[4:] != "/dev/null":
-            lexer = _LEXERS.get(PurePosixPath(unquoted(line[4:].rstrip())).suffix.lower(), "")
+        elif line.startswith(("--- ", "+++ ")) and not line.startswith("/dev/null", 4):
+            path = unquoted(line[4:].partition("\t")[0].rstrip())
+            lexer = _LEXERS.get(PurePosixPath(path).suffix.lower(), "")
         yield line, 0, ""
 
 
 @lru_cache(maxsize=100_000)
 def _highlighted(line: str, start: int, lexer: str) -> Line:
-    """Cut a line to what is shown, and highlight it from a place on."""
+    """Cut a line to what is shown, and highlight it from a place on; without a lexer it is plain."""
     text = sendable(line)
-    note = ""
-    if len(text) > MOST_CHARACTERS:
-        note = f" … {len(text) - MOST_CHARACTERS} more characters"
-        text = text[:MOST_CHARACTERS]
+    cut = text[:MOST_CHARACTERS]
+    note = f" … {len(text) - len(cut)} more characters" if len(cut) < len(text) else ""
     if not lexer:
-        return text + note, ()
+        return cut + note, ()
     spans = [start, 0] if start else []
-    for _, token, value in _lexer(lexer).get_tokens_unprocessed(text[start:] + "\n"):
-        number = _class_number(token)
-        if spans and spans[-1] == number:
-            spans[-2] += len(value)
-        else:
-            spans += [len(value), number]
-    if spans and spans[-1] == 0:
+    code = cut[start:]
+    for place, token, value in _lexer(lexer).get_tokens_unprocessed(code + "\n"):
+        length, number = _units(value[: len(code) - place]), _class_number(token)
+        if spans[-1:] == [number]:
+            spans[-2] += length
+        elif length:
+            spans += [length, number]
+    if spans[-1:] == [0]:
         del spans[-2:]
-    return text + note, tuple(spans)
+    return cut + note, tuple(spans)
+
+
+def _units(text: str) -> int:
+    """Return the length of a text as JavaScript counts it, where some characters count twice."""
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
 @cache

@@ -45,7 +45,7 @@ class Row:
 COLUMNS = (
     Column("instance", "Instance", "Name of the instance; opens it"),
     Column("verdict", "Verdict", "The official verdict"),
-    Column("strict", "Strict", "The strict verdict: whether the control run confirms the official one"),
+    Column("strict", "Strict", "The strict verdict: whether the control run confirms the official one", "wide"),
     Column("difficulty", "Difficulty", "How long the fix takes, by the dataset", "wide"),
     Column("year", "Year", "Year of the issue", "wide figure"),
     Column("files", "Gold files", "How many of the files that the gold patch edits are among the chosen files", "wide"),
@@ -74,6 +74,9 @@ def _with_columns(row: Row, used: list[Column]) -> Row:
 
 def _row(instance: Mapping[str, Any]) -> Row:
     marks = [name for name in ("suspicious", "quarantined") if instance.get(name)]
+    strict = instance.get("strict")
+    if strict and strict != instance["verdict"]:
+        marks.append(f"strictly {strict.replace('_', ' ')}")
     cells = tuple(_cell(column, instance) for column in COLUMNS)
     reason = instance.get("reason") or instance.get("strict_reason") or ""
     return Row(instance["instance_id"], instance.get("repo") or "", cells, tuple(marks), reason)

@@ -21,6 +21,8 @@ SCRIPTS = ("elements.js", "data.js", "diff.js", "table.js", "instance.js", "repo
 """In this order; `report.js` starts the page."""
 FIRST = ("Result", "Missing or failed", "Measured with")
 """Sections of figures that come first; the others follow the charts."""
+IN_LARGE = ("The answers were RECORDED", "Solve rate", "Strict solve rate")
+"""Facts that the page shows above the sections."""
 ODD = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
 """What odd records of one instance may raise. The page says so in its place, and shows the others."""
 
@@ -44,16 +46,29 @@ def _values(report: Mapping[str, Any], sections: Sequence[Section], drawn: Seque
     columns, rows = instance_table(report["instances"])
     return {
         "report": report,
-        "first": [section for section in sections if section.title in FIRST],
+        "first": [_beside_the_rates(section) for section in sections if section.title in FIRST],
         "figures": [section for section in sections if section.title not in FIRST],
         "funnel": report["funnel"],
-        "groups": {name: members for name, members in report["groups"].items() if members},
+        "groups": _groups(report["groups"]),
         "charts": [_embedded(chart) for chart in drawn],
         "verdicts": [(verdict, count) for verdict, count in report["verdicts"].items() if count],
         "columns": columns,
         "rows": rows,
         "token_classes": TOKEN_CLASSES,
     }
+
+
+def _beside_the_rates(section: Section) -> Section:
+    """Return the section without what the page says in large letters."""
+    facts = tuple(fact for fact in section.facts if fact.label not in IN_LARGE)
+    return Section("Verdicts" if section.title == "Result" else section.title, facts)
+
+
+def _groups(groups: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, list[dict[str, Any]]]]:
+    """Return the tables of groups as they stand beside each other: repositories, and the others, which are short."""
+    beside = [{"repository": groups["repository"]}, {name: groups[name] for name in ("difficulty", "year")}]
+    shown = [{name: rows for name, rows in tables.items() if rows} for tables in beside]
+    return [tables for tables in shown if tables]
 
 
 def _embedded(chart: Chart) -> dict[str, Any]:

@@ -324,9 +324,12 @@ function timelinePart({ timeline }) {
       make("td", { class: "figure" }, end === null ? "not ended" : `${(end - start).toFixed(1)} s`),
     ),
   );
-  const heads = ["Stage", "", "Starts at", "Takes"].map((name) =>
-    make("th", { scope: "col", class: name.length > 5 ? "figure" : "" }, name || make("span", { class: "hidden" }, "Drawn")),
-  );
+  const heads = [
+    make("th", { scope: "col" }, "Stage"),
+    make("th", { scope: "col" }, make("span", { class: "hidden" }, "Drawn")),
+    make("th", { scope: "col", class: "figure" }, "Starts at"),
+    make("th", { scope: "col", class: "figure" }, "Takes"),
+  ];
   return part(
     "Timeline",
     make("table", { class: "timeline" }, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)),
