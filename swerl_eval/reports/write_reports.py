@@ -39,7 +39,9 @@ def write_reports(
         write_page(page, run, report)
     except Exception as error:  # noqa: BLE001 - also of a library, and no reason to fail a run
         page.unlink(missing_ok=True)  # an older one says what is no longer so
-        notify(f"{PAGE_FILE} was not written: {error or type(error).__name__}; `swerl-eval report --format html` tries it again")
+        notify(
+            f"{PAGE_FILE} was not written: {error or type(error).__name__}; `swerl-eval report --format html` tries it again"
+        )
     return report
 
 

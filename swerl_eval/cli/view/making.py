@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
-from markupsafe import escape
-
-from swerl_eval.cli.run_reports import quarantine_of
+from swerl_eval.cli.run_reports import prices_of, quarantine_of
 from swerl_eval.cli.view.pages import Page, differing, run_address
 from swerl_eval.records.run_files import look_at
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.comparison.build import compare
 from swerl_eval.reports.comparison.differences import differences_of
-from swerl_eval.reports.comparison.page import comparison_page
+from swerl_eval.reports.comparison.page import COMPARISON, comparison_page
 from swerl_eval.reports.comparison.sides import read_side
+from swerl_eval.reports.html.page import SCRIPTS, report_page
 from swerl_eval.reports.html.templates import policy_of
 from swerl_eval.reports.summary import build_report
+from swerl_eval.reports.write_reports import PAGE_FILE
 
-REPORT_PAGE = "report.html"
 _HEAD = 4096
 """Bytes of a page that hold its policy."""
 
@@ -41,18 +41,16 @@ class ReportMaker:
         Args:
             folder: The run folder, as `RunList.folder` gives it.
         """
-        from swerl_eval.reports.html.page import SCRIPTS, report_page
-
         files = look_at(folder)
         policy = policy_of(SCRIPTS)
-        if files.is_current(REPORT_PAGE):
-            html = (folder / REPORT_PAGE).read_bytes()
-            if escape(policy).encode() in html[:_HEAD]:
+        if files.is_current(PAGE_FILE):
+            html = (folder / PAGE_FILE).read_bytes()
+            if all(digest.encode() in html[:_HEAD] for digest in re.findall(r"sha256-[^']*", policy)):
                 return Page(html, policy)
         if self._made != (folder, files.records):
             run = Run(folder)
             report = build_report(run, quarantine=quarantine_of(run, None))
-            self._html = "".join(report_page(run, report, run.manifest.config.get("prices") or {})).encode()
+            self._html = "".join(report_page(run, report, prices_of(run, {}))).encode("utf-8", "replace")
             self._made = (folder, files.records)
         return Page(self._html, policy)
 
@@ -71,4 +69,4 @@ def comparison_of(folders: Sequence[Path], seed: int, anyway: bool) -> Page:
         return differing([side.name for side in sides], differences, f"/compare?{query}")
     reports = {folder.name: run_address(folder.name, "report") for folder in folders}
     html = comparison_page(compare(sides, seed, anyway=anyway), reports, home="/")
-    return Page(html.encode("utf-8", "replace"), policy_of())
+    return Page(html.encode("utf-8", "replace"), policy_of(kind=COMPARISON))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,11 @@ class RunList:
         self._check_name(name)
         _look_at(self.results / name)
         return self.results / name
+
+    def folders(self, names: Collection[str]) -> list[Path]:
+        """Return the folders of runs, in the order in which the runs were started. Raises as `folder` does."""
+        folders = [self.folder(name) for name in names]
+        return sorted(folders, key=lambda folder: (self._summary(folder.name).created_at, folder.name))
 
     def _check_name(self, name: str) -> None:
         if name not in self.names():

@@ -90,11 +90,12 @@ class _Site:
         return _page(await self._make(self._reports.report, folder))
 
     async def comparison(self, request: Request) -> Response:
-        """Several runs, side by side."""
-        names = list(dict.fromkeys(request.query_params.getlist("run")))
+        """Several runs, side by side, the oldest first."""
+        names = set(request.query_params.getlist("run"))
         if len(names) < 2:
-            raise UsageError("there is nothing to compare; choose two runs or more in the list")
-        folders = [await self._read(self._runs.folder, name) for name in names]
+            message = "there is nothing to compare; choose two runs or more in the list"
+            raise UsageError(message)
+        folders = await self._read(self._runs.folders, names)
         anyway = request.query_params.get("anyway") == "1"
         return _page(await self._make(comparison_of, folders, self._seed, anyway))
 

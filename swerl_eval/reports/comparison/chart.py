@@ -67,16 +67,15 @@ def chart_of_rates(comparison: Comparison) -> Chart:
     verdicts = list(dict.fromkeys(row["verdict"] for row in rows))
     names = [printable(side["name"]) for side in comparison["sides"]]
     trend = len(names) > 2
-    rate = {"field": "rate", "type": "quantitative", "title": "solve rate, %", "scale": {"domain": [0, 100]}}
+    rate = {"field": "rate", "type": "quantitative", "title": "solve rate, %", "scale": {"zero": True, "nice": True}}
     side = {"field": "side", "type": "nominal", "title": None, "sort": names}
-    verdict = {"field": "verdict", "type": "nominal", "title": "verdict", "sort": verdicts}
-    if len(verdicts) == 1:
-        verdict = {**verdict, "legend": None}
+    verdict = {"field": "verdict", "type": "nominal", "sort": verdicts}
+    legend = {"title": None, "orient": "top", "symbolOpacity": 1} if len(verdicts) > 1 else None
     along, across = ("x", "y") if trend else ("y", "x")
     place = {
         along: {**side, "axis": {"labelLimit": 220, "labelAngle": 0 if not trend or len(names) < 6 else -30}},
         f"{along}Offset": {"field": "verdict", "sort": verdicts},
-        "color": verdict,
+        "color": {**verdict, "legend": legend},
     }
     layers: list[dict[str, Any]] = [
         {
@@ -85,7 +84,7 @@ def chart_of_rates(comparison: Comparison) -> Chart:
         },
         {
             "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
-            "encoding": {**place, across: rate, "shape": verdict},
+            "encoding": {**place, across: rate, "shape": {**verdict, "legend": None}},
         },
     ]
     if trend:

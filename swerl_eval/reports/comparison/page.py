@@ -10,7 +10,9 @@ from swerl_eval.reports.comparison.build import Comparison
 from swerl_eval.reports.comparison.chart import Chart, chart_of_rates
 from swerl_eval.reports.comparison.names import printable
 from swerl_eval.reports.comparison.render import Group, Section, groups_of, sections
-from swerl_eval.reports.html.templates import render
+from swerl_eval.reports.html.templates import PageKind, render
+
+COMPARISON = PageKind(styles=("page.css", "comparison.css"))
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ def comparison_page(comparison: Comparison, reports: Mapping[str, str] | None = 
     """
     return render(
         "comparison.html.j2",
+        kind=COMPARISON,
         comparison=comparison,
         sections=[(section, _pairs(comparison, section)) for section in sections(comparison, printable)],
         chart=_embedded(chart_of_rates(comparison)),
