@@ -12,6 +12,7 @@ import threading
 import webbrowser
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.style import Style
@@ -20,6 +21,9 @@ from rich.text import Text
 from swerl_eval.cli.view.guard import known_hosts
 from swerl_eval.core.errors import UsageError
 from swerl_eval.records.manifest import MANIFEST_FILE
+
+if TYPE_CHECKING:
+    import uvicorn
 
 PORT = 7575
 MORE_PORTS = 20
@@ -58,7 +62,7 @@ def view_results(results: Path, host: str, port: int | None, seed: int, *, open_
             sys.stderr.write(warning)
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        _serve(results, host, listener, seed)
+        _run_until_interrupted(server_of(results, host, listener, seed), listener)
 
 
 def listening(host: str, port: int | None) -> socket.socket:
@@ -111,15 +115,21 @@ def _announce(address: str, results: Path) -> None:
     console.print(Text("Ctrl-C ends this.", style="dim"))
 
 
-def _serve(results: Path, host: str, listener: socket.socket, seed: int) -> None:
-    """Answer requests until a signal comes."""
+def server_of(results: Path, host: str, listener: socket.socket, seed: int) -> uvicorn.Server:
+    """Return the server of a folder's pages.
+
+    Args:
+        results: The folder of run folders.
+        host: The host that the socket was made for.
+        listener: The socket that it will be run with.
+        seed: Seed of the bootstrap in comparisons.
+    """
     import uvicorn
 
     from swerl_eval.cli.view.server import application
 
-    hosts = known_hosts(host, listener.getsockname()[1])
     config = uvicorn.Config(
-        application(results, hosts, seed),
+        application(results, known_hosts(host, listener.getsockname()[1]), seed),
         lifespan="off",
         ws="none",
         log_config=None,
@@ -128,11 +138,15 @@ def _serve(results: Path, host: str, listener: socket.socket, seed: int) -> None
         proxy_headers=False,
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
-    # uvicorn ends in good order on both signals, then sends itself what came, for who waits for it: that is here
+    return uvicorn.Server(config)
+
+
+def _run_until_interrupted(server: uvicorn.Server, listener: socket.socket) -> None:
+    # uvicorn ends in good order on both signals, and then raises the signal again for its caller: it is done then
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listener])
+            server.run(sockets=[listener])
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -48,10 +48,10 @@ def _resolved(verdicts: Mapping[str, InstanceVerdict]) -> int:
 def _figures(status: LiveStatus) -> list[list[str]]:
     remaining = status.remaining_seconds
     return [
-        ["time", clock(status.seconds)],
-        ["left, about", clock(remaining) if remaining else "not known yet"],
-        ["requests in flight", f"{status.requests:,}"],
-        ["containers", f"{status.containers:,}"],
-        ["answers", f"{status.samples:,}"],
-        ["output tokens", f"{status.tokens:,} ({status.tokens_per_second:,.0f}/s)"],
+        ["Time", clock(status.seconds)],
+        ["Left, about", clock(remaining) if remaining else "not known yet"],
+        ["Requests in flight", f"{status.requests:,}"],
+        ["Containers", f"{status.containers:,}"],
+        ["Answers", f"{status.samples:,}"],
+        ["Output tokens", f"{status.tokens:,} ({status.tokens_per_second:,.0f}/s)"],
     ]

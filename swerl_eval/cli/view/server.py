@@ -52,7 +52,9 @@ def application(results: Path, hosts: KnownHosts, seed: int = 0) -> App:
         OSError: _unreadable,
         Exception: _failure,
     }
-    return Guard(Starlette(routes=routes, exception_handlers=handlers), hosts)
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # an address has one form
+    return Guard(app, hosts)
 
 
 class _Site:
