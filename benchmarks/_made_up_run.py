@@ -25,6 +25,8 @@ from swerl_eval.core.types import (
     Completion,
     Evaluation,
     Evidence,
+    GoldPatch,
+    IssueText,
     Localization,
     Machine,
     ModelUsage,
@@ -72,12 +74,12 @@ class Journals:
         self._files: dict[str, BinaryIO] = {}
 
     def write(self, kind: str, *records: Any) -> None:
-        """Append records, dataclasses or dictionaries, to the journal of a kind."""
+        """Append records to the journal of a kind."""
         if kind not in self._files:
             self._files[kind] = self._closing.enter_context((self._folder / f"{kind}.jsonl").open("wb"))
         for record in records:
-            line = record if isinstance(record, dict) else vars(record)
-            self._files[kind].write(orjson.dumps({"v": SCHEMA_VERSION, **line}, option=orjson.OPT_APPEND_NEWLINE))
+            line = {"v": SCHEMA_VERSION, **vars(record)}
+            self._files[kind].write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def make_run(folder: Path, size: Size) -> Run:
@@ -139,9 +141,9 @@ def _answer(issue: Issue, patch: str, *, small: bool) -> Completion:
 def _write_instance(folder: Path, journals: Journals, issue: Issue, size: Size) -> None:
     """Write the records of one instance, stage by stage."""
     name, rng = issue.instance_id, issue.rng
-    journals.write("issues", {"instance_id": name, "text": f"{issue.names[0]} is wrong\n\n" + prose(issue, 14)})
+    journals.write("issues", IssueText(name, f"{issue.names[0]} is wrong\n\n" + prose(issue, 14)))
     gold = make_patch(issue, issue.paths[0])
-    journals.write("gold_patches", {"instance_id": name, "patch": gold})
+    journals.write("gold_patches", GoldPatch(name, gold))
     sample = _sampler(issue)
     lists = [issue.paths[rng.randrange(2) :][: rng.randint(2, 4)] for _ in range(LOCALIZATION_SAMPLES)]
     journals.write("samples", *(sample("localize", n, Completion("\n".join(paths))) for n, paths in enumerate(lists)))

@@ -133,7 +133,7 @@ def validate(
 
 @app.command()
 @taking("config", "overrides")
-def report(
+def report(  # noqa: PLR0913, PLR0917 - each is an option of the command
     options: dict[str, Any],
     folder: RunFolder,
     form: Annotated[str, typer.Option("--format", help="table, json or html.")] = "table",

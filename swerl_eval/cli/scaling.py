@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import UsageError
-from swerl_eval.core.selection.scaling import JudgedInstance, ScalingRow, scaling
-from swerl_eval.core.types import Candidate, Evidence, Verdict
+from swerl_eval.core.selection.scaling import ScalingRow, scaling
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.first_screen import RECORDED
+from swerl_eval.reports.scaling_curves import judge
 
 ALL = "all"
 
@@ -35,7 +33,9 @@ def print_scaling(folder: Path, samples: str, tests: str, *, regression: bool) -
     rows = scaling(judged, counts, _numbers("--tests", tests), regression=regression)
     console = Console()
     table = Table(title=Text(f"{run.manifest.run_id}: {len(judged)} instances"), title_justify="left")
-    for column in ("samples", "tests", "solve rate", "best@k (95 % of subsets)", "pass@k (95 % of subsets)"):
+    by_reward = all(row.reward_at_k is not None for row in rows)
+    columns = ["samples", "tests", "solve rate", "best@k (95 % of subsets)", "pass@k (95 % of subsets)"]
+    for column in [*columns, *(["best@k by reward"] if by_reward else [])]:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*_cells(row))
@@ -56,27 +56,8 @@ def _cells(row: ScalingRow) -> list[str]:
         f"{100 * row.solve_rate:.1f} %",
         f"{100 * row.best_at_k:.1f} % {interval(*row.best_interval)}",
         f"{100 * row.pass_at_k:.1f} % {interval(*row.pass_interval)}",
+        *([] if row.reward_at_k is None else [f"{100 * row.reward_at_k:.1f} %"]),
     ]
-
-
-def judge(run: Run) -> dict[str, JudgedInstance]:
-    """Each instance's candidates, evidence and verdicts, as far as the run has them, by instance id.
-
-    The patches' texts are left out: they would take most of the memory of a run of 500 x 500 samples.
-    """
-    evidence: dict[str, dict[str, Evidence]] = {name: {} for name in run.manifest.instance_ids}
-    for record in run.evidence.values():
-        evidence[record.instance_id][record.normal_form] = record
-    candidates: dict[str, list[Candidate]] = {}
-    verdicts: dict[str, dict[str, bool]] = {}
-    for candidate in run.candidates.values():  # in the order of an instance's samples
-        name = candidate.instance_id
-        candidates.setdefault(name, []).append(dataclasses.replace(candidate, patch=""))
-        known = verdicts.setdefault(name, {})
-        evaluation = run.evaluations.get((name, sha256(candidate.patch))) if candidate.rejection is None else None
-        if evaluation is not None and evaluation.verdict is not Verdict.INFRA_ERROR:
-            known.setdefault(candidate.normal_form, evaluation.resolved)
-    return {name: JudgedInstance(candidates[name], evidence[name], verdicts[name]) for name in candidates}
 
 
 def _numbers(option: str, text: str) -> list[int | None]:

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 RESAMPLES = 10_000
 """Resamples of a bootstrap interval."""
@@ -179,13 +178,16 @@ def best_of_k(scored: Sequence[tuple[float, bool]], k: int) -> float:
     if not 0 < k <= total:
         message = f"the best of {k} of {total} samples is not defined"
         raise ValueError(message)
-    chance, below, none_above = 0.0, total, 1.0
-    for _, group in groupby(sorted(scored, key=lambda sample: -sample[0]), key=lambda sample: sample[0]):
-        correct = [is_correct for _, is_correct in group]
-        none_here = none_above
-        for _ in correct:
-            none_here *= max(0, below - k) / below  # C(b - 1, k) / C(b, k)
-            below -= 1
-        chance += (none_above - none_here) * sum(correct) / len(correct)
+    chance, none_above = 0.0, 1.0
+    place = 0
+    ordered = sorted(scored, reverse=True)
+    while none_above:
+        score, size, correct, none_here = ordered[place][0], 0, 0, none_above
+        while place < total and ordered[place][0] == score:
+            none_here *= max(0, total - place - k) / (total - place)  # C(b - 1, k) / C(b, k) with b = n - place
+            correct += ordered[place][1]
+            size += 1
+            place += 1
+        chance += (none_above - none_here) * correct / size
         none_above = none_here
     return chance

@@ -10,7 +10,7 @@ Journals are this program's own files, so they are read strictly, unlike the fil
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
@@ -161,10 +161,15 @@ class Journal(Generic[Record]):
 
     def values(self) -> Iterator[Record]:
         """Yield one record per key, in the order in which the keys first came."""
-        if not self._places:
+        return self.get_all(list(self._places))
+
+    def get_all(self, keys: Iterable[Hashable]) -> Iterator[Record]:
+        """Yield the last record of each key that there is one of."""
+        places = [self._places[key] for key in keys if key in self._places]
+        if not places:
             return
         with self.path.open("rb") as file:
-            for place in list(self._places.values()):
+            for place in places:
                 yield self._read(file, place)
 
     def _read(self, file: BinaryIO, place: tuple[int, int]) -> Record:

@@ -89,7 +89,8 @@ def _event(line: bytes) -> _Event | None:
     if not isinstance(fields, dict):
         return None
     values: list[Any] = [fields.get(key) for key in ("time", "instance_id", "stage", "event")]
-    event = _Event(*values, fields.get("seconds", 0.0))
+    values.append(fields.get("seconds", 0.0))
+    event = _Event(*values)
     times, texts = (event.time, event.seconds), (event.instance_id, event.stage, event.name)
     sound = all(map(_is_time, times)) and all(isinstance(text, str) for text in texts)
     return event if sound else None

@@ -7,5 +7,6 @@ EXPORTERS = {
     "swebench": "swerl_eval.reports.exports.swebench:SwebenchExporter",
     "leaderboard": "swerl_eval.reports.exports.leaderboard:LeaderboardExporter",
     "experiments": "swerl_eval.reports.exports.experiments:ExperimentsExporter",
+    "inspect": "swerl_eval.reports.exports.inspect_log:InspectExporter",
 }
 """Name to `module:Class`, imported on first use."""

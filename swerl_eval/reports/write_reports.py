@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -38,10 +39,10 @@ def write_reports(
     try:
         write_page(page, run, report)
     except Exception as error:  # noqa: BLE001 - also of a library, and no reason to fail a run
-        page.unlink(missing_ok=True)  # an older one says what is no longer so
-        notify(
-            f"{PAGE_FILE} was not written: {error or type(error).__name__}; `swerl-eval report --format html` tries it again"
-        )
+        with contextlib.suppress(OSError):
+            page.unlink(missing_ok=True)  # an older one says what is no longer so
+        reason = str(error) or type(error).__name__
+        notify(f"{PAGE_FILE} was not written: {reason}; `swerl-eval report --format html` tries it again")
     return report
 
 
@@ -55,5 +56,4 @@ def write_page(path: Path, run: Run, report: Report, prices: Mapping[str, float]
         prices: Prices of the run's costs; None for the run's own.
     """
     paid = run.manifest.config.get("prices", {}) if prices is None else prices
-    # lone surrogates of names have no bytes
-    write_pieces(path, (piece.encode("utf-8", "replace") for piece in report_page(run, report, paid)))
+    write_pieces(path, (piece.encode() for piece in report_page(run, report, paid)))

@@ -63,7 +63,7 @@ CANDIDATES = 2
 
 def instance_id(injection: str) -> str:
     """Return the injection as a name that a folder can have; the page must not need ids of any form."""
-    return "..." if injection == ".." else injection.replace("/", "|").replace("\0", "")[:200]
+    return "..." if injection == ".." else injection.replace("/", "|").replace("\0", "%00")[:200]
 
 
 def marked(injection: str, place: str) -> str:

@@ -44,7 +44,7 @@ def run_demo(mirrors: Path, results: Path) -> Path:
             parts = Parts(work.source, work.prompts, open_sampler(config, work.source), sandbox)
             pipeline = Pipeline(run, parts, settings(config), Progress(), Workers(2))
             await pipeline.run(work.instances)
-            write_reports(run, pipeline.failures)
+            write_reports(run)
 
     anyio.run(execute)
     return config.run_folder

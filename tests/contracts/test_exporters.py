@@ -18,6 +18,7 @@ import anyio
 import orjson
 import pytest
 import yaml
+from inspect_ai.log import read_eval_log
 
 from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
@@ -261,6 +262,10 @@ def says_recorded(name: str, destination: Path) -> list[bool]:
         return [read(file)["recorded"]]
     if name == "leaderboard":
         return [RECORDED in str(read(destination / "leaderboard.json")["warning"])]
+    if name == "inspect":
+        (file,) = destination.glob("*.eval")
+        log = read_eval_log(file.as_posix(), header_only=True)
+        return ["recorded answers" in log.tags, RECORDED in log.metadata.get("warning", ""), log.metadata["recorded"]]
     (readme,) = destination.rglob("README.md")
     return [
         f"**Only the grading is claimed here: {RECORDED}.**" in readme.read_text("utf-8"),

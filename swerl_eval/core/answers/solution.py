@@ -67,6 +67,25 @@ def solution_of(completion: Completion, *, thinking: bool) -> str | None:
     return None if unclosed else _without_last_tokens(text[slice(*reading.solution)])
 
 
+def split_thinking(completion: Completion, *, thinking: bool) -> tuple[str, str]:
+    """Return the thinking and the text that follows it, for people: without the marks between them.
+
+    Args:
+        completion: The answer. One that ended within its thinking is all thinking.
+        thinking: As for `solution_of`.
+    """
+    text = completion.text
+    if completion.reasoning:
+        return put_back(completion.reasoning)[len(THINK_START) : -len(THINK_END)], text
+    reading = _read(text)
+    opening = next((mark for mark in reading.marks if mark.kind == OPENS and not text[: mark.start].strip()), None)
+    start = opening.end if opening else 0
+    if solution_of(completion, thinking=thinking) is None:
+        return text[start:], ""
+    closing = reading.closing
+    return (text[start : closing.start], text[closing.end :]) if closing else ("", text)
+
+
 def published_form(completion: Completion) -> str:
     """Return the whole answer as the model wrote it, in the tags of the published reward.
 

@@ -6,13 +6,14 @@ samples of an instance, rejected ones included. An instance with fewer than n sa
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swerl_eval.core.errors import InputError
-from swerl_eval.core.metrics import pass_at_k
+from swerl_eval.core.metrics import best_of_k, pass_at_k
 from swerl_eval.core.selection.ranking import (
     REGRESSION,
     REPRODUCTION,
@@ -21,7 +22,7 @@ from swerl_eval.core.selection.ranking import (
     form_evidence_of,
     most_voted,
 )
-from swerl_eval.core.types import Candidate, Evidence
+from swerl_eval.core.types import Candidate, Evidence, Rejection
 
 LEVEL = 0.95
 """Share of the drawn subsets that lie within an interval."""
@@ -37,6 +38,8 @@ class JudgedInstance:
     """By normal form."""
     verdicts: Mapping[str, bool]
     """By normal form: whether the candidate resolves the issue. Every unique candidate needs one."""
+    rewards: Mapping[int, float] = field(default_factory=dict)
+    """By number of the sample, as far as there are any."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ class ScalingRow:
     """Fraction of instances whose chosen patch is right, on average over the drawn subsets."""
     best_interval: tuple[float, float]
     """Where `best_at_k` lies for 95 % of the drawn subsets."""
+    reward_at_k: float | None = None
+    """Fraction of instances where the sample of the highest reward among n is right, expected over all subsets (exact).
+    It does not depend on the tests; None where some answered sample has no reward."""
 
 
 def scaling(
@@ -121,6 +127,15 @@ class _Instance:
             raise InputError(message)
         self.solved = {form for form in unique if judged.verdicts[form]}
         self.correct = sum(form in self.solved for form in self.forms)
+        self.scored = (
+            None
+            if _unscored(judged)
+            else [
+                (judged.rewards.get(candidate.index, -math.inf), form in self.solved)
+                for candidate, form in zip(ordered, self.forms, strict=True)
+            ]
+        )
+        """The reward of each sample, and whether it is right; the lowest where the model gave no answer."""
         # A form that was never run ranks below all others, in every subset as among all samples.
         self._form_evidence = {count: form_evidence_of(unique, judged.evidence, count) for count in tests}
         self._kinds = (REGRESSION, REPRODUCTION) if regression else (REPRODUCTION,)
@@ -143,6 +158,12 @@ class _Instance:
         return most_voted(remaining) in self.solved
 
 
+def _unscored(judged: JudgedInstance) -> bool:
+    """Whether an answered sample has no reward."""
+    answered = (sample for sample in judged.candidates if sample.rejection is not Rejection.SAMPLE_FAILED)
+    return any(sample.index not in judged.rewards for sample in answered)
+
+
 class _Cells:
     """The running counts of the rows with one number of samples."""
 
@@ -153,12 +174,17 @@ class _Cells:
         self._best = {count: [0] * subsets for count in tests}
         self._solvable = [0] * subsets
         self._pass = 0.0
+        self._by_reward: float | None = 0.0
 
     def add(self, instance: _Instance, shuffles: Sequence[Sequence[int]]) -> None:
         """Add the counts of one instance."""
         total = len(instance.forms)
         if total:
             self._pass += pass_at_k(total, instance.correct, min(self.samples, total))
+            if self._by_reward is not None and instance.scored is not None:
+                self._by_reward += best_of_k(instance.scored, min(self.samples, total))
+            else:
+                self._by_reward = None
         votes = instance.votes(range(min(self.samples, total)))
         for tests in self._first:
             self._first[tests] += instance.solves(votes, tests)
@@ -183,6 +209,7 @@ class _Cells:
                 pass_interval=_interval(self._solvable, instances),
                 best_at_k=sum(solved) / len(solved) / instances,
                 best_interval=_interval(solved, instances),
+                reward_at_k=None if self._by_reward is None else self._by_reward / instances,
             )
             for tests, solved in self._best.items()
         ]

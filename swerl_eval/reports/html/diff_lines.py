@@ -83,19 +83,22 @@ class LineTable:
     def __init__(self) -> None:
         self._numbers: dict[Line, int] = {}
 
-    def diff(self, patch: str) -> list[int]:
-        """Add the lines of a unified diff, and return their numbers."""
-        lines, rest = _split(patch)
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def diff(self, patch: str, most: int = MOST_LINES) -> list[int]:
+        """Add the lines of a unified diff, `most` at most, and return their numbers."""
+        lines, rest = _split(patch, most)
         return self._add([*_diff_lines(lines), *rest])
 
-    def script(self, source: str) -> list[int]:
-        """Add the lines of a Python source, and return their numbers."""
-        lines, rest = _split(source)
+    def script(self, source: str, most: int = MOST_LINES) -> list[int]:
+        """Add the lines of a Python source, `most` at most, and return their numbers."""
+        lines, rest = _split(source, most)
         return self._add([*((line, 0, "python") for line in lines), *rest])
 
     def lines(self) -> list[list[Any]]:
         """Return the lines by number: text and spans."""
-        return [[text, list(spans)] for text, spans in self._numbers]
+        return [list(line) for line in self._numbers]
 
     def _add(self, lines: list[_Unread]) -> list[int]:
         return [self._numbers.setdefault(_highlighted(*line), len(self._numbers)) for line in lines]
@@ -105,10 +108,10 @@ _Unread = tuple[str, int, str]
 """A line, the length of what stands before its code, and the lexer; "" where it has no code."""
 
 
-def _split(text: str) -> tuple[list[str], list[_Unread]]:
+def _split(text: str, most: int) -> tuple[list[str], list[_Unread]]:
     """Split a text at its line ends, as far as it is shown; and say in a line of its own what is not."""
-    lines = text.split("\n", MOST_LINES)
-    rest = lines.pop() if len(lines) > MOST_LINES else ""
+    lines = text.split("\n", most)
+    rest = lines.pop() if len(lines) > most else ""
     if not lines[-1]:
         lines.pop()
     more = rest.removesuffix("\n").count("\n") + 1

@@ -47,7 +47,7 @@ COLUMNS = (
     Column("verdict", "Verdict", "The official verdict"),
     Column("strict", "Strict", "The strict verdict: whether the control run confirms the official one", "wide"),
     Column("difficulty", "Difficulty", "How long the fix takes, by the dataset", "wide"),
-    Column("year", "Year", "Year of the issue", "wide figure"),
+    Column("year", "Year", "Year of the issue", "wide"),
     Column("files", "Gold files", "How many of the files that the gold patch edits are among the chosen files", "wide"),
     Column("votes", "Votes", "Samples that agree with the chosen patch, of those that give a candidate", "wide figure"),
     Column("fixed", "Fixed", "FAIL_TO_PASS tests that pass", "wide figure"),
@@ -105,7 +105,7 @@ def _cell(column: Column, instance: Mapping[str, Any]) -> Cell:
             return Cell(column, str(instance.get(column.name) or ""))
 
 
-def _share(passed: str) -> float:
-    """Return the share that "3/4" is; 1 of "0/0"."""
-    part, whole = map(int, passed.split("/"))
-    return part / whole if whole else 1.0
+def _share(passed: str) -> float | None:
+    """Return the share that "3/4" is; None where there is none."""
+    part, _, whole = passed.partition("/")
+    return int(part) / int(whole) if part.isdecimal() and whole.isdecimal() and int(whole) else None

@@ -11,16 +11,34 @@ from typing import Any
 
 import orjson
 
-_RAW = -15
-"""Window of zlib for a stream without header and checksum."""
+PAGE_CHARACTERS = 22_500_000
+"""Of the packed data of a page with up to 500 instances. With tables and charts the page stays under 25 MB."""
+_LEAST, _MOST = PAGE_CHARACTERS // 500, 1_000_000
+"""Characters of one instance, whatever their number."""
+_RAW = -zlib.MAX_WBITS
+"""Window of a stream without header and checksum."""
 
 
 def pack(data: dict[str, Any]) -> str:
-    """Return JSON-able data as base64 of raw deflate of its JSON."""
-    return base64.b64encode(deflated(data)).decode("ascii")
+    """Return JSON-able data as the base64 of the raw deflate of its JSON."""
+    return base64.b64encode(_deflated(orjson.dumps(data))).decode("ascii")
 
 
-def deflated(data: object) -> bytes:
-    """Return JSON-able data as raw deflate of its JSON."""
-    packer = zlib.compressobj(6, zlib.DEFLATED, _RAW)
-    return packer.compress(orjson.dumps(data)) + packer.flush()
+def fits(data: object, room: float) -> bool:
+    """Return whether `pack`'s text of JSON-able data has at most that many characters."""
+    document = orjson.dumps(data)
+    return _in_base64(len(document)) <= room or _in_base64(len(_deflated(document))) <= room
+
+
+def room_for_each(instances: int) -> int:
+    """Return how long the packed data of each instance of a page may be."""
+    return max(_LEAST, min(_MOST, PAGE_CHARACTERS // max(1, instances)))
+
+
+def _in_base64(length: int) -> int:
+    return (length + 2) // 3 * 4
+
+
+def _deflated(document: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=_RAW)
+    return packer.compress(document) + packer.flush()

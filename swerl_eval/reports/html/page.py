@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from swerl_eval.core.errors import SwerlEvalError
 from swerl_eval.records.run_folder import Run
 from swerl_eval.records.timeline import Timeline, read_timeline
 from swerl_eval.reports.costs import costs
@@ -16,14 +17,17 @@ from swerl_eval.reports.html.instance_data import instance_data
 from swerl_eval.reports.html.instance_table import instance_table
 from swerl_eval.reports.html.packing import pack
 from swerl_eval.reports.html.templates import render_pieces
+from swerl_eval.reports.scaling_curves import curves
 
-SCRIPTS = ("elements.js", "data.js", "diff.js", "table.js", "instance.js", "report.js")
+SCRIPTS = (
+    "elements.js", "data.js", "table.js", "diff.js", "parts.js", "candidates.js", "instance.js", "report.js",
+)  # fmt: skip
 """In this order; `report.js` starts the page."""
 FIRST = ("Result", "Missing or failed", "Measured with")
 """Sections of figures that come first; the others follow the charts."""
 IN_LARGE = ("The answers were RECORDED", "Solve rate", "Strict solve rate")
 """Facts that the page shows above the sections."""
-ODD = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError)
+ODD = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError, SwerlEvalError)
 """What odd records of one instance may raise. The page says so in its place, and shows the others."""
 
 
@@ -36,7 +40,7 @@ def report_page(run: Run, report: Mapping[str, Any], prices: Mapping[str, float]
         prices: What is paid, as `costs` takes it.
     """
     sections = first_screen(dict(report), costs(run, prices))
-    values = _values(report, sections, charts(dict(report), None))
+    values = _values(report, sections, charts(dict(report), curves(run)))
     data = _packed(run, report["instances"], read_timeline(run.folder))
     yield from render_pieces("report.html.j2", SCRIPTS, **values, data=data)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import jinja2
 
+from swerl_eval.core.codings import sendable
+
 ASSETS = Path(__file__).parent / "assets"
 POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src data:; base-uri 'none'; {more}"
 
@@ -51,7 +53,8 @@ def render_pieces(
 ) -> Iterator[str]:
     """Yield a page piece by piece, as far as its values have come; see `render`."""
     own = {"policy": policy_of(scripts, kind), "script": _joined(scripts, kind), "style": _joined(kind.styles, kind)}
-    yield from _environment(kind.folders).get_template(template).generate(**values, **own)
+    # lone surrogates in names have no bytes in UTF-8
+    yield from map(sendable, _environment(kind.folders).get_template(template).generate(**values, **own))
 
 
 def policy_of(scripts: Sequence[str] = (), kind: PageKind = SELF_CONTAINED) -> str:

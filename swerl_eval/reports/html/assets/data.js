@@ -4,7 +4,9 @@
 // The data of one instance, as it is packed into the page (swerl_eval/reports/html/instance_data.py).
 
 /** @typedef {[string, number[]]} Line text with its sign, and [length, class, length, class, …] from its start */
-/** @typedef {{reproduction: string[], broken: string[], error: string, seconds: number}} Tests */
+// Lists are bounded; `left_out` is how many more there are.
+
+/** @typedef {{reproduction: string[], broken: string[], left_out: number, error: string, seconds: number}} Tests */
 /**
  * @typedef {object} Candidate
  * @property {number[]} diff
@@ -19,7 +21,7 @@
 /** @typedef {{reason: string, count: number, details: [number, string][]}} Rejections */
 /** @typedef {{reason: string, votes: number, valid: number, unique: number, sample: number | null}} Choice */
 /** @typedef {{rank: number, sample: number, votes: number, outcome: string, script: number[]}} Script */
-/** @typedef {{files: string[], passing: number, excluded: string[], note: string}} Regression */
+/** @typedef {{files: string[], passing: number, excluded: string[], left_out: number, note: string}} Regression */
 /**
  * @typedef {object} Evaluation
  * @property {string} verdict
@@ -31,8 +33,8 @@
  * @property {number} seconds
  * @property {number} test_seconds
  * @property {string} image_id
- * @property {{passed: string[], failed: string[]}} fail_to_pass
- * @property {{passed: number, failed: string[]}} pass_to_pass
+ * @property {{passed: string[], failed: string[], left_out: number}} fail_to_pass
+ * @property {{passed: number, failed: string[], left_out: number}} pass_to_pass
  */
 /** @typedef {{test: string, kind: string, log: string[]}} Failing */
 /**
@@ -60,7 +62,8 @@
  * @property {string[]} gold_files
  * @property {Line[]} lines
  * @property {number[] | null} gold
- * @property {Candidate[]} candidates
+ * @property {Candidate[]} candidates the chosen one first, then by votes
+ * @property {number} left_out candidates
  * @property {Rejections[]} rejections
  * @property {Choice | null} selection
  * @property {Script[]} reproduction

@@ -27,42 +27,6 @@ function showInstance(data) {
   ].filter((element) => element !== null);
 }
 
-/**
- * @param {string} title
- * @param {(Node | string | null)[]} children
- * @returns {HTMLElement}
- */
-function part(title, ...children) {
-  return make("section", { class: "part" }, make("h3", { tabindex: "-1" }, title), ...children);
-}
-
-/** @type {(text: string) => HTMLElement} */
-const missing = (text) => make("p", { class: "note" }, text);
-
-/** @type {(text: string, name: string) => HTMLElement} */
-const prose = (text, name) => make("pre", { class: "prose", tabindex: "0", role: "group", "aria-label": name }, text);
-
-/** @type {(state: string) => HTMLElement} */
-const stateMark = (state) => make("span", { class: `state ${/^[a-z_]+$/.test(state) ? state : ""}` }, words(state));
-
-/** @type {(names: string[], tag?: "ul" | "ol") => HTMLElement} */
-const listOf = (names, tag = "ul") =>
-  make(tag, { class: "names" }, ...names.map((name) => make("li", {}, make("code", {}, name))));
-
-/**
- * Makes a list of labels with their values; empty values are left out.
- * @param {[string, Node | string | null][]} rows
- * @returns {HTMLElement}
- */
-function factsOf(rows) {
-  const shown = rows.filter(([, value]) => value !== null && value !== "");
-  return make(
-    "dl",
-    { class: "facts" },
-    ...shown.map(([label, value]) => make("div", { class: "fact" }, make("dt", {}, label), make("dd", {}, value))),
-  );
-}
-
 /** @type {(data: Instance) => HTMLElement[]} */
 function warnings(data) {
   const { evaluation } = data;
@@ -114,7 +78,7 @@ function filesPart(data) {
     chosen.length ? null : missing("No files were chosen."),
     make("div", { class: "beside" }, ...chosen, data.gold_files.length ? answers : null),
     data.ignored_files.length
-      ? makeFold([`${counted(data.ignored_files.length, "path")} of the answers that do not exist`], () => [
+      ? makeFold([`Paths in the answers that do not exist (${data.ignored_files.length})`], () => [
           listOf(data.ignored_files),
         ])
       : null,
@@ -139,12 +103,10 @@ function patchesPart(data) {
       ["Sample", selection?.sample == null ? "" : String(selection.sample)],
       ["Votes", selection?.votes ? `${selection.votes} of ${counted(selection.valid, "valid sample")}` : ""],
       ["Unique candidates", selection?.unique ? String(selection.unique) : ""],
-      ["Official verdict", evaluation && stateMark(evaluation.verdict)],
       ["Reason", evaluation?.reason ?? ""],
       ["Remark", evaluation?.remark ?? ""],
-      ["Strict verdict", evaluation?.strict ? stateMark(evaluation.strict) : null],
       ["Control run", evaluation?.strict_reason ?? ""],
-      ["Reward", chosen?.rewards ? rewardRange(chosen.rewards) : ""],
+      ["Rewards of its samples", chosen?.rewards ? rewardRange(chosen.rewards) : ""],
     ]),
     make("div", { class: "beside patches" }, mine, theirs),
   );
@@ -155,23 +117,26 @@ function testsPart({ evaluation }) {
   if (evaluation === null) return part("Tests of the verdict", missing("The chosen patch was not evaluated."));
   const { fail_to_pass: fixed, pass_to_pass: kept } = evaluation;
   const total = fixed.passed.length + fixed.failed.length;
-  const keptTotal = kept.passed + kept.failed.length;
-  if (total + keptTotal === 0) return null;
+  const broken = kept.failed.length + kept.left_out;
   return part(
     "Tests of the verdict",
     factsOf([
-      ["FAIL_TO_PASS", `${fixed.passed.length} of ${counted(total, "test")} pass`],
-      ["PASS_TO_PASS", `${kept.passed} of ${counted(keptTotal, "test")} pass`],
+      // the head of the instance has the numbers; these lists may be cut
+      ["FAIL_TO_PASS", total && !fixed.left_out ? `${fixed.passed.length} of ${counted(total, "test")} pass` : ""],
+      ["PASS_TO_PASS", kept.passed + broken ? `${kept.passed} of ${counted(kept.passed + broken, "test")} pass` : ""],
       ["Time", `${evaluation.seconds.toFixed(1)} s, of these ${evaluation.test_seconds.toFixed(1)} s in the tests`],
       ["Image", evaluation.image_id ? make("code", {}, evaluation.image_id) : null],
     ]),
     ...[
       { title: "FAIL_TO_PASS that fail", names: fixed.failed },
-      { title: "PASS_TO_PASS that fail", names: kept.failed },
+      { title: "PASS_TO_PASS that fail", names: kept.failed, more: kept.left_out },
       { title: "FAIL_TO_PASS that pass", names: fixed.passed },
     ]
       .filter(({ names }) => names.length > 0)
-      .map(({ title, names }) => makeFold([`${title} (${names.length})`], () => [listOf(names)])),
+      .map(({ title, names, more = 0 }) =>
+        makeFold([`${title} (${names.length + more})`], () => [listOf(names, more)]),
+      ),
+    fixed.left_out ? missing(`${counted(fixed.left_out, "FAIL_TO_PASS test")} more, which are not listed`) : null,
   );
 }
 
@@ -188,104 +153,6 @@ function failingPart({ failing }) {
       ];
       return makeFold([make("code", {}, test), " ", make("span", { class: "note" }, kind)], lines, index === 0);
     }),
-  );
-}
-
-/** @type {(rewards: [number, number]) => string} */
-function rewardRange([least, most]) {
-  return least === most ? least.toFixed(2) : `${least.toFixed(2)} to ${most.toFixed(2)}`;
-}
-
-/** @type {(data: Instance) => HTMLElement | null} */
-function candidatesPart(data) {
-  const others = data.candidates.filter((candidate) => !candidate.chosen);
-  if (data.candidates.length === 0) return null;
-  const chosen = data.candidates.find((candidate) => candidate.chosen);
-  return part(
-    "Candidates",
-    missing(
-      others.length
-        ? "Every unique candidate, the chosen one first, then by votes. Candidates of equal form share their votes."
-        : "The chosen one is the only candidate.",
-    ),
-    ...[...(chosen ? [chosen] : []), ...others].map((candidate, index) => candidateFold(candidate, index, data.lines)),
-  );
-}
-
-/** @type {(candidate: Candidate, index: number, lines: Line[]) => HTMLElement} */
-function candidateFold(candidate, index, lines) {
-  const { tests } = candidate;
-  const said = [make("span", { class: "name" }, `Candidate ${index + 1}`)];
-  const say = (/** @type {string} */ text, kind = "said") => said.push(make("span", { class: kind }, text));
-  if (candidate.chosen) say("chosen", "hit");
-  say(counted(candidate.votes, "vote"));
-  if (tests) {
-    const resolved = tests.reproduction.filter((outcome) => outcome === "resolved").length;
-    if (tests.reproduction.length) say(`reproduction ${resolved} of ${tests.reproduction.length}`);
-    say(`breaks ${tests.broken.length}`);
-    if (tests.error) say("tests not run to their end", "missed");
-  }
-  if (candidate.rewards) say(`reward ${rewardRange(candidate.rewards)}`);
-  if (candidate.verdict) said.push(stateMark(candidate.verdict));
-  if (candidate.strict && candidate.strict !== candidate.verdict) say(`strict: ${words(candidate.strict)}`, "missed");
-  const fold = makeFold(said.flatMap((mark) => [mark, " "]), () => candidateBody(candidate, index, lines));
-  fold.classList.add("candidate");
-  return fold;
-}
-
-/** @type {(candidate: Candidate, index: number, lines: Line[]) => HTMLElement[]} */
-function candidateBody(candidate, index, lines) {
-  const { tests } = candidate;
-  return [
-    factsOf([
-      [candidate.samples.length === 1 ? "Sample" : "Samples", candidate.samples.join(", ")],
-      ["Reproduction tests", (tests?.reproduction ?? []).map(words).join(", ")],
-      ["Breaks", tests?.broken.length ? listOf(tests.broken) : ""],
-      ["Error", tests?.error ?? ""],
-      ["Tests took", tests ? `${tests.seconds.toFixed(1)} s` : ""],
-    ]),
-    showDiff(candidate.diff, lines, `Candidate ${index + 1}`),
-  ];
-}
-
-/** @type {(data: Instance) => HTMLElement | null} */
-function rejectionsPart({ rejections }) {
-  if (rejections.length === 0) return null;
-  return part(
-    "Answers without a candidate",
-    ...rejections.map(({ reason, count, details }) =>
-      makeFold([make("span", { class: "name" }, words(reason)), " ", make("span", { class: "said" }, counted(count, "answer"))], () => [
-        make("ul", { class: "details" }, ...details.map(([sample, detail]) => make("li", {}, `sample ${sample}: ${detail}`))),
-        ...(details.length < count ? [missing(`and ${count - details.length} more`)] : []),
-      ]),
-    ),
-  );
-}
-
-/** @type {(data: Instance) => HTMLElement | null} */
-function scriptsPart({ reproduction, regression, lines }) {
-  if (reproduction.length === 0 && regression === null) return null;
-  return part(
-    "Tests of the candidates",
-    ...reproduction.map((script) => {
-      const name = `Reproduction test ${script.rank + 1}`;
-      const said = [
-        make("span", { class: "name" }, name),
-        " ",
-        make("span", { class: "said" }, `${counted(script.votes, "vote")}, sample ${script.sample}`),
-        " ",
-        make("span", { class: "said" }, `on the original code: ${words(script.outcome)}`),
-      ];
-      return makeFold(said, () => [showScript(script.script, lines, name)]);
-    }),
-    regression === null
-      ? null
-      : factsOf([
-          ["Regression tests", `${counted(regression.passing, "test")} that pass on the original code`],
-          ["Test files", regression.files.length ? listOf(regression.files) : ""],
-          ["Left out", regression.excluded.length ? listOf(regression.excluded) : ""],
-          ["Note", regression.note],
-        ]),
   );
 }
 

@@ -86,31 +86,32 @@
     opened = id;
     const row = byName.get(id);
     const title = make("h2", { id: "instance-title", tabindex: "-1" }, id);
-    view.replaceChildren(make("div", { class: "bar-of-instance" }, title, controls(id)));
-    document.title = `${id} – ${pageTitle}`;
+    view.replaceChildren(make("div", { class: "head-of-instance" }, title, controls(id)));
+    document.title = `${id} · ${pageTitle}`;
     overview.hidden = true;
     if (top instanceof HTMLElement) top.classList.add("small");
     view.hidden = false;
     window.scrollTo(0, 0);
     title.focus({ preventScroll: true });
-    if (row) fill(id, row);
+    if (row) fill(title, row);
     else view.append(make("p", { class: "banner bad" }, "This run has no instance of this name."));
   }
 
-  /** @type {(id: string, row: Row) => Promise<void>} */
-  async function fill(id, row) {
+  /** @type {(title: HTMLElement, row: Row) => Promise<void>} */
+  async function fill(title, row) {
     const said = make("p", { class: "under" }, ...summary(row));
     view.append(said);
     try {
       const data = await unpack(byId(`data-${row.row.dataset.number}`).textContent ?? "");
-      if (opened !== id) return;
+      if (!title.isConnected) return; // another one was opened meanwhile
+      title.textContent = data.id;
       if ("unreadable" in data) throw new Error(data.unreadable);
       const parts = showInstance(data);
       const heads = parts.flatMap((part) => [...part.querySelectorAll("h3")]);
       const jumps = heads.map((head) => makeButton(head.textContent ?? "", () => jumpTo(head)));
       said.after(make("nav", { class: "jumps", "aria-label": "Parts of the instance" }, ...jumps), ...parts);
     } catch (error) {
-      if (opened !== id) return;
+      if (!title.isConnected) return;
       const reason = error instanceof Error ? error.message : String(error);
       view.append(make("p", { class: "banner bad" }, make("strong", {}, "Cannot be shown. "), reason));
     }
@@ -121,7 +122,8 @@
     return [...row.cells].slice(1).flatMap((cell, index) => {
       const name = heads[index + 1].textContent ?? "";
       const value = cell.querySelector(".state")?.cloneNode(true) ?? (cell.textContent ?? "").trim();
-      return value === "" ? [] : [make("span", { class: "pair" }, make("span", { class: "label" }, name), " ", value), " "];
+      if (value === "") return [];
+      return [make("span", { class: "pair" }, make("span", { class: "label" }, name), " ", value), " "];
     });
   }
 

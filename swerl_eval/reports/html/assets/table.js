@@ -8,7 +8,13 @@ const LISTED = new Set(["verdict", "strict", "files", "mark"]);
 /** Columns that a word without a column's name is looked for in. */
 const SEARCHED = ["instance", "repo", "verdict", "reason", "mark"];
 
-/** @typedef {{row: HTMLTableRowElement, id: string, texts: Map<string, string>, sorts: Map<string, string | number>}} Row */
+/**
+ * @typedef {object} Row
+ * @property {HTMLTableRowElement} row
+ * @property {string} id
+ * @property {Map<string, string>} texts what filters look in, by column
+ * @property {Map<string, string | number>} sorts what is sorted by, by column
+ */
 /** @typedef {{column: string, text: string}} Wanted one word of a filter; the column is empty for any */
 
 /**
