@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import logging
 import signal
 import socket
 import sys
 import threading
 import webbrowser
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -21,6 +21,7 @@ from rich.text import Text
 from swerl_eval.cli.view.guard import known_hosts
 from swerl_eval.core.errors import UsageError
 from swerl_eval.records.manifest import MANIFEST_FILE
+from swerl_eval.shutdown import exit_soon
 
 if TYPE_CHECKING:
     import uvicorn
@@ -29,7 +30,7 @@ PORT = 7575
 MORE_PORTS = 20
 """Ports after the usual one that are tried where none was asked for."""
 CLOSE_SECONDS = 1
-"""Time for answers under way at the end."""
+"""Time for answers under way at the end, and then for threads."""
 _BACKLOG = 128
 
 
@@ -52,17 +53,19 @@ def view_results(results: Path, host: str, port: int | None, seed: int, *, open_
     if not results.is_dir():
         message = f"there is no folder {results}; name the folder that holds the run folders"
         raise UsageError(message)
-    with listening(host, port) as listener:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt), listening(host, port) as listener:
+        server = server_of(results, host, listener, seed)
         address = address_of(host, listener)
         _announce(address, results)
         if not _is_loopback(listener):
-            warning = (
-                f"swerl-eval: everybody who reaches {host}, port {listener.getsockname()[1]}, can read the results\n"
-            )
-            sys.stderr.write(warning)
+            number = listener.getsockname()[1]
+            sys.stderr.write(f"swerl-eval: everybody who reaches {host}, port {number}, can read the results\n")
         if open_browser:
             threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
-        _run_until_interrupted(server_of(results, host, listener, seed), listener)
+        # at a signal it ends in good order, and raises the signal again
+        server.run(sockets=[listener])
+    exit_soon(0, CLOSE_SECONDS)  # nothing is lost with a page that is being made
 
 
 def listening(host: str, port: int | None) -> socket.socket:
@@ -138,19 +141,7 @@ def server_of(results: Path, host: str, listener: socket.socket, seed: int) -> u
         proxy_headers=False,
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
-    return uvicorn.Server(config)
-
-
-def _run_until_interrupted(server: uvicorn.Server, listener: socket.socket) -> None:
-    # uvicorn ends in good order on both signals, and then raises the signal again for its caller: it is done then
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run(sockets=[listener])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt
+    server = uvicorn.Server(config)
+    # at the end it would report each answer that never came
+    logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
+    return server

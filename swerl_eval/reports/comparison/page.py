@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from swerl_eval.reports.comparison.build import Comparison
-from swerl_eval.reports.comparison.chart import Chart, chart_of_rates
+from swerl_eval.reports.comparison.chart import chart_of_rates
 from swerl_eval.reports.comparison.names import printable
 from swerl_eval.reports.comparison.render import Group, Section, groups_of, sections
+from swerl_eval.reports.html.page import embedded
 from swerl_eval.reports.html.templates import PageKind, render
 
 COMPARISON = PageKind(styles=("page.css", "comparison.css"))
@@ -37,17 +37,11 @@ def comparison_page(comparison: Comparison, reports: Mapping[str, str] | None = 
         kind=COMPARISON,
         comparison=comparison,
         sections=[(section, _pairs(comparison, section)) for section in sections(comparison, printable)],
-        chart=_embedded(chart_of_rates(comparison)),
+        chart=embedded(chart_of_rates(comparison)),
         reports=reports or {},
         home=home,
         printable=printable,
     )
-
-
-def _embedded(chart: Chart) -> dict[str, object]:
-    """Return a chart with its drawings as text for `data:` addresses."""
-    light, dark = (base64.b64encode(drawing).decode() for drawing in (chart.light, chart.dark))
-    return {"title": chart.title, "alt": chart.alt, "light": light, "dark": dark, "table": chart.table}
 
 
 def _pairs(comparison: Comparison, section: Section) -> list[Pair]:

@@ -7,6 +7,7 @@ import os
 import re
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -31,6 +32,10 @@ OLD_RUN = Path(__file__).parents[2] / "data" / "run-folder-0.1"
 def client(results: Path) -> TestClient:
     app = application(results, known_hosts("127.0.0.1", 7575))
     return TestClient(app, base_url="http://localhost:7575", raise_server_exceptions=False)  # type: ignore[arg-type]
+
+
+def _get(address: str, **more: Any) -> httpx.Response:
+    return httpx.get(address, timeout=60, **more)
 
 
 def page(results: Path, path: str, status: int = 200) -> str:
@@ -83,13 +88,13 @@ def test_a_run_of_any_name_is_reached_by_the_link_of_the_list(tmp_path: Path, na
     made(tmp_path / name, BASE)
     made(tmp_path / "other", BASE)
     with served(tmp_path) as address:
-        text = httpx.get(address).text
+        text = _get(address).text
         assert "<b>bold" not in text
         links = [html.unescape(each) for each in re.findall(r'href="(/runs/[^"]+)"', text)]
         link = next(each for each in links if each != "/runs/other")
-        assert httpx.get(f"{address}{link}").headers["location"] == f"{link}/report"
-        assert httpx.get(f"{address}{link}/report").status_code == 200
-        compared = httpx.get(f"{address}/compare", params=[("run", name), ("run", "other")])
+        assert _get(f"{address}{link}").headers["location"] == f"{link}/report"
+        assert _get(f"{address}{link}/report").status_code == 200
+        compared = _get(f"{address}/compare", params=[("run", name), ("run", "other")])
         assert compared.status_code == 200
         assert link in [html.unescape(each) for each in re.findall(r'href="([^"#]+)/report"', compared.text)]
 
