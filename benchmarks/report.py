@@ -148,7 +148,7 @@ def in_inspect(folder: Path, browser: Browser, names: list[str], rounds: int) ->
             begun = time.perf_counter()
             page.get_by_text(names[0]).first.click()
             page.get_by_text(f"Sample {names[0]}").first.wait_for()
-            page.get_by_text("USER", exact=True).first.wait_for()
+            page.wait_for_function("document.body.innerText.includes('TRANSCRIPT')")
             return {"opens": [time.perf_counter() - begun], **memory(browser, page)}
 
         return {"size": size, "list": figures, **on_page(browser, url, f"text={names[0]}", open_one)}

@@ -232,6 +232,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
     "pandas": {},
     "trl": {},
     "verl": {},
+    "vl_convert": {"swerl_eval.reports.html.drawing": False},
     "pyarrow": {"swerl_eval.sources.row_files": False},
     "pygit2": {
         "swerl_eval.core.diffs": True,

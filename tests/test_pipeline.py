@@ -362,6 +362,41 @@ async def test_a_machine_that_fails_while_candidates_are_tested_chooses_nothing_
     assert {job.name.removesuffix(".tests") for job in again.jobs} == {"demo__waypost-1"}
 
 
+def test_a_run_folder_holds_the_issues_from_the_start_and_the_gold_patches_of_what_was_evaluated(
+    demo_config: RunConfig,
+) -> None:
+    config = demo_config.model_copy(update={"sandbox": "scripted"})
+    work = Runner(config, until="localize")
+    with work.open_run() as run:
+        work.execute(run)
+        texts = {issue.instance_id: issue.text for issue in run.issues.values()}
+        assert texts == {instance.instance_id: instance.problem_statement for instance in work.instances}
+        assert len(run.gold_patches) == 0
+    stored = (run.folder / "issues.jsonl").read_bytes()
+    work = Runner(config)
+    with work.open_run() as run:
+        work.execute(run)
+        gold = {record.instance_id: record.patch for record in run.gold_patches.values()}
+    assert gold == {name: work.source.oracle(name).patch for name in EXPECTED_CHOICE}
+    assert (run.folder / "issues.jsonl").read_bytes() == stored
+    gold_file = (run.folder / "gold_patches.jsonl").read_bytes()
+    with Runner(config).open_run() as run:
+        Runner(config).execute(run)
+    assert (run.folder / "gold_patches.jsonl").read_bytes() == gold_file
+
+
+def test_patches_that_were_handed_in_have_their_gold_patches_and_all_issues_beside_them(demo_config: RunConfig) -> None:
+    patches = {"demo__waypost-1": "", "demo__waypost-2": "no diff"}
+    work = Runner(
+        demo_config.model_copy(update={"sandbox": "scripted"}),
+        predictions=Predictions("m", patches, unusable={"demo__waypost-2": "it cannot be written"}),
+    )
+    with work.open_run() as run:
+        work.execute(run)
+        assert sorted(run.gold_patches.keys()) == sorted(patches)
+        assert len(run.issues) == 9
+
+
 def test_a_second_run_takes_its_verdicts_from_the_cache_and_says_so(demo_config: RunConfig, tmp_path: Path) -> None:
     config = demo_config.model_copy(update={"sandbox": "scripted", "reuse": True, "cache": str(tmp_path / "cache")})
     reports = []

@@ -87,8 +87,8 @@ def _result(report: dict[str, Any]) -> Iterator[Fact]:
     without = report["without_quarantined"]
     if without is not None:
         strict = f", strict {rate({**without, **without['strict']})}" if without["strict"] is not None else ""
-        label = f"Without {len(without['quarantined'])} in quarantine"
-        yield Fact(label, f"{rate(without)}{strict}", f"{interval(without)}; {without['file']}")
+        label = f"Without {len(without['quarantined'])} in quarantine ({without['file']})"
+        yield Fact(label, f"{rate(without)}{strict}", interval(without))
     yield Fact("Verdicts", ", ".join(f"{count} {verdict}" for verdict, count in report["verdicts"].items() if count))
 
 

@@ -20,14 +20,23 @@ def summarize(values: Iterable[float]) -> dict[str, Any]:
     rewards = sorted(values)  # the means must not depend on the order of arrival
     scored = [value for value in rewards if value != FORMAT_ERROR]
     errors = len(rewards) - len(scored)
-    bins = [0] * BINS
-    for value in scored:
-        bins[min(int(value * BINS), BINS - 1)] += 1
     return {
         "count": len(rewards),
         "mean": sum(rewards) / len(rewards) if rewards else None,
         "mean_without_errors": sum(scored) / len(scored) if scored else None,
         "format_errors": errors,
         "format_error_rate": errors / len(rewards) if rewards else None,
-        "histogram": {"errors": errors, "bins": bins},
+        "histogram": histogram(rewards),
     }
+
+
+def histogram(values: Iterable[float]) -> dict[str, Any]:
+    """Count the format errors, and the other rewards in ten equal bins over [0, 1]."""
+    counts = [0] * BINS
+    errors = 0
+    for value in values:
+        if value == FORMAT_ERROR:
+            errors += 1
+        else:
+            counts[min(int(value * BINS), BINS - 1)] += 1
+    return {"errors": errors, "bins": counts}

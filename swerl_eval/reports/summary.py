@@ -17,7 +17,7 @@ from swerl_eval.reports.candidate_counts import CandidateCounts, count_candidate
 from swerl_eval.reports.funnel import funnel
 from swerl_eval.reports.groups import columns_of, groups
 from swerl_eval.reports.quarantine import Quarantine
-from swerl_eval.reports.reward_figures import summarize
+from swerl_eval.reports.reward_figures import histogram, summarize
 from swerl_eval.reports.run_environment import run_environment
 from swerl_eval.reports.test_figures import plain_vote, summarize_tests
 
@@ -195,7 +195,7 @@ def _sampling(candidates: Mapping[str, CandidateCounts], answers: _Answers) -> R
 
 
 def _rewards(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Report | None:
-    """The SWE-RL rewards of all samples, and how well they tell resolved from unresolved selected patches (AUC)."""
+    """The SWE-RL rewards of all samples, and those of the selected patches: how well they tell resolved ones (AUC)."""
     if not len(run.rewards):
         return None
     values = {(reward.instance_id, reward.index): reward.value for reward in run.rewards.values()}
@@ -205,7 +205,11 @@ def _rewards(run: Run, evaluations: Mapping[str, Evaluation | None]) -> Report |
         value = values.get((name, selection.index)) if selection and selection.index is not None else None
         if value is not None and evaluation is not None and evaluation.report is not None:
             by_resolved[evaluation.resolved].append(value)
-    return {**summarize(values.values()), "resolved_auc": auc(by_resolved[True], by_resolved[False])}
+    return {
+        **summarize(values.values()),
+        "resolved_auc": auc(by_resolved[True], by_resolved[False]),
+        "chosen": {name: histogram(by_resolved[name == "resolved"]) for name in ("resolved", "unresolved")},
+    }
 
 
 def _row(run: Run, name: str, evaluation: Evaluation | None) -> Report:

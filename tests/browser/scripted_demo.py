@@ -12,7 +12,7 @@ from swerl_eval.compose import open_sampler, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.jobs.control_run import CONTROL, CONTROL_FILE
 from swerl_eval.core.jobs.scripts import APPLIED, APPLY_LADDER, PATCH_FILE, TOKEN_FILE
-from swerl_eval.core.types import Job, Oracle
+from swerl_eval.core.types import IssueText, Job, Oracle
 from swerl_eval.demo.setup import demo_settings
 from swerl_eval.official import specification
 from swerl_eval.pipeline import Pipeline
@@ -43,6 +43,7 @@ def run_demo(mirrors: Path, results: Path) -> Path:
         with work.open_run() as run:
             parts = Parts(work.source, work.prompts, open_sampler(config, work.source), sandbox)
             pipeline = Pipeline(run, parts, settings(config), Progress(), Workers(2))
+            run.issues.append(*(IssueText(each.instance_id, each.problem_statement) for each in work.instances))
             await pipeline.run(work.instances)
             write_reports(run)
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from swerl_eval.core.types import ModelUsage
 from swerl_eval.demo.setup import ANSWERS, SUITE
+from swerl_eval.records.run_folder import reopen_run
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +123,22 @@ def test_a_report_is_made_anew_from_the_records(mirrors: Path, tmp_path: Path) -
     table = run("report", tmp_path / "r").stdout
     assert "Solve rate: 0/9 = 0.0 %" in table
     assert "RECORDED" in table
+
+
+def test_a_report_takes_prices_that_override_those_of_the_run(mirrors: Path, tmp_path: Path) -> None:
+    run("select", *replayed(mirrors, tmp_path, "--run-id", "r", "-c", "prices.output=10", "-c", "prices.input=1"))
+    with reopen_run(tmp_path / "r") as folder:
+        folder.usage.append(ModelUsage(1.0, 10.0, 1, 2_000_000, None, 1_000_000))
+    assert "Money: 12.00 (input 2.00, output 10.00)" in run("report", tmp_path / "r").stdout
+    assert "Money: 17.00 (input 2.00, output 15.00)" in run("report", tmp_path / "r", "-c", "prices.output=15").stdout
+    (tmp_path / "prices.toml").write_text("[prices]\ninput = 0.0\n")
+    assert "Money: 10.00" in run("report", tmp_path / "r", "--config", tmp_path / "prices.toml").stdout
+    wrong = run("report", tmp_path / "r", "-c", "prices.answer=15")
+    assert (wrong.returncode, "'answer' is no price" in wrong.stderr) == (2, True)
+    # a resume may change them
+    again = replayed(mirrors, tmp_path, "--run-id", "r", "-c", "prices.output=20", "-c", "prices.input=1")
+    assert run("select", *again).returncode == 0
+    assert "Money: 22.00" in run("report", tmp_path / "r").stdout
 
 
 def test_an_export_of_an_unknown_format_says_which_there_are(mirrors: Path, tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ from tests.config.configs import complaint
         ({"workers": -1}, "workers: Input should be greater than or equal to 0"),
         ({"network": "host"}, "network: Input should be 'bridge' or 'none'"),
         ({"memory": "lots"}, "memory: 'lots' is not a size; write it as 512m or 8g"),
+        ({"prices": {"inputs": 1}}, "prices: 'inputs' is no price; there are input, cached_input, output, gpu_hour"),
+        ({"prices": {"output": -0.5}}, "prices: output is negative: -0.5"),
+        ({"prices": {"output": float("inf")}}, "prices.output: Input should be a finite number"),
         ({"seed": "x"}, "seed: Input should be a valid integer, unable to parse string as an integer"),
     ],
 )

@@ -15,12 +15,11 @@ from scipy import stats
 from swerl_eval.core.comparison import (
     FEWEST_DISCORDANT,
     Pair,
-    bootstrap_interval,
-    clustered_error,
     compare_pairs,
     detectable_difference,
     mcnemar_p,
 )
+from swerl_eval.core.metrics import bootstrap_interval, clustered_error
 
 PAIRS = st.lists(st.builds(Pair, st.booleans(), st.booleans(), st.sampled_from("abc")), min_size=1, max_size=40)
 

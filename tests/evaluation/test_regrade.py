@@ -171,6 +171,17 @@ def test_what_cannot_be_graded_stays_as_it_was_and_is_named(folder: Path, source
     assert list(Run(folder).evaluations.values()) == before
 
 
+def test_an_older_run_folder_gets_the_gold_patches_of_what_is_graded(folder: Path, source: DatasetSource) -> None:
+    (folder / "gold_patches.jsonl").unlink()
+    with reopen_run(folder) as run:
+        regrade(run, source)
+    gold = {record.instance_id: record.patch for record in Run(folder).gold_patches.values()}
+    assert gold == {
+        name: source.oracle(name).patch for name in {key[0] for key in Run(folder).evaluations.keys()} & set(gold)
+    }
+    assert len(gold) == 8
+
+
 def test_several_processes_give_what_one_gives(
     folder: Path, source: DatasetSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,7 +187,7 @@ def test_both_denominators_are_exact_and_named(tmp_path: Path) -> None:
     result = lines(report, "Result")
     assert result[0].startswith("Solve rate: 3/6 = 50.0 %")
     assert result[3] == (
-        "Without 2 in quarantine: 2/4 = 50.0 %, strict 2/4 = 50.0 % (95 % interval 15.0 to 85.0; q.json)"
+        "Without 2 in quarantine (q.json): 2/4 = 50.0 %, strict 2/4 = 50.0 % (95 % interval 15.0 to 85.0)"
     )
 
 
@@ -195,7 +195,7 @@ def test_with_everything_in_quarantine_there_is_no_rate_and_no_error(tmp_path: P
     report = build_report(made(tmp_path, EVALUATIONS), Quarantine("q.json", dict.fromkeys(NAMES, "x")))
     without = report["without_quarantined"]
     assert (without["total"], without["resolved"], without["solve_rate"]) == (0, 0, 0.0)
-    assert any(line.startswith("Without 6 in quarantine: 0/0") for line in lines(report, "Result"))
+    assert any(line.startswith("Without 6 in quarantine (q.json): 0/0") for line in lines(report, "Result"))
 
 
 def test_the_report_says_what_the_verdicts_were_made_with(tmp_path: Path) -> None:

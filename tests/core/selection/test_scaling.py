@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swerl_eval.core.errors import InputError
-from swerl_eval.core.metrics import pass_at_k
+from swerl_eval.core.metrics import best_of_k, pass_at_k
 from swerl_eval.core.selection.ranking import choose
 from swerl_eval.core.selection.scaling import JudgedInstance, ScalingRow, scaling
 from swerl_eval.core.types import Candidate, Evidence, Outcome, Rejection
@@ -74,9 +75,31 @@ def test_best_at_k_is_the_mean_over_all_subsets():
     assert row.best_interval == (0.0, 1.0)
 
 
+def test_the_best_by_reward_is_expected_over_all_subsets():
+    instance = judged("aab.", "b")
+    rewards = {0: 0.9, 1: -1.0, 2: 0.5, 3: -1.0}
+    scored = replace(instance, rewards=rewards)
+    rows = scaling({"i": scored, "none": judged("")}, [1, 2, 4], [0, None], resamples=2)
+    # b is drawn alone in one of four draws, and is the best of two of the six pairs
+    expected = [1 / 8, 1 / 8, 1 / 6, 1 / 6, 0.0, 0.0]
+    assert [row.reward_at_k for row in rows] == [pytest.approx(chance) for chance in expected]
+    right = [(rewards[place], place == 2) for place in range(4)]
+    assert rows[2].reward_at_k == best_of_k(right, 2) / 2
+
+
+def test_without_a_reward_of_every_answer_there_is_no_best_by_reward():
+    instance = judged("ab", "b")
+    assert scaling({"i": replace(instance, rewards={0: 0.5})}, [1], [0])[0].reward_at_k is None
+    failed = Candidate("i", 1, rejection=Rejection.SAMPLE_FAILED)
+    unanswered = replace(judged("b", "b"), rewards={0: -1.0})
+    unanswered = replace(unanswered, candidates=[*unanswered.candidates, failed])
+    # a sample without an answer is below the worst reward
+    assert [row.reward_at_k for row in scaling({"i": unanswered}, [1, 2], [0])] == [0.5, 1.0]
+
+
 def test_a_wrong_choice_and_no_candidate_solve_nothing():
     (row,) = scaling({"wrong": judged("a"), "none": judged("."), "empty": judged("")}, [1], [0])
-    assert row == ScalingRow(1, 0, 3, 1, 0.0, 0.0, (0.0, 0.0), 0.0, (0.0, 0.0))
+    assert row == ScalingRow(1, 0, 3, 1, 0.0, 0.0, (0.0, 0.0), 0.0, (0.0, 0.0), None)
 
 
 def test_an_instance_with_fewer_samples_gives_all_it_has():
