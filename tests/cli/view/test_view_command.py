@@ -151,7 +151,8 @@ def test_a_port_of_a_server_that_has_just_ended_is_free_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "start"), [("127.0.0.1", "http://127.0.0.1:"), ("localhost", "http://localhost:"), ("::1", "http://[::1]:")]
+    ("host", "start"),
+    [("127.0.0.1", "http://127.0.0.1:"), ("localhost", "http://localhost:"), ("::1", "http://[::1]:")],
 )
 def test_the_address_is_one_that_a_browser_takes(host: str, start: str) -> None:
     with listening(host, 0) as listener:

@@ -86,7 +86,9 @@ def test_every_picture_is_within_the_page(page: str) -> None:
 def test_no_script_or_style_ends_early_or_makes_markup_of_text(asset: str) -> None:
     text = (ASSETS / asset).read_text(encoding="utf-8")
     assert not re.search(r"</|<!--|]]>", text)
-    forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|createContextual"
+    forbidden = (
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|DOMParser|createContextual"
+    )
     assert not re.search(forbidden, text)
 
 
