@@ -44,7 +44,10 @@ def look_at(folder: Path) -> RunFiles:
     odd = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            status = entry.stat(follow_symlinks=False)
+            try:
+                status = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # the run that goes on has just renamed it
+                continue
             times[entry.name] = (status.st_mtime_ns, status.st_size)
             if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
                 odd.append(entry.name)

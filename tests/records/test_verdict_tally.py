@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from swerl_eval.core.diffs import sha256
 from swerl_eval.core.errors import InputError
-from swerl_eval.core.types import Evaluation, Selection, Verdict
+from swerl_eval.core.types import Evaluation, Verdict
 from swerl_eval.records.manifest import read_manifest
 from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.records.verdict_tally import InstanceVerdict, VerdictTally
@@ -89,7 +88,7 @@ def test_a_file_that_is_another_one_is_read_anew(tmp_path: Path) -> None:
     tally = VerdictTally(folder)
     assert len(tally.update()) == 12
     other = made(tmp_path / "other", "uuuuuu" * 2)
-    os.replace(other / "evaluations.jsonl", folder / "evaluations.jsonl")
+    (other / "evaluations.jsonl").replace(folder / "evaluations.jsonl")
     assert {each.official for each in tally.update().values()} == {"unresolved"}
     (folder / "evaluations.jsonl").write_bytes(b"")
     assert tally.update() == {}

@@ -27,7 +27,7 @@ def broken(_: Request) -> PlainTextResponse:
 def client(host: str = "127.0.0.1", port: int = 7575) -> TestClient:
     app = Starlette(routes=[Route("/", fine), Route("/broken", broken)])
     guarded = Guard(app, known_hosts(host, port))
-    return TestClient(guarded, base_url=f"http://localhost:{port}", raise_server_exceptions=False)  # type: ignore[arg-type]
+    return TestClient(guarded, base_url=f"http://localhost:{port}", raise_server_exceptions=False)
 
 
 @pytest.mark.parametrize("host", ["localhost:7575", "127.0.0.1:7575", "[::1]:7575", "LocalHost:7575"])
@@ -38,7 +38,8 @@ def test_this_machine_is_answered(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
-        "evil.example:7575", "localhost.evil.example:7575", "localhost", "localhost:7576", "127.0.0.1", "127.0.0.2:7575",
+        "evil.example:7575", "localhost.evil.example:7575", "localhost", "localhost:7576", "127.0.0.1",
+        "127.0.0.2:7575",
         "192.168.1.5:7575", "::1:7575", "[::1]", "[::2]:7575", "localhost:7575:7575", "", ":7575", "localhost:",
         "localhost:07575", "user@localhost:7575", "localhost:7575/", "0.0.0.0:7575", "[localhost]:7575x",
     ],
@@ -78,7 +79,7 @@ def test_the_usual_port_of_the_web_need_not_be_named() -> None:
 
 
 def test_two_hosts_are_none() -> None:
-    answer = client().get("/", headers=[("host", "localhost:7575"), ("host", "localhost:7575")])  # type: ignore[arg-type]
+    answer = client().get("/", headers=[("host", "localhost:7575"), ("host", "localhost:7575")])
     assert answer.status_code == 421
 
 

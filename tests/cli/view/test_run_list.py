@@ -136,9 +136,12 @@ def test_nothing_is_read_again_that_has_not_changed(tmp_path: Path, monkeypatch:
     first = runs.summaries()
     opened: list[str] = []
     plain = Path.open
-    monkeypatch.setattr(
-        Path, "open", lambda path, *rest, **more: opened.append(path.name) or plain(path, *rest, **more)
-    )
+
+    def counted(path: Path, *rest: Any, **more: Any) -> Any:
+        opened.append(path.name)
+        return plain(path, *rest, **more)
+
+    monkeypatch.setattr(Path, "open", counted)
     assert runs.summaries() == first
     assert opened == []
     made(tmp_path / "other", BASE)

@@ -31,7 +31,7 @@ OLD_RUN = Path(__file__).parents[2] / "data" / "run-folder-0.1"
 
 def client(results: Path) -> TestClient:
     app = application(results, known_hosts("127.0.0.1", 7575))
-    return TestClient(app, base_url="http://localhost:7575", raise_server_exceptions=False)  # type: ignore[arg-type]
+    return TestClient(app, base_url="http://localhost:7575", raise_server_exceptions=False)
 
 
 def _get(address: str, **more: Any) -> httpx.Response:
@@ -104,7 +104,8 @@ def test_a_run_of_any_name_is_reached_by_the_link_of_the_list(tmp_path: Path, na
     [
         "/runs/%2e%2e", "/runs/%2e%2e/report", "/runs/..%2fsecret/report", "/runs/%2e%2e%2fsecret/live",
         "/runs/r%2f..%2f..%2fsecret/report", "/runs/%2fetc/report", "/runs/r%00/report", "/runs/linked/report",
-        "/runs/linked/live.json", "/runs//report", "/runs/r/run.json", "/runs/r/report.json", "/runs/r/report/", "/r/run.json",
+        "/runs/linked/live.json", "/runs//report", "/runs/r/run.json", "/runs/r/report.json", "/runs/r/report/",
+        "/r/run.json",
         "/../secret/run.json", "/%2e%2e/secret/run.json", "/assets/runs.js", "/compare?run=r&run=linked",
         "/compare?run=r&run=../secret", "/compare?run=r&run=%2e%2e%2fsecret", "/runs/%ff/report", "/runs/r%252f/report",
     ],
@@ -172,7 +173,7 @@ def test_a_report_of_a_running_run_has_its_latest_verdicts(tmp_path: Path) -> No
     assert "1 of 12" in browser.get("/runs/new/report").text
     other = made(tmp_path / "other", "RR" + "." * 10)
     for name in ("selections.jsonl", "evaluations.jsonl"):
-        os.replace(other / name, tmp_path / "new" / name)
+        (other / name).replace(tmp_path / "new" / name)
     assert "2 of 12" in browser.get("/runs/new/report").text
 
 
