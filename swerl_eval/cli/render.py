@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -80,3 +82,11 @@ def print_sections(console: Console, sections: Sequence[Section]) -> None:
         console.print(Text(section.title, style="bold"))
         for fact in section.facts:
             console.print(Padding(Text(str(fact), style=_TONES.get(fact.tone, "")), (0, 0, 0, 2), expand=False))
+
+
+def print_report_files(console: Console, folder: Path) -> None:
+    """Print where the reports of a run are; on a terminal these are links."""
+    for file in (folder / "report.html", folder / "report.json"):
+        if file.is_file():
+            link = Style(link=file.resolve().as_uri())
+            console.print(Text.assemble("Report: ", (str(file), link)), soft_wrap=True)

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import orjson
 from rich.console import Console
-from rich.style import Style
 from rich.text import Text
 
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.redirect_output import redirect_output
-from swerl_eval.cli.render import print_run
+from swerl_eval.cli.render import print_report_files, print_run
 from swerl_eval.compose import gold_files, gold_predictions, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import UsageError
@@ -80,10 +79,7 @@ def _conclude(result: RunResult, until: str, runner: Runner) -> int:
         sys.stderr.write(f"swerl-eval: {name}: {reason}\n")
     if not result.complete:
         sys.stderr.write("swerl-eval: not every instance was finished; the same command tries the rest again\n")
-    for file in (result.folder / "report.html", result.folder / "report.json"):
-        if file.is_file():
-            link = Style(link=file.resolve().as_uri())
-            console.print(Text.assemble("Report: ", (str(file), link)), soft_wrap=True)
+    print_report_files(console, result.folder)
     return 0 if result.complete else 1
 
 

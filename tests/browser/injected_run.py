@@ -57,8 +57,8 @@ INJECTIONS = (
     "..",
 )  # fmt: skip
 STAGES = ("localize", "repair", "guide", "reproduce", "regress")
-CANDIDATES = 2
-"""Candidates of an instance; one more sample is rejected."""
+SAMPLES, CANDIDATES = 3, 2
+"""Samples of an instance, and how many of them give a candidate; the last one is rejected."""
 
 
 def instance_id(injection: str) -> str:
@@ -103,7 +103,9 @@ def _manifest() -> RunManifest:
     # texts of settings are injections, too, except for the words that readers of a run folder go by
     config = {
         name: marked(next(texts), f"config.{name}") if isinstance(value, str) and name not in {"evaluate"} else value
-        for name, value in RunConfig(strict=True, evaluate="all", samples=CANDIDATES + 1).model_dump().items()
+        for name, value in RunConfig(strict=True, evaluate="all", samples=SAMPLES, tests=SAMPLES, test_samples=SAMPLES)
+        .model_dump()
+        .items()
     }
     tables = {name: {next(texts): marked(next(texts), name)} for name in ("identity", "prompts", "versions")}
     facts = ("repo", "created_at", "difficulty", *INJECTIONS[:2])
@@ -131,7 +133,7 @@ def _record_type(journal: Journal[Any]) -> type:
 def _records(record: type, injection: str, number: int) -> Iterator[Any]:
     """Yield the records of one type for an instance; the last one counts where there can be only one."""
     hints = get_type_hints(record)
-    for index in reversed(range(CANDIDATES + 1)):
+    for index in reversed(range(SAMPLES)):
         links = _links(record, injection, number, index)
         for stage in (*STAGES, marked(injection, "stage")) if "stage" in hints else ("",):
             links["stage"] = stage

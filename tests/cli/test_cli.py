@@ -141,6 +141,24 @@ def test_a_report_takes_prices_that_override_those_of_the_run(mirrors: Path, tmp
     assert "Money: 22.00" in run("report", tmp_path / "r").stdout
 
 
+def test_a_report_as_a_page_is_written_and_its_path_printed(mirrors: Path, tmp_path: Path) -> None:
+    run("select", *replayed(mirrors, tmp_path, "--run-id", "r"))
+    page = tmp_path / "r/report.html"
+    first = page.read_text(encoding="utf-8")  # the run wrote it
+    page.unlink()
+    done = run("report", tmp_path / "r", "--format", "html")
+    assert (done.returncode, done.stdout) == (0, f"{page}\n")
+    assert page.read_text(encoding="utf-8") == first
+    done = run("report", tmp_path / "r", "--format", "html", "-o", tmp_path / "own.html", "-c", "prices.gpu_hour=2")
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'own.html'}\n")
+    done = run("report", tmp_path / "r", "--format", "html", "-o", tmp_path / "no/own.html")
+    assert done.returncode == 2
+    assert done.stderr.endswith("own.html: No such file or directory; choose another --output\n")
+    done = run("report", tmp_path / "r", "-o", tmp_path / "own.html")
+    assert done.returncode == 2
+    assert "add --format html" in done.stderr
+
+
 def test_an_export_of_an_unknown_format_says_which_there_are(mirrors: Path, tmp_path: Path) -> None:
     run("select", *replayed(mirrors, tmp_path, "--run-id", "r"))
     done = run("export", tmp_path / "r", "--to", "leaderbord")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
-from swerl_eval.cli.render import print_sections
+from swerl_eval.cli.render import print_report_files, print_sections
 from swerl_eval.reports.first_screen import Fact, Section
 
 SECTIONS = [
@@ -34,3 +36,21 @@ def test_a_long_fact_goes_on_below_its_beginning() -> None:
         "  Dataset: a long name a long name a",
         "  long name a long name a long name",
     ]
+
+
+def test_the_reports_that_are_there_are_named_and_on_a_terminal_they_are_links(tmp_path: Path) -> None:
+    folder = tmp_path / "a [bold] name"
+    folder.mkdir()
+    (folder / "report.json").touch()
+
+    def printed(*, terminal: bool) -> str:
+        file = io.StringIO()
+        system: Literal["standard"] | None = "standard" if terminal else None
+        print_report_files(Console(width=20, file=file, force_terminal=terminal, color_system=system), folder)
+        return file.getvalue()
+
+    assert printed(terminal=False) == f"Report: {folder}/report.json\n"
+    (folder / "report.html").touch()
+    assert printed(terminal=False) == f"Report: {folder}/report.html\nReport: {folder}/report.json\n"
+    link = (folder / "report.html").as_uri()
+    assert f";{link}\x1b\\{folder}/report.html" in printed(terminal=True)

@@ -42,6 +42,13 @@ def test_records_come_back_as_they_were_stored(tmp_path: Path) -> None:
     assert len(opened) == 3
 
 
+def test_records_of_some_keys_come_in_the_order_of_the_keys(tmp_path: Path) -> None:
+    records = filled(tmp_path / "j", 3)
+    opened = journal(tmp_path / "j")
+    assert list(opened.get_all(["a__b-2", "a__b-9", "a__b-0"])) == [records[2], records[0]]
+    assert list(opened.get_all(["a__b-9"])) == []
+
+
 def test_nested_records_and_enums_come_back_as_they_were_stored(tmp_path: Path) -> None:
     sample = Sample("a__b-1", "repair", 0, Completion("text\0\n", "length", 3, None), ("x.py",), "0", 7)
     samples = Journal(tmp_path / "s", Sample, lambda r: r.index)

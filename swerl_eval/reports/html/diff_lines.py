@@ -96,9 +96,9 @@ class LineTable:
         lines, rest = _split(source, most)
         return self._add([*((line, 0, "python") for line in lines), *rest])
 
-    def lines(self) -> list[list[Any]]:
-        """Return the lines by number: text and spans."""
-        return [list(line) for line in self._numbers]
+    def lines(self) -> list[Line]:
+        """Return the lines by number."""
+        return list(self._numbers)
 
     def _add(self, lines: list[_Unread]) -> list[int]:
         return [self._numbers.setdefault(_highlighted(*line), len(self._numbers)) for line in lines]

@@ -17,7 +17,7 @@ from swerl_eval.records.timeline import Span
 from swerl_eval.reports.html import log_excerpts
 from swerl_eval.reports.html.bounds import MOST_REMARK, all_sendable, middle_left_out, names, shortened
 from swerl_eval.reports.html.candidates import InstanceCandidates, UniqueCandidate, sample_count
-from swerl_eval.reports.html.diff_lines import MOST_LINES, LineTable
+from swerl_eval.reports.html.diff_lines import MOST_LINES, Line, LineTable
 from swerl_eval.reports.html.packing import fits, room_for_each
 
 MOST_TEXT = 20_000
@@ -90,7 +90,7 @@ class _Instance:
     def _line_limit(self, part: str, texts: Sequence[str], add: Callable[[LineTable, str, int], object]) -> int:
         """Return how many lines of each text fit, where `add` adds a text to a table."""
 
-        def lines(most: int) -> list[list[Any]]:
+        def lines(most: int) -> list[Line]:
             table = LineTable()
             for text in texts:
                 add(table, text, most)

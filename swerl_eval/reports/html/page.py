@@ -27,6 +27,8 @@ FIRST = ("Result", "Missing or failed", "Measured with")
 """Sections of figures that come first; the others follow the charts."""
 IN_LARGE = ("The answers were RECORDED", "Solve rate", "Strict solve rate")
 """Facts that the page shows above the sections."""
+DIFFICULTIES = ("<15 min fix", "15 min - 1 hour", "1-4 hours", ">4 hours")
+"""As SWE-bench Verified names them, the easiest first."""
 ODD = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError, SwerlEvalError)
 """What odd records of one instance may raise. The page says so in its place, and shows the others."""
 
@@ -40,7 +42,8 @@ def report_page(run: Run, report: Mapping[str, Any], prices: Mapping[str, float]
         prices: What is paid, as `costs` takes it.
     """
     sections = first_screen(dict(report), costs(run, prices))
-    values = _values(report, sections, charts(dict(report), curves(run)))
+    # the tables of groups draw their intervals themselves
+    values = _values(report, sections, charts({**report, "groups": {}}, curves(run)))
     data = _packed(run, report["instances"], read_timeline(run.folder))
     yield from render_pieces("report.html.j2", SCRIPTS, **values, data=data)
 
@@ -70,9 +73,15 @@ def _beside_the_rates(section: Section) -> Section:
 
 def _groups(groups: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, list[dict[str, Any]]]]:
     """Return the tables of groups as they stand beside each other: repositories, and the others, which are short."""
-    beside = [{"repository": groups["repository"]}, {name: groups[name] for name in ("difficulty", "year")}]
+    difficulties = sorted(groups["difficulty"], key=lambda row: (_place(row["name"]), row["name"]))
+    years = sorted(groups["year"], key=lambda row: row["name"])
+    beside = [{"repository": groups["repository"]}, {"difficulty": difficulties, "year": years}]
     shown = [{name: rows for name, rows in tables.items() if rows} for tables in beside]
     return [tables for tables in shown if tables]
+
+
+def _place(difficulty: str) -> int:
+    return DIFFICULTIES.index(difficulty) if difficulty in DIFFICULTIES else len(DIFFICULTIES)
 
 
 def embedded(chart: Chart) -> dict[str, Any]:

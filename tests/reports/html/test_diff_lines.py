@@ -115,7 +115,7 @@ def test_the_note_on_a_missing_line_end_is_plain():
 def test_lengths_are_those_of_javascript():
     table = LineTable()
     (number,) = table.script('x = "\U0001f600" if y')
-    assert table.lines()[number] == ['x = "\U0001f600" if y', [4, 0, 4, TOKEN_CLASSES.index("s"), 1, 0, 2, 1]]
+    assert table.lines()[number] == ('x = "\U0001f600" if y', (4, 0, 4, TOKEN_CLASSES.index("s"), 1, 0, 2, 1))
 
 
 def test_a_script_is_python_without_a_prefix():
@@ -219,7 +219,7 @@ def test_spans_cover_the_text_from_its_start_and_no_more(suffix: str, code: str)
     assert 0 <= sum(spans[::2]) <= len(text.encode("utf-16-le")) // 2
     assert all(length > 0 for length in spans[::2])
     assert all(0 <= number < len(TOKEN_CLASSES) for number in spans[1::2])
-    assert spans[-1:] != [0]
+    assert spans[-1:] != (0,)
 
 
 @given(st.text("-+ @\\\n0123456789,abde/.py", max_size=300) | st.text(max_size=100))
