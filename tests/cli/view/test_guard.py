@@ -25,7 +25,7 @@ def broken(_: Request) -> PlainTextResponse:
 
 
 def client(host: str = "127.0.0.1", port: int = 7575) -> TestClient:
-    app = Starlette(routes=[Route("/", fine), Route("/broken", broken)])
+    app = Starlette(routes=[Route("/", fine, methods=["GET", "POST"]), Route("/broken", broken)])
     guarded = Guard(app, known_hosts(host, port))
     return TestClient(guarded, base_url=f"http://localhost:{port}", raise_server_exceptions=False)
 
@@ -87,6 +87,7 @@ def test_two_hosts_are_none() -> None:
 def test_nothing_but_reading_is_allowed(method: str) -> None:
     answer = client().request(method, "/")
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert answer.text == "These pages can only be read.\n"
 
 
 @pytest.mark.parametrize(
