@@ -18,6 +18,7 @@ from swerl_eval.cli.exit_codes import FAILED, USAGE, exit_with
 from swerl_eval.cli.image_commands import images_app
 from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
+from swerl_eval.cli.view_command import view
 
 app = typer.Typer(
     name="swerl-eval",
@@ -184,26 +185,7 @@ def compare(
     put_out(comparison_text(sides, Path(config.results), form, config.seed, anyway=anyway), output)
 
 
-@app.command()
-@taking("seed", "config", "overrides")
-def view(
-    options: dict[str, Any],
-    results: Annotated[
-        Path | None, typer.Argument(metavar="[RESULTS]", help="Folder of the run folders; default: setting results.")
-    ] = None,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others can only reach one that is not local.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int | None, typer.Option(help="Port; default: 7575, or the next free one.", min=0, max=65535)
-    ] = None,
-    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")] = False,
-) -> None:
-    """Show runs in a browser: the list, running ones live, reports, comparisons. A local server, until Ctrl-C."""
-    from swerl_eval.cli.view.command import view_results
-
-    config = resolve(options)
-    view_results(results or Path(config.results), host, port, config.seed, open_browser=open_browser)
+app.command()(view)
 
 
 @app.command()

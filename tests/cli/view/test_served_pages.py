@@ -41,7 +41,8 @@ def _get(address: str, **more: Any) -> httpx.Response:
 def page(results: Path, path: str, status: int = 200) -> str:
     answer = client(results).get(path)
     assert answer.status_code == status, answer.text
-    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<(style|script)>.*?</\1>|<[^>]+>", " ", answer.text, flags=re.S)))
+    text = html.unescape(re.sub(r"<(style|script)>.*?</\1>|<[^>]+>", " ", answer.text, flags=re.S))
+    return re.sub(r"\s+", " ", text)
 
 
 def beat(folder: Path, age: float = 0.0) -> None:
