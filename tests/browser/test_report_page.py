@@ -166,6 +166,38 @@ def test_lines_of_a_diff_have_their_numbers_before_and_after(report: Page) -> No
         before, after = before + (sign != "+"), after + (sign != "-")
 
 
+def test_a_hunk_ends_where_its_head_says_whatever_its_lines_look_like(report: Page) -> None:
+    patch = """diff --git a/f b/f
+--- a/f
++++ b/f
+@@ -7,3 +7,2 @@ def f():
+ x
+--- y
++++ z
+-w
+\\ No newline at end of file
+--- a/g
++++ b/g
+@@ -0,0 +1 @@
++new
+@@ -4 +5,2 @@
+
++last
+@@ -9,2 +9 @@
+-a
+-b
++c"""
+    numbered = "text => placesOfDiff(text.split('\\n')).map(({kind, before, after}) => [kind, before, after])"
+    places = report.evaluate(numbered, patch)
+    assert places == [
+        ["file", None, None], ["head", None, None], ["head", None, None], ["hunk", None, None],
+        ["kept", 7, 7], ["removed", 8, None], ["added", None, 8], ["removed", 9, None],
+        ["head", None, None], ["head", None, None], ["head", None, None], ["hunk", None, None],
+        ["added", None, 1], ["hunk", None, None], ["kept", 4, 5], ["added", None, 6],
+        ["hunk", None, None], ["removed", 9, None], ["removed", 10, None], ["added", None, 9],
+    ]  # fmt: skip
+
+
 def test_a_candidate_is_drawn_when_it_is_opened(report: Page) -> None:
     report.goto(f"{report.url}#open=demo__inkwell-2")
     opened(report)

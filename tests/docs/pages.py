@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -22,6 +22,8 @@ PAGES = sorted(
     )
 )
 """Markdown files of the repository; in `results/`, where runs go too, only the tables of the benchmarks."""
+TITLES = {"Result", "Missing or failed", "Measured with", "Sampling", "Localization", "Tests", "Rewards", "Cost"}
+"""The sections of a printed run."""
 PROGRAM = "swerl-eval"
 SHELL = {"bash", "console", "sh"}
 _FENCE = re.compile(r"^( *)(`{3,})(\w*)\n(.*?)^\1\2$", re.DOTALL | re.MULTILINE)
@@ -67,6 +69,16 @@ def words_of(line: str) -> list[str]:
             break
         words.append(word)
     return words[1:]
+
+
+def same_everywhere(output: Iterable[str]) -> list[str]:
+    """The lines of a printed run that are the same on every machine: without its pins and its costs."""
+    kept, section = [], ""
+    for line in output:
+        section = line.strip() if line.strip() in TITLES else section
+        if section not in {"Measured with", "Cost"}:
+            kept.append(line)
+    return kept
 
 
 def anchors(page: Path) -> Iterator[str]:

@@ -178,6 +178,10 @@ def test_an_older_run_folder_gets_the_gold_patches_of_what_is_graded(folder: Pat
     gold = {record.instance_id: record.patch for record in Run(folder).gold_patches.values()}
     assert gold == {name: source.oracle(name).patch for name in gold}
     assert len(gold) == 8
+    stored = (folder / "gold_patches.jsonl").read_bytes()
+    with reopen_run(folder) as run:
+        regrade(run, source)
+    assert (folder / "gold_patches.jsonl").read_bytes() == stored
 
 
 def test_several_processes_give_what_one_gives(

@@ -6,11 +6,12 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from swerl_eval.records.atomic import remove_unfinished, replacing_folder, write_bytes
+from swerl_eval.records.atomic import remove_unfinished, replacing_folder, write_bytes, write_pieces
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
@@ -26,6 +27,17 @@ def test_a_file_has_the_permissions_that_the_umask_gives(umask: int, mode: int, 
 def test_a_file_of_the_longest_name_is_written(tmp_path: Path) -> None:
     write_bytes(tmp_path / ("n" * 255), b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["n" * 255]
+
+
+def test_pieces_are_written_in_order_and_none_if_one_cannot_be_made(tmp_path: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"third"
+        raise ValueError
+
+    write_pieces(tmp_path / "file", iter([b"first, ", b"second"]))
+    with pytest.raises(ValueError):
+        write_pieces(tmp_path / "file", pieces())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"first, second"}
 
 
 def test_a_reader_sees_one_version_or_the_other_and_never_half_of_one(tmp_path: Path) -> None:

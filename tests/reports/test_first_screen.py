@@ -111,6 +111,10 @@ def test_what_the_machine_prevented_and_what_is_missing_is_said_with_names(tmp_p
 def test_a_strict_rate_that_confirms_the_official_one_is_good(tmp_path: Path) -> None:
     facts = first_screen(build_report(Run(comparison_runs.made(tmp_path / "r", "R" * 12))), None)[0].facts
     assert {fact.label: fact.tone for fact in facts}["Strict solve rate"] == "good"
+    run = Run(comparison_runs.made(tmp_path / "s", "R" * 12, "u" + "R" * 11))
+    assert {fact.label: fact.tone for fact in first_screen(build_report(run), None)[0].facts}[
+        "Strict solve rate"
+    ] == "warn"
 
 
 @pytest.mark.parametrize("changes", [{"verdict": Verdict.INFRA_ERROR}, {"suspicious": ("conftest.py",)}])

@@ -18,7 +18,7 @@ from swerl_eval.reports.html import log_excerpts
 from swerl_eval.reports.html.bounds import MOST_REMARK, all_sendable, middle_left_out, names, shortened
 from swerl_eval.reports.html.candidates import InstanceCandidates, UniqueCandidate, sample_count
 from swerl_eval.reports.html.diff_lines import MOST_LINES, Line, LineTable
-from swerl_eval.reports.html.packing import fits, room_for_each
+from swerl_eval.reports.html.packing import packed_size, room_for_each
 
 MOST_TEXT = 20_000
 """Characters of an issue, a thought or an answer, at most."""
@@ -82,9 +82,10 @@ class _Instance:
         return self._with_candidates(all_sendable(data))
 
     def _limit(self, part: str, make: Callable[[int], Any], most: int) -> int:
-        """Halve the number that bounds a part until it fits into its share of the room."""
-        while most > 1 and not fits(all_sendable(make(most)), self._room * _SHARES[part]):
-            most //= 2
+        """Lower the number that bounds a part until it fits into its share of the room."""
+        room = self._room * _SHARES[part]
+        while most > 1 and (size := packed_size(all_sendable(make(most)), room)) > room:
+            most = max(1, int(most * min(0.9, room / size)))
         return most
 
     def _line_limit(self, part: str, texts: Sequence[str], add: Callable[[LineTable, str, int], object]) -> int:
@@ -223,15 +224,17 @@ class _Instance:
                 "left_out": left_out,
             }
 
-        fit, tried = min(1, len(unique)), min(32, len(unique))
-        while tried > fit and fits(first(tried), self._room):
-            fit, tried = tried, min(2 * tried, len(unique))
-        while tried - fit > max(1, fit // 8):
-            middle = (fit + tried) // 2
-            if fits(first(middle), self._room):
-                fit = middle
+        fit, too_many = min(1, len(unique)), len(unique) + 1
+        size, tried = packed_size(first(fit)), min(32, len(unique))
+        while fit < tried < too_many:
+            size_of_tried = packed_size(first(tried))
+            size_of_one = max(1, size_of_tried - size) / (tried - fit)
+            if size_of_tried <= self._room:
+                fit, size = tried, size_of_tried
             else:
-                tried = middle
+                too_many = tried
+            # the size grows nearly in proportion, so that a few trials are enough
+            tried = min(too_many - 1, fit + int((self._room - size) / size_of_one))
         return first(fit)
 
     def _diff(self, candidate: UniqueCandidate) -> list[int]:

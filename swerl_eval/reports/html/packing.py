@@ -24,10 +24,11 @@ def pack(data: dict[str, Any]) -> str:
     return base64.b64encode(_deflated(orjson.dumps(data))).decode("ascii")
 
 
-def fits(data: object, room: float) -> bool:
-    """Return whether `pack`'s text of JSON-able data has at most that many characters."""
+def packed_size(data: object, room: float = 0.0) -> int:
+    """Return the length of `pack`'s text, or of the text without compression where that is within the room already."""
     document = orjson.dumps(data)
-    return _in_base64(len(document)) <= room or _in_base64(len(_deflated(document))) <= room
+    plain = _in_base64(len(document))
+    return plain if plain <= room else _in_base64(len(_deflated(document)))
 
 
 def room_for_each(instances: int) -> int:

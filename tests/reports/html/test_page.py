@@ -16,7 +16,7 @@ import jinja2
 import pytest
 
 from swerl_eval.records.run_folder import Run
-from swerl_eval.reports.html.templates import ASSETS, render
+from swerl_eval.reports.html.templates import ASSETS
 from swerl_eval.reports.summary import build_report
 from swerl_eval.reports.write_reports import write_page, write_reports
 
@@ -136,6 +136,27 @@ def test_an_instance_with_odd_records_is_said_to_be_odd_and_the_others_are_shown
     assert len(packed(page)) == len(report["instances"])
 
 
+def test_a_run_that_is_not_complete_is_said_to_be_so(page: str, folder: Path) -> None:
+    assert "INCOMPLETE" not in page
+    (folder / "evaluations.jsonl").unlink()
+    run = Run(folder)
+    write_page(folder / "page.html", run, build_report(run))
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "<strong>INCOMPLETE.</strong>" in page
+    assert '<p class="number">0.0&nbsp;%</p>' in page
+
+
+def test_a_run_without_strict_verdicts_has_no_strict_rate(folder: Path) -> None:
+    manifest = json.loads((folder / "run.json").read_bytes())
+    manifest["config"]["strict"] = False
+    (folder / "run.json").write_text(json.dumps(manifest))
+    run = Run(folder)
+    write_page(folder / "page.html", run, build_report(run))
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "The run has no strict verdicts" in page
+    assert page.count("confirmed by the control run") == 0
+
+
 def test_the_page_is_written_with_the_reports(folder: Path) -> None:
     write_reports(Run(folder))
     assert (folder / "report.html").stat().st_size > 10_000
@@ -162,6 +183,10 @@ def test_a_page_of_earlier_records_does_not_stay_when_there_is_no_new_one(folder
     assert not (folder / "report.html").exists()
 
 
-def test_a_value_that_a_page_lacks_is_an_error() -> None:
-    with pytest.raises(jinja2.UndefinedError):
-        render("report.html.j2")
+def test_a_value_that_a_page_lacks_is_an_error_and_leaves_no_half_page(folder: Path) -> None:
+    run = Run(folder)
+    report = build_report(run)
+    del report["run_id"]
+    with pytest.raises(jinja2.UndefinedError, match="run_id"):
+        write_page(folder / "page.html", run, report)
+    assert not (folder / "page.html").exists()
