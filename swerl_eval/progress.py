@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+SHOWN_NOTICES = 5
+"""The latest notices, which a snapshot has."""
+SHOWN_WAITS = 20
+"""Waits that a snapshot has, at most."""
 
 
 @dataclass
@@ -91,3 +97,25 @@ class Progress:
         if finished <= 0:
             return None
         return self.seconds / finished * (self.total - self.done[last_stage])
+
+    def snapshot(self, stages: Sequence[str]) -> dict[str, Any]:
+        """Return the present state as plain data. Any thread may call it.
+
+        Args:
+            stages: The stages that the run goes through, in order.
+        """
+        waits = sorted(self.waits.copy().items())
+        return {
+            "seconds": self.seconds,
+            "total": self.total,
+            "stages": [{"name": stage, "done": self.done[stage]} for stage in stages],
+            "requests": self.requests,
+            "containers": self.containers,
+            "samples": self.samples,
+            "tokens": self.tokens,
+            "tokens_per_second": self.tokens / max(self.seconds, 1e-9),
+            "remaining_seconds": self.remaining_seconds(stages[-1]),
+            "verdicts": dict(self.verdicts),
+            "waits": [" ".join(f"{name}: {state}".split()) for name, state in waits[:SHOWN_WAITS]],
+            "notices": self.notices[-SHOWN_NOTICES:],
+        }

@@ -35,6 +35,7 @@ from swerl_eval.ports import Sampler, Sandbox
 from swerl_eval.progress import Progress
 from swerl_eval.prompts import load_prompts
 from swerl_eval.records.full_disk import explain_full_disk
+from swerl_eval.records.live_status import LiveStatusWriter
 from swerl_eval.records.manifest import RunManifest, Unsharded
 from swerl_eval.records.refused_answers import remove_refused
 from swerl_eval.records.run_folder import Run, open_run
@@ -79,12 +80,14 @@ class Runner:
 
     Attributes:
         instances: The chosen instances; with predictions, those that have one.
+        stages: The stages that the run goes through, in order.
     """
 
     def __init__(self, config: RunConfig, until: str = STAGES[-1], predictions: Predictions | None = None) -> None:
         self.config = config
         self.until = until
         self._predictions = predictions
+        self.stages = STAGES[-1:] if predictions is not None else settings(config).stages_until(until)
         self._quarantine = open_quarantine(config)
         self.progress = Progress(redact=Redactor(config.secrets()))
         self.source = open_source(config, self.progress)
@@ -120,7 +123,8 @@ class Runner:
                 signal ends the process at once.
             StorageError: The disk of the run folder is full. What was stored stays.
         """
-        with explain_full_disk(run.folder):
+        live = LiveStatusWriter(run.folder, lambda: self.progress.snapshot(self.stages))
+        with live, explain_full_disk(run.folder):
             return anyio.run(functools.partial(interruptible, self._run_pipeline, run, notify=self.progress.notify))
 
     def pending(self, run: Run) -> list[Instance]:

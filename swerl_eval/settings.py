@@ -46,6 +46,11 @@ class Settings:
         """Whether tests have a say in the choice; else it is a plain vote."""
         return self.reproduce.keep > 0 or self.regress.enabled
 
+    def stages_until(self, last: str) -> tuple[str, ...]:
+        """Return the stages up to this one that a run goes through; a plain vote has no stages of tests."""
+        stages = STAGES[: STAGES.index(last) + 1]
+        return tuple(stage for stage in stages if self.testing or stage not in TEST_STAGES)
+
 
 @dataclass
 class Parts:

@@ -156,15 +156,15 @@ def closing_step(step: Callable[[], Awaitable[None]], notify: Notify) -> Callabl
     return run_step
 
 
-def exit_soon(code: int) -> None:
-    """Make sure that the process ends with this exit code within `EXIT_SECONDS`, whatever its threads do.
+def exit_soon(code: int, within: float = EXIT_SECONDS) -> None:
+    """Make sure that the process ends with this exit code within some seconds, whatever its threads do.
 
     For the very end: the interpreter waits without limit for threads that were abandoned, such as one that clones.
     """
 
     def force() -> None:
         with contextlib.suppress(OSError):  # seen when the system's clock was changed during the sleep
-            time.sleep(EXIT_SECONDS)
+            time.sleep(within)
             os._exit(code)
 
     for number in SIGNALS:

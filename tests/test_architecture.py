@@ -245,6 +245,8 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         ),
         False,
     ),
+    "starlette": {"swerl_eval.cli.view.server": True},
+    "uvicorn": {"swerl_eval.cli.view.command": False},
     "pandas": {},
     "trl": {},
     "verl": {},
@@ -644,7 +646,7 @@ def test_importing_the_package_loads_nothing_but_it() -> None:
     assert loaded_by("import swerl_eval") - loaded_by("") == {"swerl_eval"}
 
 
-@pytest.mark.parametrize("command", [(), ("run",), ("evaluate",), ("images", "pull")])
+@pytest.mark.parametrize("command", [(), ("run",), ("evaluate",), ("view",), ("images", "pull")])
 def test_help_answers_without_loading_anything_heavy(command: tuple[str, ...]) -> None:
     loaded = loaded_by(
         f"sys.argv = ['swerl-eval', *{command!r}, '--help']\n"

@@ -19,6 +19,7 @@ from swerl_eval.cli.image_commands import images_app
 from swerl_eval.cli.judging_commands import add_judging_commands
 from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, TRACKING, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
+from swerl_eval.cli.view_command import view
 
 app = typer.Typer(
     name="swerl-eval",
@@ -169,7 +170,8 @@ def compare(
         list[str],
         typer.Argument(metavar="SIDE", help="Runs of --results, run folders, run reports of swebench, results.json."),
     ],
-    form: Annotated[str, typer.Option("--format", help="text, json or markdown.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, json, markdown or html.")] = "text",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: standard output.")] = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Compare what they have in common, although they were measured otherwise.")
     ] = False,
@@ -178,10 +180,13 @@ def compare(
 
     Runs with other datasets, instances, limits, images or harnesses are refused, with the differences named.
     """
-    from swerl_eval.cli.compare import print_comparison
+    from swerl_eval.cli.compare import comparison_text, put_out
 
     config = resolve(options)
-    print_comparison(sides, Path(config.results), form, config.seed, anyway=anyway)
+    put_out(comparison_text(sides, Path(config.results), form, config.seed, anyway=anyway), output)
+
+
+app.command()(view)
 
 
 add_judging_commands(app)

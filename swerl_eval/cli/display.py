@@ -28,7 +28,7 @@ NOTICE_SECONDS = 1.0
 """Seconds between two looks for new notices."""
 WAITS_SHOWN = 4
 """Waits that are shown; the rest is counted."""
-_STAGE_WORDS = {
+STAGE_WORDS = {
     "localize": "localized",
     "repair": "repaired",
     "reproduce": "reproduction tests",
@@ -111,12 +111,12 @@ class Display:
         new = self._progress.notices[self._notices_written :]
         self._notices_written += len(new)
         for notice in new:
-            self._write(f"[{_clock(self._progress.seconds)}] {notice}\n")
+            self._write(f"[{clock(self._progress.seconds)}] {notice}\n")
 
     def _write_state(self) -> None:
         self._write_notices()
         waits = "".join(f"; waiting for {wait}" for wait in waits_of(self._progress))
-        self._write(f"[{_clock(self._progress.seconds)}] {self._counts()}{waits}\n")
+        self._write(f"[{clock(self._progress.seconds)}] {self._counts()}{waits}\n")
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a closed terminal is no reason to end a run
@@ -125,7 +125,7 @@ class Display:
 
     def _counts(self) -> str:
         progress = self._progress
-        stages = ", ".join(f"{_STAGE_WORDS[stage]} {progress.done[stage]}/{progress.total}" for stage in self._stages)
+        stages = ", ".join(f"{STAGE_WORDS[stage]} {progress.done[stage]}/{progress.total}" for stage in self._stages)
         verdicts = ", ".join(f"{count} {verdict}" for verdict, count in progress.verdicts.most_common())
         return f"{stages}{'; ' + verdicts if verdicts else ''}; {self._flow()}"
 
@@ -139,7 +139,7 @@ class Display:
         ]
         remaining = progress.remaining_seconds(self._stages[-1])
         if remaining:
-            figures.append(f"about {_clock(remaining)} left")
+            figures.append(f"about {clock(remaining)} left")
         return ", ".join(figures)
 
     def _panel(self) -> RenderableType:
@@ -148,9 +148,9 @@ class Display:
         for stage in self._stages:
             done = progress.done[stage]
             bar = ProgressBar(total=max(progress.total, 1), completed=done, width=40)
-            table.add_row(_STAGE_WORDS[stage], bar, f"{done}/{progress.total}")
+            table.add_row(STAGE_WORDS[stage], bar, f"{done}/{progress.total}")
         verdicts = Text("  ".join(f"{verdict} {count}" for verdict, count in progress.verdicts.most_common()))
-        title = Text(f"{self._title}  {_clock(progress.seconds)}", style="bold")
+        title = Text(f"{self._title}  {clock(progress.seconds)}", style="bold")
         notices = [Text(notice, style="dim") for notice in progress.notices[-1:]]
         waits = [Text(f"waiting for {wait}", style="dim", no_wrap=True) for wait in waits_of(progress)]
         return Group(title, table, verdicts, *notices, *waits, Text(self._flow(), style="dim"))
@@ -163,5 +163,6 @@ def waits_of(progress: Progress) -> list[str]:
     return lines[:WAITS_SHOWN] + ([f"{more} more"] if more > 0 else [])
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a time as hours, minutes and seconds."""
     return time.strftime("%H:%M:%S", time.gmtime(seconds)) if seconds < 86400 else f"{seconds / 3600:.0f} h"

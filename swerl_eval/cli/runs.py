@@ -13,7 +13,7 @@ from rich.text import Text
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.redirect_output import redirect_output
 from swerl_eval.cli.render import print_report_files, print_run
-from swerl_eval.compose import gold_files, gold_predictions, open_source, settings
+from swerl_eval.compose import gold_files, gold_predictions, open_source
 from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
@@ -23,30 +23,22 @@ from swerl_eval.reports.costs import costs
 from swerl_eval.reports.first_screen import RECORDED, failed_answers
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.runner import Runner, RunResult
-from swerl_eval.settings import STAGES, TEST_STAGES
 from swerl_eval.sources.user_files import Predictions, read_predictions
 
 
 def execute(config: RunConfig, until: str, predictions: Predictions | None = None) -> int:
     """Carry out a run up to and including a stage, with a display, and print its results. Returns the exit code."""
     runner = Runner(config, until, predictions)
-    stages = shown_stages(config, until) if predictions is None else STAGES[-1:]
     with runner.open_run() as run, ExitStack() as stack:
         terminal = None
         if config.sampler == "vllm" and predictions is None:  # vLLM's own output would garble the display
             log = run.folder / "logs/engine.log"
             terminal = stack.enter_context(redirect_output(log, Redactor(config.secrets())))
-        stack.enter_context(Display(runner.progress, stages, run.folder.name, terminal))
+        stack.enter_context(Display(runner.progress, runner.stages, run.folder.name, terminal))
         if run.manifest.recorded:
             sys.stderr.write(RECORDED + "\n")
         result = runner.execute(run)
     return _conclude(result, until, runner)
-
-
-def shown_stages(config: RunConfig, until: str) -> tuple[str, ...]:
-    """The stages that a run goes through; without tests to run, the testing stages are left out."""
-    stages = STAGES[: STAGES.index(until) + 1]
-    return tuple(stage for stage in stages if settings(config).testing or stage not in TEST_STAGES)
 
 
 def evaluate_predictions(config: RunConfig, file: str) -> int:

@@ -19,12 +19,18 @@ import orjson
 _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.unfinished")
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace a file. Its permissions are those that the user's umask gives a new file."""
-    write_pieces(path, (content,))
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replace a file. Its permissions are those that the user's umask gives a new file.
+
+    Args:
+        path: The file.
+        content: What it will hold.
+        durable: Wait until the disk has it, so that a power failure does not leave the new file empty.
+    """
+    write_pieces(path, (content,), durable=durable)
 
 
-def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
+def write_pieces(path: Path, pieces: Iterable[bytes], *, durable: bool = True) -> None:
     """Replace a file by pieces that need not be in memory at once. If making one raises, the old file stays."""
     # short: `path` may have the longest name there is
     temporary = path.with_name(f".{secrets.token_hex(8)}.unfinished")
@@ -33,8 +39,9 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(pieces)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):  # the first error is the one to report

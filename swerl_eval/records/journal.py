@@ -24,8 +24,8 @@ from swerl_eval.records.json_files import malformed
 SCHEMA_VERSION = 1
 
 Record = TypeVar("Record")
-_REMOVED = "removed"
-_REMEDY = "restore the file or delete the line"
+REMOVED = "removed"
+REMEDY = "restore the file or delete the line"
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class Journal(Generic[Record]):
             if version != SCHEMA_VERSION:
                 message = f"{where}: format version {version}; this program reads version {SCHEMA_VERSION}"
                 raise InputError(message)
-            if fields.keys() == {_REMOVED}:
-                key = fields[_REMOVED]
+            if fields.keys() == {REMOVED}:
+                key = fields[REMOVED]
                 return _Removal(tuple(key) if isinstance(key, list) else key)
             return self._adapter.validate_python(fields)
         except (orjson.JSONDecodeError, ValidationError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            raise malformed(where, f"not a record of this kind ({reason})", _REMEDY) from error
+            raise malformed(where, f"not a record of this kind ({reason})", REMEDY) from error
 
     def _index(self, record: Record, length: int) -> None:
         """Add the record whose line is the next one of the file."""
@@ -124,7 +124,7 @@ class Journal(Generic[Record]):
     def remove_if(self, unwanted: Callable[[Any], bool]) -> None:
         """Remove the records whose key is unwanted, as durably as `append` stores one."""
         keys = [key for key in self._places if unwanted(key)]
-        lines = b"".join(_line({_REMOVED: key}) for key in keys)
+        lines = b"".join(_line({REMOVED: key}) for key in keys)
         self._write(lines)
         self._end += len(lines)
         for key in keys:

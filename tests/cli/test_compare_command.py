@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from swerl_eval.cli.app import app
+from swerl_eval.core.errors import UsageError
 from tests.reports.comparison_runs import NAMES, made
 
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
@@ -64,7 +65,7 @@ def test_markdown_has_tables_and_code_spans(results: Path) -> None:
     [
         (("monday", "newer"), "harness version: swebench 5.0.2 in monday and swebench 5.1.0 in newer; evaluate them"),
         (("monday",), "there is nothing to compare with"),
-        (("monday", "tuesday", "--format", "html"), "--format html: choose text, json, markdown"),
+        (("monday", "tuesday", "--format", "pdf"), "--format pdf: choose text, json, markdown, html"),
         (("monday", "wednesday"), "'wednesday' is neither a run folder, here or below"),
     ],
 )
@@ -77,3 +78,22 @@ def test_what_cannot_be_compared_ends_with_code_2_and_one_line(
     assert (done.returncode, done.stdout) == (2, "")
     assert problem in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_page_is_printed_or_written_to_a_file(results: Path, tmp_path: Path) -> None:
+    page = compare("monday", "tuesday", "--results", results, "--format", "html")
+    assert page.startswith("<!doctype html>")
+    file = tmp_path / "compared.html"
+    assert compare("monday", "tuesday", "--results", results, "--format", "html", "-o", file) == ""
+    assert file.read_text() == page
+
+
+def test_any_format_can_be_written_to_a_file(results: Path, tmp_path: Path) -> None:
+    file = tmp_path / "compared.md"
+    compare("monday", "tuesday", "--results", results, "--format", "markdown", "-o", file)
+    assert file.read_text().startswith("### Comparison of `monday` and `tuesday`")
+
+
+def test_a_file_that_cannot_be_written_is_named(results: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere/c.html: No such file or directory; choose another --output"):
+        compare("monday", "tuesday", "--results", results, "-o", tmp_path / "nowhere" / "c.html")

@@ -20,34 +20,57 @@ VERDICTS = {"official": "Official verdict", "strict": "Strict verdict"}
 
 
 @dataclass
-class _Section:
+class Group:
+    """Instances of which two sides say the same."""
+
+    words: str
+    names: list[str]
+    most: int | None = None
+    """How many of them a line names, at most."""
+
+    def line(self, mark: Mark) -> str:
+        """Return the group in one line."""
+        count = f"{len(self.names)}: " if self.names else "0"
+        return f"{self.words}: {count}{listed(self.names, mark, self.most)}"
+
+
+@dataclass
+class Section:
     """A heading, a table, and lines below it."""
 
     title: str
     table: list[list[str]] = field(default_factory=list)
     """The first row is its head."""
     lines: list[str] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
+    """The instances, where there are two sides."""
+    verdict: str = ""
+    """The verdict that it is about: a key of `VERDICTS`."""
 
 
 def as_text(comparison: Comparison) -> str:
     """Return the comparison for a terminal or a log."""
     blocks = []
-    for section in _sections(comparison, printable):
-        blocks.append("\n".join([section.title, *_columns(section.table), *section.lines]))
+    for section in sections(comparison, printable):
+        blocks.append("\n".join([section.title, *_columns(section.table), *_lines(section, printable)]))
     return "\n\n".join(blocks) + "\n"
 
 
 def as_markdown(comparison: Comparison) -> str:
     """Return the comparison for a job's summary or a comment."""
     blocks = []
-    for section in _sections(comparison, code):
+    for section in sections(comparison, code):
         blocks.append(f"### {section.title}")
         if section.table:
             head, *rows = section.table
             blocks.append("\n".join(_row(row) for row in (head, ["---"] * len(head), *rows)))
-        if section.lines:
-            blocks.append("\n".join(f"- {line}" for line in section.lines))
+        if lines := _lines(section, code):
+            blocks.append("\n".join(f"- {line}" for line in lines))
     return "\n\n".join(blocks) + "\n"
+
+
+def _lines(section: Section, mark: Mark) -> list[str]:
+    return [*section.lines, *(group.line(mark) for group in section.groups)]
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -60,22 +83,26 @@ def _columns(table: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
-def _sections(comparison: Comparison, mark: Mark) -> Iterator[_Section]:
+def sections(comparison: Comparison, mark: Mark) -> Iterator[Section]:
+    """Yield what a comparison says, in order; names go through `mark`."""
     trend = len(comparison["sides"]) > 2
     names = (", " if trend else " and ").join(mark(side["name"]) for side in comparison["sides"])
     title = f"Comparison of {names} over {comparison['instances']} instances"
-    yield _Section(title, lines=[*_difference_lines(comparison, mark), *_remarks(comparison, mark)])
+    yield Section(title, lines=[*_difference_lines(comparison, mark), *_remarks(comparison, mark)])
     for verdict, heading in VERDICTS.items():
         if comparison["sides"][0][verdict] is None:
             continue
         if verdict == "strict" and _alike(comparison):
-            yield _Section(heading, lines=["The same figures as by the official verdict."])
+            yield Section(heading, lines=["The same figures as by the official verdict."])
         elif trend:
             note = "p is McNemar's exact p, not corrected for the number of comparisons."
-            yield _Section(f"{heading}, in the order given", _trend(comparison, verdict, mark), [note])
+            title = f"{heading}, in the order given"
+            yield Section(title, _trend(comparison, verdict, mark), [note], verdict=verdict)
         else:
             (only,) = comparison["comparisons"]
-            yield _Section(heading, _rates(comparison, verdict, mark), _pair_lines(only[verdict], comparison, mark))
+            lines = _pair_lines(only[verdict], comparison, mark)
+            groups = groups_of(only[verdict], mark(only["first"]), mark(only["second"]))
+            yield Section(heading, _rates(comparison, verdict, mark), lines, groups, verdict)
 
 
 def _alike(comparison: Comparison) -> bool:
@@ -166,7 +193,7 @@ def _p(p: float) -> str:
 def _pair_lines(figures: dict[str, Any], comparison: Comparison, mark: Mark) -> list[str]:
     first, second = (mark(side["name"]) for side in comparison["sides"])
     low, high = figures["interval_95"]
-    lines = [
+    return [
         f"Difference: {_points(figures['difference'])} points "
         f"(95 % interval {_points(low)} to {_points(high)}, paired bootstrap over instances)",
         _clustered_line(figures),
@@ -174,16 +201,22 @@ def _pair_lines(figures: dict[str, Any], comparison: Comparison, mark: Mark) -> 
         _verdict_line(figures, first, second),
         _power_line(figures, comparison["instances"]),
     ]
-    groups = {
-        "gained": (f"Gained, by {second} alone", None),
-        "lost": (f"Lost, by {first} alone", None),
-        "both": ("Both resolved", MOST_NAMES),
-        "neither": ("Neither", MOST_NAMES),
-    }
-    for group, (words, most) in groups.items():
-        names = figures[group]
-        lines.append(f"{words}: {len(names)}{': ' if names else ''}{listed(names, mark, most)}")
-    return lines
+
+
+def groups_of(figures: dict[str, Any], first: str, second: str) -> list[Group]:
+    """Return the instances of two sides by what became of them.
+
+    Args:
+        figures: What a comparison says of the two by one verdict.
+        first: What is printed of the first side's name.
+        second: The same of the second.
+    """
+    return [
+        Group(f"Gained, by {second} alone", figures["gained"]),
+        Group(f"Lost, by {first} alone", figures["lost"]),
+        Group("Both resolved", figures["both"], MOST_NAMES),
+        Group("Neither", figures["neither"], MOST_NAMES),
+    ]
 
 
 def _clustered_line(figures: dict[str, Any]) -> str:

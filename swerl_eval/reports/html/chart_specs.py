@@ -88,7 +88,7 @@ def rates(bars: Sequence[Rate], theme: Theme) -> Spec:
             "encoding": {"x": {**x, "field": "rate"}},
         },
     ]
-    return _chart(theme, values, {"encoding": {"y": y}, "layer": layers, "height": {"step": _BAR_STEP}})
+    return framed(theme, values, {"encoding": {"y": y}, "layer": layers, "height": {"step": _BAR_STEP}})
 
 
 def lines(points: Sequence[Point], title: str, theme: Theme, *, log: bool) -> Spec:
@@ -130,7 +130,7 @@ def lines(points: Sequence[Point], title: str, theme: Theme, *, log: bool) -> Sp
         },
     ]
     x = {"field": "x", "type": "quantitative", "title": title, "scale": scale, "axis": axis}
-    return _chart(theme, values, {"encoding": {"x": x}, "layer": layers, "height": 280})
+    return framed(theme, values, {"encoding": {"x": x}, "layer": layers, "height": 280})
 
 
 def histogram(bars: Sequence[Bar], x_title: str, y_title: str, theme: Theme) -> Spec:
@@ -154,10 +154,11 @@ def histogram(bars: Sequence[Bar], x_title: str, y_title: str, theme: Theme) -> 
     }
     if len(series) > 1:
         encoding["xOffset"] = {"field": "series", "type": "nominal", "sort": None}
-    return _chart(theme, values, {"mark": "bar", "encoding": encoding, "height": 240})
+    return framed(theme, values, {"mark": "bar", "encoding": encoding, "height": 240})
 
 
-def _chart(theme: Theme, values: list[Spec], parts: Spec) -> Spec:
+def framed(theme: Theme, values: list[Spec], parts: Spec) -> Spec:
+    """Return a chart with the frame that all have: fonts, colours, width."""
     axis = {"labelColor": theme.text, "titleColor": theme.text, "gridColor": theme.grid, "domainColor": theme.grid}
     fonts = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
     return {

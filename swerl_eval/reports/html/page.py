@@ -57,7 +57,7 @@ def _values(report: Mapping[str, Any], sections: Sequence[Section], drawn: Seque
         "figures": [section for section in sections if section.title not in FIRST],
         "funnel": report["funnel"],
         "groups": _groups(report["groups"]),
-        "charts": [_embedded(chart) for chart in drawn],
+        "charts": [embedded(chart) for chart in drawn],
         "verdicts": [(verdict, count) for verdict, count in report["verdicts"].items() if count],
         "columns": columns,
         "rows": rows,
@@ -84,7 +84,7 @@ def _place(difficulty: str) -> int:
     return DIFFICULTIES.index(difficulty) if difficulty in DIFFICULTIES else len(DIFFICULTIES)
 
 
-def _embedded(chart: Chart) -> dict[str, Any]:
+def embedded(chart: Chart) -> dict[str, Any]:
     """Return a chart with its drawings as text for `data:` addresses."""
     light, dark = (base64.b64encode(drawing).decode() for drawing in (chart.light, chart.dark))
     return {"title": chart.title, "alt": chart.alt, "light": light, "dark": dark, "table": chart.table}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,30 +18,49 @@ import jinja2
 from swerl_eval.core.codings import sendable
 
 ASSETS = Path(__file__).parent / "assets"
-STYLE = "page.css"
-POLICY = (
-    "default-src 'none'; script-src {script}; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'"
-)
+POLICY = "default-src 'none'; script-src {script}; style-src {style}; img-src data:; base-uri 'none'; {more}"
 
 
-def render(template: str, scripts: Sequence[str] = (), **values: object) -> str:
+@dataclass(frozen=True)
+class PageKind:
+    """What pages of one kind are made of, and what they may do beside running their script."""
+
+    folders: tuple[Path, ...] = (ASSETS,)
+    """Where templates, scripts and styles are looked for, in this order."""
+    styles: tuple[str, ...] = ("page.css",)
+    policy: str = "form-action 'none'"
+    """The end of their policy."""
+
+
+SELF_CONTAINED = PageKind()
+"""Pages that are files: they ask nobody for anything."""
+
+
+def render(template: str, scripts: Sequence[str] = (), kind: PageKind = SELF_CONTAINED, **values: object) -> str:
     """Return a page.
 
     Args:
-        template: A template of `assets/`, which extends `layout.html.j2`.
-        scripts: Scripts of `assets/`, in this order; they share one scope.
+        template: A template, which extends `layout.html.j2`.
+        scripts: Scripts, in this order; they share one scope.
+        kind: Where both are, and what the page may do.
         values: What the template needs.
     """
-    return "".join(render_pieces(template, scripts, **values))
+    return "".join(render_pieces(template, scripts, kind, **values))
 
 
-def render_pieces(template: str, scripts: Sequence[str] = (), **values: object) -> Iterator[str]:
+def render_pieces(
+    template: str, scripts: Sequence[str] = (), kind: PageKind = SELF_CONTAINED, **values: object
+) -> Iterator[str]:
     """Yield a page piece by piece, as far as its values have come; see `render`."""
-    script, style = "\n".join(map(_asset, scripts)), _asset(STYLE)
-    policy = POLICY.format(script=_source(script) if script else "'none'", style=_source(style))
-    own = {"policy": policy, "script": script, "style": style}
+    own = {"policy": policy_of(scripts, kind), "script": _joined(scripts, kind), "style": _joined(kind.styles, kind)}
     # lone surrogates in names have no bytes in UTF-8
-    yield from map(sendable, _environment().get_template(template).generate(**values, **own))
+    yield from map(sendable, _environment(kind.folders).get_template(template).generate(**values, **own))
+
+
+def policy_of(scripts: Sequence[str] = (), kind: PageKind = SELF_CONTAINED) -> str:
+    """Return the policy of a page with these scripts, as it stands in the page itself."""
+    script = _source(_joined(scripts, kind)) if scripts else "'none'"
+    return POLICY.format(script=script, style=_source(_joined(kind.styles, kind)), more=kind.policy)
 
 
 def _source(text: str) -> str:
@@ -48,15 +68,19 @@ def _source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-@cache
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
+def _joined(names: Sequence[str], kind: PageKind) -> str:
+    return "\n".join(_asset(kind.folders, name) for name in names)
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def _asset(folders: Sequence[Path], name: str) -> str:
+    return next(folder / name for folder in folders if (folder / name).exists()).read_text(encoding="utf-8")
+
+
+@cache
+def _environment(folders: Sequence[Path]) -> jinja2.Environment:
     return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(ASSETS),
+        loader=jinja2.FileSystemLoader(folders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
