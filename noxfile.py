@@ -23,10 +23,10 @@ def quick(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=quick", *arguments)
 
 
-@nox.session(python=["3.11"])
+@nox.session
 def trackers(session: nox.Session) -> None:
     """The trackers with their real packages, which are too large for everybody's environment."""
-    session.install("-e", ".[dev,wandb,mlflow,tensorboard,trackio]")
+    session.install("-e", ".[wandb,mlflow,tensorboard,trackio]", "hypothesis", "jsonschema", "pytest", "pytest-timeout")
     session.run(
         "python", "-m", "pytest", "-p", "no:cacheprovider", "-m", "trackers", "tests/contracts/test_trackers.py"
     )

@@ -67,7 +67,7 @@ def test_a_run_passes_its_figures_its_table_and_its_report_to_its_trackers_and_o
     assert figures["step"] >= 0
     report = json.loads((folder / "report.json").read_text())
     assert [row["verdict"] for row in last["table"]] == [row["verdict"] for row in report["instances"]]
-    assert last["artifacts"] == ["report.json"]
+    assert last["artifacts"] == ["report.json", "report.html"]
 
 
 def test_trackers_are_no_part_of_what_a_run_is(demo_config: RunConfig) -> None:

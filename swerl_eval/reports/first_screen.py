@@ -217,9 +217,14 @@ def _costs(costs: dict[str, Any]) -> Iterator[Fact]:
         each = f"{money['per_resolved']:,.2f} for each resolved issue; " if money["per_resolved"] is not None else ""
         yield Fact("Money", f"{money['total']:,.2f}", f"{each}{parts}")
     if costs["container_seconds"]:
-        tests = costs["test_containers"]
-        note = f"{tests['seconds']:.2f} s a candidate's tests, {tests['outside_of_tests']:.2f} s of it outside of them"
-        yield Fact("Containers", f"{costs['container_seconds']:,.0f} s", note if tests else "")
+        yield Fact("Containers", f"{costs['container_seconds']:,.0f} s", _test_seconds(costs["test_containers"]))
+
+
+def _test_seconds(tests: dict[str, float] | None) -> str:
+    """What the tests of a candidate take; empty where no candidate was tested."""
+    if tests is None:
+        return ""
+    return f"{tests['seconds']:.2f} s a candidate's tests, {tests['outside_of_tests']:.2f} s of it outside of them"
 
 
 def rate(rates: dict[str, Any]) -> str:

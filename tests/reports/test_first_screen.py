@@ -89,6 +89,15 @@ def test_a_fresh_run_has_no_empty_section(tmp_path: Path) -> None:
     assert screen(run)["Result"] == ["Solve rate: 0/1 = 0.0 % (95 % interval 0.0 to 79.3)", "Verdicts: 1 missing"]
 
 
+def test_a_run_without_tests_of_candidates_says_what_its_containers_took(tmp_path: Path) -> None:
+    folder = method_runs.made(tmp_path / "r", {"a__a-1": Records(samples="p")}).folder
+    with reopen_run(folder) as run:
+        known = run.evaluation_of("a__a-1")
+        assert known is not None
+        run.evaluations.append(replace(known, seconds=12.0))
+    assert screen(Run(folder), {})["Cost"] == ["Containers: 12 s"]
+
+
 def test_what_the_machine_prevented_and_what_is_missing_is_said_with_names(tmp_path: Path) -> None:
     names = comparison_runs.NAMES
     folder = comparison_runs.made(

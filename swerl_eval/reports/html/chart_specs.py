@@ -165,7 +165,8 @@ def framed(theme: Theme, values: list[Spec], parts: Spec) -> Spec:
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
         "background": "transparent",
         "width": WIDTH,
-        "padding": 4,
+        # more on the left: browsers have wider letters than those that the labels were measured with
+        "padding": {"left": 28, "top": 4, "right": 12, "bottom": 4},
         "data": {"values": values},
         **parts,
         "config": {
