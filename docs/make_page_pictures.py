@@ -1,4 +1,4 @@
-"""Makes the pictures of the pages in docs/images: the report of the bundled suite, and its comparison with the plain vote.
+"""Makes the pictures of the pages in docs/images: the bundled suite's report, and its comparison with the plain vote.
 
     python docs/make_page_pictures.py
 
@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import tomli_w
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from swerl_eval.demo.setup import demo_settings
 
@@ -26,7 +26,8 @@ PROGRAM = Path(sys.executable).parent / "swerl-eval"
 DATASET = "swerl_eval/demo/suite"
 """What the pages show in place of this machine's path."""
 INSTANCE = "demo__inkwell-2"
-DESKTOP, PHONE = {"width": 1200, "height": 860}, {"width": 375, "height": 720}
+DESKTOP = ViewportSize(width=1200, height=860)
+PHONE = ViewportSize(width=375, height=720)
 
 
 def make_runs(folder: Path) -> None:
@@ -64,19 +65,18 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         report = (folder / "with tests" / "report.html").as_uri()
         pictures = (
-            ("report", report, DESKTOP, "light"),
-            ("report-dark", report, DESKTOP, "dark"),
-            ("report-phone", report, PHONE, "light"),
-            ("report-instance", f"{report}#open={INSTANCE}", DESKTOP, "light"),
-            ("comparison", (folder / "c.html").as_uri(), DESKTOP, "light"),
+            ("report", report, DESKTOP),
+            ("report-dark", report, DESKTOP),
+            ("report-phone", report, PHONE),
+            ("report-instance", f"{report}#open={INSTANCE}", DESKTOP),
+            ("comparison", (folder / "c.html").as_uri(), DESKTOP),
         )
-        for name, address, size, scheme in pictures:
-            context = browser.new_context(viewport=size, color_scheme=scheme)
+        for name, address, size in pictures:
+            context = browser.new_context(viewport=size, color_scheme="dark" if name.endswith("dark") else "light")
             page = context.new_page()
             page.goto(address)
             if name == "report-instance":
-                page.get_by_role("heading", name="Chosen patch and gold patch").scroll_into_view_if_needed()
-                page.evaluate("document.querySelectorAll('h3').forEach(h => h.textContent.startsWith('Chosen patch and') && h.scrollIntoView())")
+                page.get_by_role("button", name="Chosen patch and gold patch").click()
             shoot(page, name)
             context.close()
         browser.close()
