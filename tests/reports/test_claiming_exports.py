@@ -95,6 +95,13 @@ def test_a_part_of_the_split_is_no_result_whatever_the_submitter_says(tmp_path: 
         hub(run, tmp_path / "out", {"partial": True})
 
 
+def test_a_source_that_is_no_address_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    run = make_whole_split(tmp_path / "run")
+    with pytest.raises(UsageError, match=r"^swe-bench_verified\.yaml is not written, .* source\.url: "):
+        hub(run, tmp_path / "out", {"site": "example.org"})
+    assert not (tmp_path / "out").exists()
+
+
 # -- sb-cli
 
 

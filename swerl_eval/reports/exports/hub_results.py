@@ -13,9 +13,11 @@ from swerl_eval.core.errors import UsageError
 from swerl_eval.core.hub_names import split_revision
 from swerl_eval.records.atomic import write_bytes
 from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.exports.checking import check
 from swerl_eval.reports.exports.claims import oracle_files, why_grading_only
 from swerl_eval.reports.exports.destination import reserve_folder
 from swerl_eval.reports.exports.published_splits import PublishedSplit, part_of, published_split
+from swerl_eval.reports.exports.schemas import HubResult
 from swerl_eval.reports.summary import Report, build_report
 
 FORM = "hub"
@@ -36,12 +38,12 @@ class HubExporter:
         opened = Run(run)
         report = build_report(opened)
         split = _checked_split(opened, report)
+        entry = check(HubResult, _entry(opened, report, split, details), f"{split.subset}.yaml")
         folder = destination / ".eval_results"
         target = folder / f"{split.subset}.yaml"
         reserve_folder(destination, opened, [str(target.relative_to(destination))])
         folder.mkdir(exist_ok=True)
-        entry = yaml.safe_dump([_entry(opened, report, split, details)], sort_keys=False, allow_unicode=True)
-        write_bytes(target, entry.encode())
+        write_bytes(target, yaml.safe_dump([entry], sort_keys=False, allow_unicode=True).encode())
         return [target]
 
 

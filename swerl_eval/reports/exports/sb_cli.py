@@ -10,10 +10,12 @@ from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import HANDED_IN
 from swerl_eval.records.atomic import write_json
 from swerl_eval.records.run_folder import Run
+from swerl_eval.reports.exports.checking import check
 from swerl_eval.reports.exports.claims import why_grading_only
 from swerl_eval.reports.exports.destination import reserve_folder
 from swerl_eval.reports.exports.details import flag
 from swerl_eval.reports.exports.published_splits import part_of, published_split
+from swerl_eval.reports.exports.schemas import Prediction, RunReport
 from swerl_eval.reports.swebench_report import predictions, run_report
 
 FORM = "sb-cli"
@@ -36,13 +38,16 @@ class SbCliExporter:
             message = f"--to {FORM}: {unknown}; submit a run of the model's own answers, or patches handed in for it"
             raise UsageError(message)
         split = published_split(manifest, FORM)
-        rows = predictions(opened)
+        rows = check(list[Prediction], predictions(opened), "predictions.json")
         part = part_of(manifest, split) or _lacking(len(rows), len(manifest.instances))
         if part and not flag(details, "partial"):
             message = f"--to {FORM}: this run has {part}; say with -c submission.partial=true that this is meant"
             raise UsageError(message)
         report = destination / f"{split.subset}__{split.split}__{manifest.run_id}.json"
-        targets = {destination / "predictions.json": rows, report: run_report(opened)}
+        targets = {
+            destination / "predictions.json": rows,
+            report: check(RunReport, run_report(opened), report.name),
+        }
         reserve_folder(destination, opened, [target.name for target in targets])
         for target, content in targets.items():
             write_json(target, content)

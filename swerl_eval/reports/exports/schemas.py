@@ -240,6 +240,32 @@ class Trajectory(Strict):
         return self
 
 
+class HubDataset(Strict):
+    """The benchmark that a result is of."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")]
+    task_id: Name
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")] | None = None
+
+
+class HubSource(Strict):
+    """Where a result is described."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://")]
+    name: Name | None = None
+    user: Name | None = None
+
+
+class HubResult(Strict):
+    """An entry of `.eval_results/*.yaml` in a model's repository."""
+
+    dataset: HubDataset
+    value: Annotated[float, Field(ge=0, le=100)]
+    date: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\d$")]
+    source: HubSource | None = None
+    notes: Name
+
+
 class SubmissionFile(Strict):
     """`submission.json` of a submission with a repository of its own."""
 
