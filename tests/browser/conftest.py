@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
 from tests.browser.scripted_demo import run_demo
 
@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAGE_TOOLS = Path(os.environ.get("SWERL_EVAL_PAGE_TOOLS", ROOT / ".page-tools"))
 SERIOUS = {"serious", "critical"}
+PATIENCE = 60_000
+"""Longest wait for what a page is to show, in milliseconds: the machine may be busy with other tests."""
+expect.set_options(timeout=PATIENCE)
 LOCAL = ("file:", "data:", "blob:", "about:")
 REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", event => {
@@ -73,6 +76,7 @@ def new_page(browser: Browser, troubles: list[str], own_servers: set[str]) -> It
 
     def opened(**options: Any) -> Page:
         context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         context.add_init_script(REPORT_VIOLATIONS)
         context.route(lambda url: not allowed(url), lambda route: route.abort())

@@ -118,8 +118,9 @@ def _manifest() -> RunManifest:
         "submitted": None,
         **tables,
     }
+    hints = get_type_hints(RunManifest)
     rest = {
-        field.name: marked(next(texts), f"RunManifest.{field.name}")
+        field.name: _filled(hints[field.name], next(texts), f"RunManifest.{field.name}")
         for field in fields(RunManifest)
         if field.name not in {*known, "patches", "submitted"}
     }
