@@ -118,7 +118,7 @@ class Runner:
             StorageError: The disk of the run folder is full. What was stored stays.
         """
         with explain_full_disk(run.folder):
-            return anyio.run(functools.partial(interruptible, self._run_pipeline, run, notify=self.progress.notify))
+            return anyio.run(functools.partial(interruptible, self.run_pipeline, run, notify=self.progress.notify))
 
     def pending(self, run: Run) -> list[Instance]:
         """The instances that the last stage has not finished."""
@@ -136,7 +136,8 @@ class Runner:
             return instance_id in run.selections
         return all((instance_id, index) in run.candidates for index in range(self.config.samples))
 
-    async def _run_pipeline(self, run: Run) -> RunResult:
+    async def run_pipeline(self, run: Run) -> RunResult:
+        """Do the work of `execute` on the running loop, without signals. Cancelling it closes every part."""
         parts = self._parts()
         notify = self.progress.notify
         new = [instance for instance in self._chosen if instance.instance_id not in run.issues]
