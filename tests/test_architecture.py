@@ -135,8 +135,21 @@ ROOMS: dict[str, tuple[str, ...]] = {
     ),
     # programs that other Pythons run inside containers; nobody imports them
     "swerl_eval.container_tools": (),
-    # trainers call the reward; nothing of a run is within their reach
+    # trainers call the reward by similarity; nothing of a run is within its reach
     "swerl_eval.integrations": ("swerl_eval.core", "swerl_eval.integrations"),
+    # the reward by execution is a small composition root: it opens a dataset and a sandbox, and leaves the answers to
+    # the evaluation
+    "swerl_eval.integrations.execution": (
+        "swerl_eval.compose",
+        "swerl_eval.config",
+        "swerl_eval.core",
+        "swerl_eval.evaluation",
+        "swerl_eval.integrations",
+        "swerl_eval.ports",
+        "swerl_eval.progress",
+        "swerl_eval.scheduling",
+        "swerl_eval.stages.read_candidates",
+    ),
     # the composition root sees what stands behind the seams
     "swerl_eval.compose": (
         "swerl_eval",
