@@ -136,8 +136,8 @@ def table(workers: int, command: str) -> Iterator[str]:
     yield f"{versions('swerl-eval', 'swebench', 'docker')}, Docker engine {engine}; {machine()}."
     different = {(name, patch) for (name, _), patch in zip(answers, patches, strict=True) if patch}
     yield f"{len(answers)} recorded answers to {INSTANCES} instances of the bundled suite, {sum(map(bool, patches))} of"
-    yield f"them with a patch, {len(different)} different patches; {workers} workers, images in place, no cache; one run"
-    yield "each, one after the other."
+    yield f"them with a patch, {len(different)} different patches; {workers} workers, images in place, no cache; one"
+    yield "run each, one after the other."
     yield ""
     plain = measured["`ExecutionReward(strict=False)`"]
     equal = sum(one == other for one, other in zip(plain.rewards, loop.rewards, strict=True))

@@ -239,6 +239,13 @@ def test_verl_gets_a_score_and_what_became_of_the_answer(settings: dict[str, Any
     assert RewardingSandbox.events == ["open"]
 
 
+def test_verl_may_call_where_a_loop_runs_already(settings: dict[str, Any]) -> None:
+    async def on_a_loop() -> dict[str, float]:
+        return compute_score("tasks", answer("right"), NAME, **settings)
+
+    assert asyncio.run(on_a_loop())["score"] == 1.0
+
+
 def test_verl_s_loop_awaits_all_answers_at_once(settings: dict[str, Any]) -> None:
     async def batch() -> list[dict[str, float]]:
         words = ("right", "wrong", "right")

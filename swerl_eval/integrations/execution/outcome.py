@@ -11,7 +11,7 @@ from swerl_eval.core.types import Evaluation, Rejection, Verdict
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one answer. Without rejection, evaluation and failure it was not reached."""
+    """What became of one answer."""
 
     rejection: Rejection | None = None
     """Why the answer gives no patch."""

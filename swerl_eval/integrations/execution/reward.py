@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,10 @@ from swerl_eval.integrations.messages import text_of
 LOG = logging.getLogger("swerl_eval.reward")
 CALL_SECONDS = 3600.0
 QUEUE = 4096
+KINDS = ("no_patch", "resolved", "unresolved", "failed")
+"""What becomes of answers."""
+_COUNTING = threading.Lock()
+"""For all rewards of the process, since one with a lock in it could not be pickled."""
 
 
 class ExecutionReward:
@@ -90,37 +95,43 @@ class ExecutionReward:
         Raises:
             SwerlEvalError: The dataset or the sandbox cannot be opened, or the dataset lacks an instance.
         """
+        outcomes = self.evaluate(completions, instance_id)
+        if log_metric is not None and outcomes:
+            counts = Counter(map(kind_of, outcomes))
+            for kind in KINDS:
+                log_metric(f"execution/{kind}", counts[kind] / len(outcomes))
+        return [self.scale.value(outcome) for outcome in outcomes]
+
+    def evaluate(self, completions: Sequence[Text], instance_id: Sequence[str]) -> list[Outcome]:
+        """Return what became of each completion."""
         future = self.pool.submit(self._answers(completions, instance_id), self.bounds)
         try:
             outcomes = future.result()
         except BaseException:
             future.cancel()
             raise
-        self._note(outcomes, log_metric)
-        return [self.scale.value(outcome) for outcome in outcomes]
+        self._note(outcomes)
+        return outcomes
 
-    async def outcomes(self, completions: Sequence[Text], instance_id: Sequence[str]) -> list[Outcome]:
-        """Return what became of each completion, for callers on an event loop of their own."""
+    async def aevaluate(self, completions: Sequence[Text], instance_id: Sequence[str]) -> list[Outcome]:
+        """Do what `evaluate` does, without blocking the caller's event loop."""
         pool = await asyncio.to_thread(lambda: self.pool)
         future = await asyncio.to_thread(pool.submit, self._answers(completions, instance_id), self.bounds)
         outcomes = await asyncio.wrap_future(future)
-        self._note(outcomes, None)
+        self._note(outcomes)
         return outcomes
 
     def _answers(self, completions: Sequence[Text], instance_id: Sequence[str]) -> list[Answer]:
         pairs = zip(completions, instance_id, strict=True)
         return [Answer(name, text_of(completion, self._opening)) for completion, name in pairs]
 
-    def _note(self, outcomes: Sequence[Outcome], log_metric: Callable[[str, float], object] | None) -> None:
+    def _note(self, outcomes: Sequence[Outcome]) -> None:
         """Count outcomes, and log the failures with their reasons."""
-        counts = Counter(kind_of(outcome) for outcome in outcomes)
-        self.figures += counts
-        self.figures["answers"] += len(outcomes)
+        with _COUNTING:
+            self.figures.update(map(kind_of, outcomes))
+            self.figures["answers"] += len(outcomes)
         for reason, count in Counter(outcome.failure for outcome in outcomes if outcome.failure).items():
             LOG.warning("%d of %d answers have no verdict: %s", count, len(outcomes), reason)
-        if log_metric is not None and outcomes:
-            for kind in ("no_patch", "resolved", "unresolved", "failed"):
-                log_metric(f"execution/{kind}", counts[kind] / len(outcomes))
 
 
 def kind_of(outcome: Outcome) -> str:
@@ -156,7 +167,9 @@ def compute_score(
         ValueError: The ground truth names no instance.
     """
     del extra_info
-    return asyncio.run(acompute_score(data_source, solution_str, ground_truth, **settings))
+    reward = _reward_for_verl(settings)
+    (outcome,) = reward.evaluate([solution_str], [instance_of(ground_truth, data_source)])
+    return _score(reward, outcome)
 
 
 async def acompute_score(
@@ -168,11 +181,20 @@ async def acompute_score(
 ) -> dict[str, float]:
     """Do what `compute_score` does, for verl's reward loop, which awaits all answers of a batch at once."""
     del extra_info
+    reward = _reward_for_verl(settings)
+    (outcome,) = await reward.aevaluate([solution_str], [instance_of(ground_truth, data_source)])
+    return _score(reward, outcome)
+
+
+def _reward_for_verl(settings: Mapping[str, Any]) -> ExecutionReward:
     reward = ExecutionReward(**{"on_failure": 0.0, **settings})
     if reward.scale.on_failure is None:
         message = "on_failure must be a number for verl, which leaves out no answer"
         raise UsageError(message)
-    (outcome,) = await reward.outcomes([solution_str], [instance_of(ground_truth, data_source)])
+    return reward
+
+
+def _score(reward: ExecutionReward, outcome: Outcome) -> dict[str, float]:
     kind = kind_of(outcome)
     flags = {name: float(kind == name) for name in ("resolved", "no_patch", "failed")}
     return {"score": float(reward.scale.value(outcome) or 0.0), **flags}
