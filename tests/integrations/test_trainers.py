@@ -1,4 +1,4 @@
-"""A step of TRL's own trainer with both rewards, on a tiny model, in the environment of vLLM, which has torch."""
+"""A step of TRL's own trainers with both rewards, on a tiny model, in the environment of vLLM, which has torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def reward(demo_config: RunConfig) -> Iterator[ExecutionReward]:
     close_pools()
 
 
-def test_a_step_of_grpo_takes_both_rewards(reward: ExecutionReward, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["GRPO", "RLOO"])
+def test_a_step_of_a_trainer_takes_both_rewards(reward: ExecutionReward, tmp_path: Path, method: str) -> None:
     trl: Any = importlib.import_module("trl")
     datasets: Any = importlib.import_module("datasets")
     row = {
@@ -42,7 +43,7 @@ def test_a_step_of_grpo_takes_both_rewards(reward: ExecutionReward, tmp_path: Pa
         "code_context": json.dumps({"m.py": "b = 2\n"}),
         "oracle_new_content": json.dumps({"m.py": "b = 3\n"}),
     }
-    arguments = trl.GRPOConfig(
+    arguments = getattr(trl, f"{method}Config")(
         output_dir=str(tmp_path / "out"),
         per_device_train_batch_size=2,
         num_generations=2,
@@ -54,7 +55,7 @@ def test_a_step_of_grpo_takes_both_rewards(reward: ExecutionReward, tmp_path: Pa
         save_strategy="no",
         logging_steps=1,
     )
-    trainer = trl.GRPOTrainer(
+    trainer = getattr(trl, f"{method}Trainer")(
         model=str(make_tiny_model(tmp_path / "model")),
         reward_funcs=[reward, swe_rl_reward],
         args=arguments,

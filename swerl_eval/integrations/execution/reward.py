@@ -36,7 +36,8 @@ class ExecutionReward:
         no_patch: Reward of an answer that gives no patch. Such an answer takes no container.
         shaping: Reward of an unresolved patch: this times the share of the
             failing tests that pass now, times the share of the passing tests that still pass. From 0 to below 1.
-        on_failure: Reward of an answer whose verdict the machine prevented. None: TRL leaves the answer out.
+        on_failure: Reward of an answer whose verdict the machine prevented. None: TRL leaves the answer out where this
+            is its only reward function, else it adds up the others.
         call_seconds: Seconds of one call. What has no verdict by then is a failure.
         queue: Patches that may run or wait in this process. One beyond them is a failure.
         opening: Text to put before each answer, for a chat template that ends the prompt with `<think>`.
