@@ -123,9 +123,8 @@ class Runner:
                 signal ends the process at once.
             StorageError: The disk of the run folder is full. What was stored stays.
         """
-        live = LiveStatusWriter(run.folder, lambda: self.progress.snapshot(self.stages))
-        with live, explain_full_disk(run.folder):
-            return anyio.run(functools.partial(interruptible, self._run_pipeline, run, notify=self.progress.notify))
+        with explain_full_disk(run.folder):
+            return anyio.run(functools.partial(interruptible, self.run_pipeline, run, notify=self.progress.notify))
 
     def pending(self, run: Run) -> list[Instance]:
         """The instances that the last stage has not finished."""
@@ -143,7 +142,8 @@ class Runner:
             return instance_id in run.selections
         return all((instance_id, index) in run.candidates for index in range(self.config.samples))
 
-    async def _run_pipeline(self, run: Run) -> RunResult:
+    async def run_pipeline(self, run: Run) -> RunResult:
+        """Do the work of `execute` on the running loop, without signals. Cancelling it closes every part."""
         parts = self._parts()
         notify = self.progress.notify
         new = [instance for instance in self._chosen if instance.instance_id not in run.issues]
@@ -158,6 +158,7 @@ class Runner:
         order = self._order(durations)
         evaluated_before = {evaluation.instance_id for evaluation in self._evaluations(run)}
         async with AsyncExitStack() as cleanup:
+            cleanup.enter_context(LiveStatusWriter(run.folder, lambda: self.progress.snapshot(self.stages)))
             cleanup.enter_context(at_once(functools.partial(_abort, parts)))
             # these run in reverse: the reports are written last, and sent to the trackers
             cleanup.push_async_exit(closing_step(lambda: self._observer.finish(run, self._report), notify))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import orjson
 from rich.console import Console
 from rich.text import Text
 
+from swerl_eval.api.predictions import predictions_run
 from swerl_eval.cli.display import Display
 from swerl_eval.cli.redirect_output import redirect_output
 from swerl_eval.cli.render import print_report_files, print_run
-from swerl_eval.compose import gold_files, gold_predictions, open_source
+from swerl_eval.compose import gold_files
 from swerl_eval.config import RunConfig
-from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
 from swerl_eval.core.secrets import Redactor
 from swerl_eval.records.run_folder import Run
@@ -23,7 +22,7 @@ from swerl_eval.reports.costs import costs
 from swerl_eval.reports.first_screen import RECORDED, failed_answers
 from swerl_eval.reports.summary import Report, build_report
 from swerl_eval.runner import Runner, RunResult
-from swerl_eval.sources.user_files import Predictions, read_predictions
+from swerl_eval.sources.user_files import Predictions
 
 
 def execute(config: RunConfig, until: str, predictions: Predictions | None = None) -> int:
@@ -46,19 +45,7 @@ def evaluate_predictions(config: RunConfig, file: str) -> int:
 
     Returns the exit code.
     """
-    source = open_source(config)
-    if file == "gold":
-        predictions = gold_predictions(source)
-    else:
-        predictions = read_predictions(Path(file), source.all_ids)
-        predictions = predictions.of({instance.instance_id for instance in source.instances()})
-        if not predictions.patches:
-            message = f"{file} has no prediction for any chosen instance"
-            raise UsageError(message)
-    if not config.run_id:
-        config = config.model_copy(update={"model": predictions.model_name})
-        run_id = f"eval-{config.default_run_id(predictions=predictions.digest)}"  # another file is another run
-        config = config.model_copy(update={"run_id": run_id})
+    config, predictions = predictions_run(config, file)
     return execute(config, "evaluate", predictions)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,18 @@ class Predictions:
 def read_predictions(path: Path, known: Collection[str]) -> Predictions:
     """Read predictions from a `.jsonl` file, a `.json` list or a `.json` object by id.
 
-    A patch of null or "" is empty.
+    Raises what `check_predictions` raises, and `InputError` for a file that cannot be read.
+    """
+    return check_predictions(_entries(path), known, str(path))
+
+
+def check_predictions(entries: Iterable[Entry], known: Collection[str], name: str) -> Predictions:
+    """Return predictions from objects as swebench's files hold them. A patch of null or "" is empty.
 
     Args:
-        path: The file.
+        entries: The objects, each with its place.
         known: Ids of the dataset's instances.
+        name: What holds the objects, for messages.
 
     Raises:
         InputError: An entry is malformed, a second one for its instance, by a second model, or of an instance that the
@@ -67,23 +74,23 @@ def read_predictions(path: Path, known: Collection[str]) -> Predictions:
     patches: dict[str, str] = {}
     unusable: dict[str, str] = {}
     model = ""
-    for where, entry in _entries(path):
-        instance_id, name, patch = _prediction(where, entry)
+    for where, entry in entries:
+        instance_id, writer, patch = _prediction(where, entry)
         if instance_id in patches:
             message = f"{where}: a second prediction for {instance_id}"
             raise InputError(message)
         if instance_id not in known:
             message = f"{where}: the dataset has no instance {instance_id!r}"
             raise InputError(message)
-        if model and name != model:
-            message = f"{where}: model {name!r}, but {model!r} before; one file holds one model's predictions"
+        if model and writer != model:
+            message = f"{where}: model {writer!r}, but {model!r} before; one file holds one model's predictions"
             raise InputError(message)
-        model = name
+        model = writer
         patches[instance_id], reason = _writable(patch)
         if reason:
             unusable[instance_id] = reason
     if not patches:
-        message = f"{path} holds no predictions"
+        message = f"{name} holds no predictions"
         raise InputError(message)
     return Predictions(model, patches, unusable)
 

@@ -71,7 +71,10 @@ def test_scripts_and_their_options_exist(page: Path) -> None:
             assert all(option in text for option in options), line
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name_of)
+# those of docs/python.md carry out runs: tests/api/test_running.py gives them their settings
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python") and page.name != "python.md"], ids=name_of
+)
 def test_python_examples_run(page: Path) -> None:
     for block in blocks(page, "python"):
         exec(compile(block, name_of(page), "exec"), {})  # our own pages

@@ -1,4 +1,4 @@
-"""docs/reward.md lists the public names, and no others."""
+"""docs/python.md and docs/reward.md list the public names, and no others."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ def test_the_names_of_the_reward_are_listed() -> None:
 
 
 def test_the_names_of_the_package_are_listed() -> None:
-    listed = re.search(r"Of `swerl_eval`: (.*)\n", SECTION)
-    assert listed is not None
-    names = re.findall(r"`(\w+)`", listed[1])
-    assert names == ["core", "__version__"]
-    assert all(getattr(swerl_eval, name) for name in names)
+    section = (ROOT / "docs/python.md").read_text("utf-8").partition("## Public names")[2]
+    listed = {
+        name for row in re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+    }
+    assert listed == {*swerl_eval.__all__, "core"}
+    assert all(getattr(swerl_eval, name) for name in listed)
+    assert listed <= set(dir(swerl_eval))
 
 
 def test_the_names_of_the_integrations_exist() -> None:
-    listed = re.findall(r"`(trl|verl|batch)\.(\w+)`", SECTION)
-    assert {module for module, _ in listed} == {"trl", "verl", "batch"}
+    listed = re.findall(r"`(trl|verl|batch|execution)\.(\w+)`", SECTION)
+    assert {module for module, _ in listed} == {"trl", "verl", "batch", "execution"}
     for module, name in listed:
         assert getattr(importlib.import_module(f"swerl_eval.integrations.{module}"), name)
 

@@ -151,10 +151,11 @@ def test_the_documented_example_runs():
     exec(compile(example, str(DOCS), "exec"), {})
 
 
+@pytest.mark.vllm
 def test_the_real_trainer_takes_it(tmp_path):
-    trl = pytest.importorskip("trl", reason="TRL is not installed (pip install trl), so its trainer is not run")
+    trl = importlib.import_module("trl")  # pinned in the environment of vLLM, which has torch
     datasets = importlib.import_module("datasets")
-    tiny_model = importlib.import_module("tiny_model")
+    tiny_model = importlib.import_module("tests.tiny_model")
     rows = [{**row(json.dumps(CONTEXT), json.dumps(ORACLE)), "prompt": [{"role": "user", "content": "fix b"}]}] * 4
     arguments = trl.GRPOConfig(
         output_dir=str(tmp_path / "out"),
