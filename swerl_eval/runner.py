@@ -23,7 +23,7 @@ from swerl_eval.compose import (
     package_versions,
     settings,
 )
-from swerl_eval.config import BOUND_BY, RunConfig
+from swerl_eval.config import BOUND_BY, RunConfig, writes_page
 from swerl_eval.core.codings import sendable
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.names import report_name_fault
@@ -40,7 +40,7 @@ from swerl_eval.records.manifest import RunManifest, Unsharded
 from swerl_eval.records.refused_answers import remove_refused
 from swerl_eval.records.run_folder import Run, open_run
 from swerl_eval.reports.summary import Report
-from swerl_eval.reports.write_reports import write_reports
+from swerl_eval.reports.write_reports import write_page_if_possible, write_reports
 from swerl_eval.scheduling.instance_order import Durations, by_repository
 from swerl_eval.scheduling.workers import Workers
 from swerl_eval.settings import STAGES, Parts
@@ -189,7 +189,9 @@ class Runner:
         return by_repository(order) if self.config.disk != "none" else order
 
     async def _write_reports(self, run: Run) -> None:
-        self._report = write_reports(run, self._quarantine, self.progress.notify)
+        self._report = write_reports(run, self._quarantine)
+        if writes_page():
+            write_page_if_possible(run, self._report, self.progress.notify)
 
     async def _record_usage(self, run: Run, parts: Parts) -> None:
         samplers = [sampler for sampler in (parts.sampler, parts.test_sampler) if sampler is not None]

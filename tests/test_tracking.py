@@ -43,6 +43,7 @@ def test_a_run_passes_its_figures_its_table_and_its_report_to_its_trackers_and_o
     demo_config: RunConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", "hush-hush-0123456789")
+    monkeypatch.setenv("SWERL_EVAL_PAGE", "")
     tracking = {"project": "p", "tags": "a, b", FAILING: {"group": "g", "own": 1}, "uri": "http://me:hush@h"}
     update = {"sandbox": "scripted", "tracker": ("jsonl", FAILING), "tracking": tracking}
     OPENED.clear()

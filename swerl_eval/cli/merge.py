@@ -14,7 +14,7 @@ from swerl_eval.config import RunConfig
 from swerl_eval.records.merge import merge, merged_manifest, missing_line
 from swerl_eval.records.run_folder import Run, reopen_run
 from swerl_eval.reports.costs import costs
-from swerl_eval.reports.write_reports import write_reports
+from swerl_eval.reports.write_reports import write_page_if_possible, write_reports
 
 
 def merge_runs(folders: Sequence[Path], results: Path, run_id: str) -> int:
@@ -35,10 +35,15 @@ def merge_runs(folders: Sequence[Path], results: Path, run_id: str) -> int:
         sys.stderr.write(f"swerl-eval: {missing}\n")
     with reopen_run(folder) as run:
         report = write_reports(run)
+        write_page_if_possible(run, report, _say)
     console = Console()
     print_run(console, report, costs(run, prices_of(run, {})))
     print_report_files(console, folder)
     return 0 if report["complete"] else 1
+
+
+def _say(notice: str) -> None:
+    sys.stderr.write(f"swerl-eval: {notice}\n")
 
 
 def default_name(config: dict[str, object], identity: dict[str, object]) -> str:

@@ -22,7 +22,7 @@ from swerl_eval.reports import EXPORTERS
 from swerl_eval.reports.costs import costs
 from swerl_eval.reports.quarantine import Quarantine, read_quarantine
 from swerl_eval.reports.summary import Report, build_report
-from swerl_eval.reports.write_reports import PAGE_FILE, write_page, write_reports
+from swerl_eval.reports.write_reports import PAGE_FILE, write_page, write_page_if_possible, write_reports
 
 
 def show_report(
@@ -71,7 +71,7 @@ def regrade_run(folder: Path, dataset: str | None, quarantine: Path | None) -> N
     """Grade a run's saved logs again, and print what changed on standard error."""
     with reopen_run(folder) as run:
         regrading = regrade(run, rows_of(run, dataset))
-        write_reports(run, quarantine_of(run, quarantine), _say)
+        write_page_if_possible(run, write_reports(run, quarantine_of(run, quarantine)), _say)
     for change in regrading.changes:
         sys.stderr.write(f"{change.instance_id}, patch {change.after.patch_sha256[:12]}: {_difference(change)}\n")
     for name, reason in regrading.ungraded.items():

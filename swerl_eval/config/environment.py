@@ -18,6 +18,11 @@ def cache_folder(setting: str) -> Path:
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("swerl-eval")
 
 
+def writes_page() -> bool:
+    """Whether a run ends with `report.html`: yes, unless SWERL_EVAL_PAGE is `no`."""
+    return os.environ.get("SWERL_EVAL_PAGE", "").strip().lower() != "no"
+
+
 def openai_credentials(base_urls: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
     """API key and addresses of OpenAI-compatible servers.
 

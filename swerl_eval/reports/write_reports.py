@@ -16,15 +16,12 @@ from swerl_eval.reports.swebench_report import predictions, report_name, run_rep
 PAGE_FILE = "report.html"
 
 
-def write_reports(
-    run: Run, quarantine: Quarantine | None = None, notify: Callable[[str], None] = lambda _: None
-) -> Report:
-    """Write `report.json`, and if patches were chosen, `all_preds.jsonl` and swebench's run report; `report.html` last.
+def write_reports(run: Run, quarantine: Quarantine | None = None) -> Report:
+    """Write `report.json`, and if patches were chosen, `all_preds.jsonl` and swebench's run report.
 
     Args:
         run: The run folder.
         quarantine: Adds a second solve rate, without its instances.
-        notify: Told why there is no page, where none could be made: the other files are there all the same.
 
     Returns:
         The content of `report.json`.
@@ -35,6 +32,17 @@ def write_reports(
     if rows:
         write_lines(run.folder / "all_preds.jsonl", rows)
         write_json(run.folder / report_name(run), run_report(run))
+    return report
+
+
+def write_page_if_possible(run: Run, report: Report, notify: Callable[[str], None]) -> None:
+    """Write `report.html` into the run folder, or say why there is none; an older one is removed then.
+
+    Args:
+        run: The run folder.
+        report: What `write_reports` returned for it.
+        notify: Told why no page could be made.
+    """
     page = run.folder / PAGE_FILE
     try:
         write_page(page, run, report)
@@ -43,7 +51,6 @@ def write_reports(
             page.unlink(missing_ok=True)  # an older one says what is no longer so
         reason = str(error) or type(error).__name__
         notify(f"{PAGE_FILE} was not written: {reason}; `swerl-eval report --format html` tries it again")
-    return report
 
 
 def write_page(path: Path, run: Run, report: Report, prices: Mapping[str, float] | None = None) -> None:

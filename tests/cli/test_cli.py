@@ -141,7 +141,10 @@ def test_a_report_takes_prices_that_override_those_of_the_run(mirrors: Path, tmp
     assert "Money: 22.00" in run("report", tmp_path / "r").stdout
 
 
-def test_a_report_as_a_page_is_written_and_its_path_printed(mirrors: Path, tmp_path: Path) -> None:
+def test_a_report_as_a_page_is_written_and_its_path_printed(
+    mirrors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWERL_EVAL_PAGE", "")
     run("select", *replayed(mirrors, tmp_path, "--run-id", "r"))
     page = tmp_path / "r/report.html"
     first = page.read_text(encoding="utf-8")  # the run wrote it

@@ -50,7 +50,8 @@ def containers(folder: Path) -> list[object]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An uninterrupted run."""
     folder = tmp_path_factory.mktemp("finished")
-    done = subprocess.run(demo(folder), capture_output=True, text=True, check=False)
+    environment = {**os.environ, "SWERL_EVAL_PAGE": ""}  # its page is named in what it prints
+    done = subprocess.run(demo(folder), capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     (folder / "stdout").write_text(done.stdout)
     (folder / "stderr").write_text(done.stderr)

@@ -52,7 +52,13 @@ class Nights:
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", step["run"]],
             cwd=self.folder,
-            env={**os.environ, **files, "GITHUB_ACTION_PATH": str(ACTION), "SWERL_EVAL": str(PROGRAM)}
+            env={
+                **os.environ,
+                **files,
+                "SWERL_EVAL_PAGE": "",
+                "GITHUB_ACTION_PATH": str(ACTION),
+                "SWERL_EVAL": str(PROGRAM),
+            }
             | given
             | environment,
             capture_output=True,

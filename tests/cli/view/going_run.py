@@ -36,7 +36,7 @@ def going_run(results: Path, mirrors: Path) -> Iterator[GoingRun]:
     """Start the run; no container ends before the test says so."""
     # a cache of its own: durations of other runs would change the order of the instances
     cache = str(results.parent / f"{results.name}-cache")
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "SWERL_EVAL_CACHE": cache}
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "SWERL_EVAL_CACHE": cache, "SWERL_EVAL_PAGE": ""}
     command = [
         PROGRAM, "run", "--dataset", SUITE, "--repositories", mirrors, "--sampler", "replay", "--answers", ANSWERS,
         "--samples", 8, "-c", "localization_samples=2", "-c", "sandbox=tests.gated_sandbox:GatedSandbox", "--no-strict",

@@ -21,7 +21,7 @@ from swerl_eval.progress import Progress
 from swerl_eval.records.live_status import LIVE_FILE
 from swerl_eval.records.manifest import read_manifest
 from swerl_eval.records.run_folder import open_run
-from swerl_eval.reports.write_reports import write_reports
+from swerl_eval.reports.write_reports import write_page, write_reports
 from tests.cli.view.serving import served
 from tests.reports.comparison_runs import NAMES, facts, made
 
@@ -155,7 +155,7 @@ def test_a_run_whose_heart_has_stopped_is_said_to_be_stopped(tmp_path: Path) -> 
 def test_the_report_of_the_folder_is_served_while_it_is_newer_than_the_records(tmp_path: Path) -> None:
     folder = made(tmp_path / "r", BASE)
     with open_run(folder, read_manifest(folder)) as run:
-        write_reports(run)
+        write_page(folder / "report.html", run, write_reports(run))
     file = folder / "report.html"
     marked = file.read_text().replace("</title>", " (of the folder)</title>")
     file.write_text(marked)
@@ -183,7 +183,7 @@ def test_a_script_in_a_report_of_somebody_else_does_not_run(tmp_path: Path) -> N
     (folder / "report.html").write_text("<script>fetch('/')</script>")
     assert "fetch('/')" not in client(tmp_path).get("/runs/r/report").text
     with open_run(folder, read_manifest(folder)) as run:
-        write_reports(run)
+        write_page(folder / "report.html", run, write_reports(run))
     whole = (folder / "report.html").read_text()
     (folder / "report.html").write_text(whole.replace("<body>", "<body><script>fetch('/')</script>"))
     answer = client(tmp_path).get("/runs/r/report")

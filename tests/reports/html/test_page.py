@@ -18,7 +18,7 @@ import pytest
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.html.templates import ASSETS
 from swerl_eval.reports.summary import build_report
-from swerl_eval.reports.write_reports import write_page, write_reports
+from swerl_eval.reports.write_reports import write_page, write_page_if_possible, write_reports
 
 OLD_RUN = Path(__file__).parents[2] / "data" / "run-folder-0.1"
 
@@ -158,14 +158,15 @@ def test_a_run_without_strict_verdicts_has_no_strict_rate(folder: Path) -> None:
 
 
 def test_the_page_is_written_with_the_reports(folder: Path) -> None:
-    write_reports(Run(folder))
+    write_page_if_possible(Run(folder), write_reports(Run(folder)), print)
     assert (folder / "report.html").stat().st_size > 10_000
 
 
 def test_a_page_that_cannot_be_written_is_said_and_the_other_reports_are_there(folder: Path) -> None:
     (folder / "report.html").mkdir()
     said: list[str] = []
-    report = write_reports(Run(folder), notify=said.append)
+    report = write_reports(Run(folder))
+    write_page_if_possible(Run(folder), report, said.append)
     assert json.loads((folder / "report.json").read_bytes()) == report
     assert (folder / "all_preds.jsonl").is_file()
     assert len(said) == 1
@@ -174,11 +175,11 @@ def test_a_page_that_cannot_be_written_is_said_and_the_other_reports_are_there(f
 
 
 def test_a_page_of_earlier_records_does_not_stay_when_there_is_no_new_one(folder: Path) -> None:
-    write_reports(Run(folder))
+    write_page_if_possible(Run(folder), write_reports(Run(folder)), print)
     (folder / "events.jsonl").unlink()
     (folder / "events.jsonl").mkdir()  # it cannot be read
     said: list[str] = []
-    write_reports(Run(folder), notify=said.append)
+    write_page_if_possible(Run(folder), write_reports(Run(folder)), said.append)
     assert len(said) == 1
     assert not (folder / "report.html").exists()
 
