@@ -55,7 +55,7 @@ def main() -> None:
         command = [sys.executable, "-m", "swerl_eval.cli.app", "demo", "--no-cache", "--results", results]
         environment = {**os.environ, "COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8", env=environment, cwd=ROOT)
-        output = done.stdout.replace(f"{results}/", "results/")
+        output = done.stdout.replace(f"{results}/", "results/").replace(f"{ROOT}/", "")
     PICTURE.parent.mkdir(exist_ok=True)
     draw("$ scripts/demo\n" + output, PICTURE)
 

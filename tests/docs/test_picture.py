@@ -30,6 +30,11 @@ def test_it_shows_the_printed_result() -> None:
     assert words(lines) == words(result.splitlines())
 
 
+def test_it_names_no_folder_of_the_machine_that_made_it() -> None:
+    (dataset,) = [line for line in drawn() if line.startswith("  Dataset:")]
+    assert dataset.startswith("  Dataset: swerl_eval/demo/suite ")
+
+
 def test_it_loads_nothing() -> None:
     text = PICTURE.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
     assert "://" not in text
