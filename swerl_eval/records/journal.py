@@ -188,6 +188,18 @@ class Journal(Generic[Record]):
             self._handle = None
 
 
+def records_by_instance(journal: Journal[Record]) -> Callable[[str], Iterator[Record]]:
+    """Return a function that reads the records of one instance, one at a time: all of a run's may fill the memory.
+
+    Args:
+        journal: One whose keys begin with the instance's id.
+    """
+    keys: dict[str, list[Any]] = {}
+    for key in journal.keys():  # noqa: SIM118 - a journal is no mapping
+        keys.setdefault(key[0], []).append(key)
+    return lambda name: journal.get_all(keys.get(name, ()))
+
+
 def _line(fields: dict[str, Any]) -> bytes:
     # not by `asdict`: it would copy all nested values, and orjson writes dataclasses itself
     return orjson.dumps({"v": SCHEMA_VERSION, **fields}, option=orjson.OPT_APPEND_NEWLINE)

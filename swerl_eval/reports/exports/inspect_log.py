@@ -7,7 +7,7 @@ import math
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import wilson
 from swerl_eval.core.types import Verdict
 from swerl_eval.records.atomic import write_bytes
-from swerl_eval.records.journal import Journal, Record
+from swerl_eval.records.journal import records_by_instance
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.exports.destination import reserve_folder
 from swerl_eval.reports.exports.inspect_samples import OFFICIAL, STRICT, sample_of, without_verdict
@@ -36,7 +36,7 @@ class InspectExporter:
     def export(self, run: Path, destination: Path, details: Mapping[str, Any]) -> list[Path]:
         """Write one `.eval` file below `destination`, which then is a folder for `inspect view --log-dir`."""
         try:
-            import inspect_ai.log  # noqa: F401
+            import inspect_ai.log  # noqa: F401 - is it there? said before anything is written
         except ImportError as error:
             message = f"--to inspect needs the package inspect-ai ({error}); {INSTALL}"
             raise UsageError(message) from error
@@ -83,21 +83,13 @@ def log_bytes(log: EvalLog) -> bytes:
 
 
 def _samples(run: Run, report: Report, spans: Mapping[str, Span]) -> Iterator[EvalSample]:
-    candidates, answers = _by_instance(run.candidates), _by_instance(run.samples)
+    candidates, answers = records_by_instance(run.candidates), records_by_instance(run.samples)
     for row in report["instances"]:
         name = row["instance_id"]
         sample = sample_of(run, row, candidates(name), answers(name))
         if span := spans.get(name):
             (sample.started_at, sample.completed_at), sample.total_time = span.times, span.last - span.first
         yield sample
-
-
-def _by_instance(journal: Journal[Record]) -> Callable[[str], Iterator[Record]]:
-    """A function that reads the records of an instance one at a time, since all of them together may be large."""
-    keys: dict[str, list[Any]] = {}
-    for key in journal.keys():  # noqa: SIM118 - a journal is no mapping
-        keys.setdefault(key[0], []).append(key)
-    return lambda name: (record for key in keys.get(name, ()) if (record := journal.get(key)) is not None)
 
 
 def _end(run: Run, report: Report) -> tuple[EvalStatus, EvalError | None]:

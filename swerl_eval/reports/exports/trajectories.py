@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import orjson
 from swerl_eval.core.errors import UsageError
 from swerl_eval.core.types import GOLD, HANDED_IN, Sample, Selection
 from swerl_eval.records.atomic import write_json
-from swerl_eval.records.journal import Journal
+from swerl_eval.records.journal import records_by_instance
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.comparison.names import listed, printable
 from swerl_eval.reports.exports.checking import check
@@ -60,8 +60,8 @@ def write_trajectories(run: Run, details: Mapping[str, Any], folder: Path) -> No
     if given is not None:
         _copy(run, given, folder)
         return
-    samples, candidates = _by_instance(run.samples), _by_instance(run.candidates)
-    reproductions, evidence = _by_instance(run.reproductions), _by_instance(run.evidence)
+    samples, candidates = records_by_instance(run.samples), records_by_instance(run.candidates)
+    reproductions, evidence = records_by_instance(run.reproductions), records_by_instance(run.evidence)
     for name in run.manifest.instance_ids:
         selection, regression = run.selections.get(name), run.regressions.get(name)
         of_sample = {candidate.index: candidate for candidate in candidates(name)}
@@ -88,14 +88,6 @@ def _choice(selection: Selection) -> dict[str, Any]:
         "valid": selection.valid,
         "unique": selection.unique,
     }
-
-
-def _by_instance(journal: Journal[Any]) -> Callable[[str], list[Any]]:
-    """Return a function that reads the records of an instance. All of a run's answers would fill the memory."""
-    keys: dict[str, list[Any]] = {}
-    for key in journal.keys():  # noqa: SIM118  # a journal is no mapping
-        keys.setdefault(key[0], []).append(key)
-    return lambda name: [journal.get(key) for key in keys.get(name, ())]
 
 
 def _rollout(sample: Sample, candidates: Mapping[int, Any]) -> dict[str, Any]:
