@@ -123,6 +123,7 @@ class PatchJudge:
             del self._jobs[key]
 
     async def _evaluate(self, instance: Instance, patch: str) -> Evaluation:
+        self._folder.mkdir(exist_ok=True)  # a machine may clean its folder of temporary files while a pool is open
         logs = Path(tempfile.mkdtemp(dir=self._folder))
         run = EvaluationRun(instance, self._source.oracle(instance.instance_id), patch, logs)
         try:

@@ -8,6 +8,8 @@ import json
 import logging
 import multiprocessing
 import pickle
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -40,6 +42,13 @@ def settings(demo_config: RunConfig) -> Iterator[dict[str, Any]]:
         "workers": 2,
     }
     close_pools()
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The machine's folder of temporary files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture
@@ -152,6 +161,26 @@ def test_a_failure_of_the_machine_gets_its_own_value_and_is_counted_and_logged(
     assert metrics["execution/failed"] == 0.5
     assert reward.figures == {"answers": 2, "failed": 1, "resolved": 1}
     assert "1 of 2 answers have no verdict: the engine fell over" in caplog.text
+
+
+def test_a_folder_of_temporary_files_that_was_cleaned_is_made_again(make: Make, temporary: Path) -> None:
+    reward = make()
+    assert reward([answer("right")], [NAME]) == [1.0]
+    (folder,) = temporary.glob("swerl-eval-reward-*")
+    shutil.rmtree(folder)
+    assert reward([answer("right")], [NAME]) == [1.0]
+
+
+def test_a_disk_that_cannot_be_written_is_a_failure_of_the_machine(
+    make: Make, temporary: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    reward = make(on_failure=-9.0)
+    assert reward([answer("right")], [NAME]) == [1.0]
+    (folder,) = temporary.glob("swerl-eval-reward-*")
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    assert reward([answer("right"), "no patch"], [NAME] * 2) == [-9.0, -1.0]
+    assert "1 of 2 answers have no verdict: [Errno 17]" in caplog.text
 
 
 def test_a_call_ends_in_time_and_what_has_no_verdict_is_a_failure(make: Make) -> None:

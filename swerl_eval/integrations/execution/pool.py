@@ -23,7 +23,7 @@ from swerl_eval.compose import open_sandbox, open_source, settings
 from swerl_eval.config import RunConfig
 from swerl_eval.core.answers.solution import solution_of
 from swerl_eval.core.edits import EditError, parse_answer
-from swerl_eval.core.errors import SandboxError, SourceError, UnknownInstanceError, cause_of
+from swerl_eval.core.errors import SourceError, SwerlEvalError, UnknownInstanceError, cause_of
 from swerl_eval.core.types import Candidate, Completion, Instance, Sample
 from swerl_eval.evaluation.cached_evaluator import CachedEvaluator
 from swerl_eval.evaluation.evaluator import Evaluator
@@ -151,7 +151,7 @@ class ExecutionPool:
     ) -> None:
         try:
             candidates = await self._candidates(instance, texts)
-        except SourceError as error:
+        except (SourceError, OSError) as error:
             for index in texts:
                 outcomes[index] = Outcome(failure=str(error))
             return
@@ -168,7 +168,7 @@ class ExecutionPool:
     async def _judge_candidate(self, instance: Instance, candidate: Candidate, outcomes: list[Outcome]) -> None:
         try:
             evaluation = await self._judge.judge(instance, candidate.patch)
-        except SandboxError as error:
+        except (SwerlEvalError, OSError) as error:
             outcomes[candidate.index] = Outcome(failure=str(error))
             return
         outcomes[candidate.index] = Outcome(evaluation=evaluation, failure=evaluation.prevented)
