@@ -22,6 +22,7 @@ from swerl_eval.core.types import (
     Sample,
     Selection,
 )
+from swerl_eval.records.run_files import REPORT_FILE, look_at
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.summary import build_report
 
@@ -56,12 +57,13 @@ class StoredRun:
 
     @cached_property
     def report(self) -> dict[str, Any]:
-        """The content of `report.json`; computed from the records where the run has not written it."""
+        """The content of `report.json`; computed from the records where it is older than they are, or not there."""
         try:
-            report: dict[str, Any] = orjson.loads((self.folder / "report.json").read_bytes())
+            report = orjson.loads((self.folder / REPORT_FILE).read_bytes())
         except (FileNotFoundError, orjson.JSONDecodeError):
-            return build_report(self._run)
-        return report
+            report = None
+        current = look_at(self.folder).is_current(REPORT_FILE)
+        return report if current and isinstance(report, dict) else build_report(self._run)
 
     def evaluation(self, instance_id: str) -> Evaluation | None:
         """Return the verdict on the patch that was selected for an instance, if there is one."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from swerl_eval.records.manifest import MANIFEST_FILE
 
+REPORT_FILE = "report.json"
+"""The report of a run, as data."""
 NO_RECORDS = frozenset({"all_preds.jsonl", "events.jsonl"})
 """JSON lines that no report is made from."""
 

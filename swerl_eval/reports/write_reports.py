@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from swerl_eval.records.atomic import write_json, write_lines, write_pieces
+from swerl_eval.records.run_files import REPORT_FILE
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.html.page import report_page
 from swerl_eval.reports.quarantine import Quarantine
@@ -27,7 +28,7 @@ def write_reports(run: Run, quarantine: Quarantine | None = None) -> Report:
         The content of `report.json`.
     """
     report = build_report(run, quarantine)
-    write_json(run.folder / "report.json", report)
+    write_json(run.folder / REPORT_FILE, report)
     rows = predictions(run)
     if rows:
         write_lines(run.folder / "all_preds.jsonl", rows)

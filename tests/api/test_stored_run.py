@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def test_the_report_is_read_or_made_of_the_records(run: swerl_eval.StoredRun, tm
     copy = Path(shutil.copytree(FOLDER, tmp_path / "copy"))
     (copy / "report.json").write_text('{"resolved": 7}', encoding="utf-8")
     assert swerl_eval.load_run(copy).report == {"resolved": 7}
+    os.utime(copy / "evaluations.jsonl")  # a run that went on and was stopped
+    assert swerl_eval.load_run(copy).report["resolved"] == 1
 
 
 def test_verdicts_on_selected_patches_are_found_by_instance(run: swerl_eval.StoredRun) -> None:

@@ -16,11 +16,10 @@ from swerl_eval.core.metrics import wilson
 from swerl_eval.core.types import Verdict
 from swerl_eval.records.live_status import LIVE_FILE, LiveStatus, read_live_status
 from swerl_eval.records.manifest import MANIFEST_FILE, RunManifest, read_manifest
-from swerl_eval.records.run_files import RunFiles, look_at
+from swerl_eval.records.run_files import REPORT_FILE, RunFiles, look_at
 from swerl_eval.records.verdict_tally import InstanceVerdict, VerdictTally
 
 RUNNING, STOPPED, FINISHED, INCOMPLETE = "running", "stopped", "finished", "incomplete"
-REPORT_FILE = "report.json"
 
 
 class NoSuchRunError(SwerlEvalError):
