@@ -178,7 +178,8 @@ host has 32 processors. In brackets all figures are at their favourable or their
 {answers} million tokens are answered. At MLPerf's rates, which are those of short prompts, they alone take {mlperf}
 GPU-hours on H200 and H100. Behind long prompts each token takes longer, since it attends to all before it. Where
 prompts are shared, more answers fit into memory than the fit knows; how much that saves was not measured. On H100s the
-second row is {h100} GPU-hours. A model in BF16 needs two GPUs.
+second row is {h100} GPU-hours. That row has an instance's prompts on one server; over several, each reads
+its own. A model in BF16 needs two GPUs.
 
 {containers}
 
