@@ -17,7 +17,7 @@ import typer
 from swerl_eval.cli.exit_codes import FAILED, USAGE, exit_with
 from swerl_eval.cli.image_commands import images_app
 from swerl_eval.cli.judging_commands import add_judging_commands
-from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, TRACKING, resolve, taking
+from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, TRACKING, Version, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
 from swerl_eval.cli.view_command import view
 
@@ -31,6 +31,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(images_app)
+
+
+@app.callback()
+def options_of_the_program(version: Version = None) -> None:
+    """Do nothing: each of these options acts by itself."""
+    del version
+
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as results/my-run.")]
 

@@ -111,6 +111,20 @@ PLACE = ("results", "run_id", "config", "overrides")
 Command = Callable[..., None]
 
 
+def _print_version(asked: bool | None) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"swerl-eval {version('swerl-eval')}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool | None,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+]
+
+
 def taking(*names: str, **own: Any) -> Callable[[Command], Command]:
     """Decorator: give a command the named shared options, and options of its own where it has too many for parameters.
 

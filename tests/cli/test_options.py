@@ -9,7 +9,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+import swerl_eval
 from swerl_eval.cli.app import app
 from swerl_eval.cli.options import resolve
 from swerl_eval.cli.switches import replace_words
@@ -54,6 +56,11 @@ def test_a_run_that_stored_on_and_off_is_resumed(regression: str, strict: str, t
     other = resumed.model_copy(update={"regression": not resumed.regression}).identity()
     with pytest.raises(RunConflictError, match=f"regression: '{regression}' there"):
         open_run(tmp_path / "r", dataclasses.replace(now, identity=other), BOUND_BY)
+
+
+def test_the_version_is_printed() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.output) == (0, f"swerl-eval {swerl_eval.__version__}\n")
 
 
 NEGATIONS = {"--strict": "--no-strict", "--regression": "--no-regression"}
