@@ -25,7 +25,6 @@ def options(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Train a LoRA adapter by GRPO.")
     parser.add_argument("--model", required=True, help="name or folder")
     parser.add_argument("--output", required=True, help="folder for the adapter")
-    parser.add_argument("--merged", help="folder for the model with the adapter in it")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--prompts", type=int, default=4, help="prompts in a step")
     parser.add_argument("--answers", type=int, default=8, help="answers to a prompt: GRPO's group")
@@ -106,18 +105,6 @@ def train(given: argparse.Namespace) -> Any:
     return trainer
 
 
-def merge(adapter: str, folder: str) -> None:
-    """Write the model with the adapter in it."""
-    from peft import AutoPeftModelForCausalLM
-    from transformers import AutoTokenizer
-
-    AutoPeftModelForCausalLM.from_pretrained(adapter, dtype="auto").merge_and_unload().save_pretrained(folder)
-    AutoTokenizer.from_pretrained(adapter).save_pretrained(folder)
-
-
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    chosen = options()
-    train(chosen)
-    if chosen.merged:
-        merge(chosen.output, chosen.merged)
+    train(options())

@@ -283,6 +283,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         ),
         False,
     ),
+    "IPython": {"swerl_eval.api.notebook": False},
     "starlette": {"swerl_eval.cli.view.server": True},
     "uvicorn": {"swerl_eval.cli.view.command": False},
     "pandas": {},
@@ -323,6 +324,7 @@ COME_WITH: dict[str, str] = {
     "httpx": "openai",
     "httpx2": "openai",
     "transformers": "vllm",
+    "IPython": "ipykernel",
     "datasets": "swebench",
     "huggingface_hub": "swebench",
 }

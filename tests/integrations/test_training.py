@@ -42,7 +42,6 @@ def words(config: RunConfig, model: Path, **more: object) -> list[str]:
     values = {
         "model": model,
         "output": model.parent / "adapter",
-        "merged": model.parent / "merged",
         "dataset": config.dataset,
         "repositories": config.repositories,
         "steps": 2,
@@ -59,7 +58,7 @@ def logits(model: Any) -> Any:
 
 
 def test_the_script_trains_with_both_rewards_and_writes_what_can_be_loaded(demo_config: RunConfig, model: Path) -> None:
-    peft, transformers = importlib.import_module("peft"), importlib.import_module("transformers")
+    peft = importlib.import_module("peft")
     sandbox = "tests.integrations.rewarding:RewardingSandbox"
     line = words(demo_config, model, sandbox=sandbox, answers=2, max_answer=8, max_prompt=2500)
     done = subprocess.run(
@@ -76,12 +75,10 @@ def test_the_script_trains_with_both_rewards_and_writes_what_can_be_loaded(demo_
     assert "answers by execution: {'no_patch': 4, 'answers': 4}" in done.stderr  # a random model
     for name in ("swe_rl_reward", "execution_reward"):
         assert done.stdout.count(f"'rewards/{name}/mean': '-1'") == 2, name
-    adapter, merged = model.parent / "adapter", model.parent / "merged"
-    assert (adapter / "adapter_model.safetensors").is_file()
-    whole = transformers.AutoModelForCausalLM.from_pretrained(merged)
-    assert logits(whole).allclose(logits(peft.AutoPeftModelForCausalLM.from_pretrained(adapter)), atol=1e-4)
-    own = {"sampler": "vllm", "model": str(merged), "engine": ENGINE, "max_tokens": 8, "localization": "oracle"}
-    more = {"sandbox": "scripted", "instances": ("demo__waypost-1",), "samples": 1, "answers": ""}
+    adapter = model.parent / "adapter"
+    assert logits(peft.AutoPeftModelForCausalLM.from_pretrained(adapter)).shape[1] == 37
+    own = {"sampler": "vllm", "model": str(model), "engine": ENGINE | {"lora": str(adapter)}, "max_tokens": 8}
+    more = {"localization": "oracle", "sandbox": "scripted", "instances": ("demo__waypost-1",), "samples": 1}
     run = swerl_eval.run(demo_config.model_copy(update={**own, **more}))
     assert run.complete
     assert [sample.completion.completion_tokens for sample in run.samples()] == [8]
