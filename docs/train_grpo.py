@@ -75,7 +75,8 @@ def train(given: argparse.Namespace) -> Any:
         opening=given.opening,
         shaping=0.2,  # an unresolved patch is worth at most this
         on_failure=0.0,  # a number, because there is another reward beside it
-        call_seconds=1500,  # below the 1800 s for which other training processes wait
+        timeout=600,  # of one patch's tests
+        call_seconds=1500,  # of a step's verdicts: below the 1800 s for which other training processes wait
     )
     arguments = GRPOConfig(
         output_dir=given.output,

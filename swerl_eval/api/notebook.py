@@ -36,8 +36,13 @@ async def show_panel(progress: Progress, stages: Sequence[str], title: str) -> N
         handle.update({"text/plain": panel(progress.snapshot(stages), title)}, raw=True)
 
 
-def check_notebook() -> None:
-    """Raise `UsageError` where this is no notebook."""
+def check_progress(wanted: object) -> None:
+    """Raise `UsageError` for a `progress` that is no function, nothing, or `notebook` in a notebook."""
+    if wanted is None or callable(wanted):
+        return
+    if wanted != NOTEBOOK:
+        message = f"progress={wanted!r} is neither a function, such as print, nor {NOTEBOOK!r}"
+        raise UsageError(message)
     try:
         shell = importlib.import_module("IPython").get_ipython()
     except ImportError:

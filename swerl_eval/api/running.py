@@ -10,7 +10,7 @@ from typing import Any, Literal
 import anyio
 import anyio.to_thread
 
-from swerl_eval.api.notebook import NOTEBOOK, check_notebook, show_panel
+from swerl_eval.api.notebook import NOTEBOOK, check_progress, show_panel
 from swerl_eval.api.own_loop import wait_for
 from swerl_eval.api.predictions import PredictionsLike, predictions_run
 from swerl_eval.api.progress_lines import Tell, tell_progress
@@ -96,8 +96,7 @@ def resolved(config: ConfigLike, settings: Mapping[str, Any]) -> RunConfig:
 
 
 async def _carry_out(config: RunConfig, until: str, predictions: Predictions | None, show: ProgressLike) -> FinishedRun:
-    if show == NOTEBOOK:
-        check_notebook()
+    check_progress(show)
     runner = await anyio.to_thread.run_sync(Runner, config, until, predictions)
     failure: Exception | None = None
     with runner.open_run() as run, explain_full_disk(run.folder):

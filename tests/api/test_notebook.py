@@ -137,6 +137,8 @@ def test_the_panel_has_no_control_characters_of_names_in_it() -> None:
 def test_outside_of_a_notebook_the_panel_is_refused_before_anything_is_made(demo_config: RunConfig) -> None:
     with pytest.raises(UsageError, match="needs a notebook's kernel; elsewhere give a function, such as print"):
         swerl_eval.run(demo_config, progress="notebook")
+    with pytest.raises(UsageError, match="progress='print' is neither a function, such as print, nor 'notebook'"):
+        swerl_eval.run(demo_config, progress="print")  # type: ignore[arg-type]  # meant
     assert not demo_config.run_folder.exists()
 
 
