@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,7 +68,7 @@ def panel(state: dict[str, Any], title: str) -> str:
         filled = BAR_WIDTH * stage["done"] // max(total, 1)
         bar = "█" * filled + "░" * (BAR_WIDTH - filled)
         lines.append(f"{stage['name']:{width}} {bar} {stage['done']}/{total}")
-    verdicts = "  ".join(f"{verdict} {count}" for verdict, count in state["verdicts"].items())
+    verdicts = "  ".join(f"{verdict} {count}" for verdict, count in Counter(state["verdicts"]).most_common())
     flow = f"{state['samples']} samples, {state['tokens']:,} tokens ({state['tokens_per_second']:,.0f}/s), "
     flow += f"{state['requests']} requests and {state['containers']} containers in flight"
     lines += [verdicts] if verdicts else []

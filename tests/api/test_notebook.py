@@ -119,7 +119,8 @@ def test_an_interrupt_of_the_kernel_ends_a_run_in_good_order(kernel: tuple[Any, 
 def test_the_panel_has_no_control_characters_of_names_in_it() -> None:
     progress = Progress(total=2)
     progress.finish("localize", resumed=False)
-    progress.verdicts["resolved"] += 1
+    progress.verdicts["empty_patch"] += 1
+    progress.verdicts["resolved"] += 2
     progress.waiting("image\x1b[31m", "pulling")
     progress.notify("a server\r\nstarts")
     state = progress.snapshot(("localize", "evaluate")) | {"seconds": 3723.0, "tokens_per_second": 0.0}
@@ -127,7 +128,7 @@ def test_the_panel_has_no_control_characters_of_names_in_it() -> None:
         "trial  1:02:03",
         f"localize {'█' * 15}{'░' * 15} 1/2",
         f"evaluate {'░' * 30} 0/2",
-        "resolved 1",
+        "resolved 2  empty_patch 1",
         "a server  starts",
         "waiting for image [31m: pulling",
         "0 samples, 0 tokens (0/s), 0 requests and 0 containers in flight, about 0:01:00 left",

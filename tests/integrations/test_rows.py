@@ -58,6 +58,20 @@ def test_the_prompts_are_those_of_a_run_and_the_rewards_those_of_its_report(
     assert set(left_out) == {name for name in run.instances if name not in {sample.instance_id for sample in sent}}
 
 
+def test_several_files_are_in_the_orders_of_a_run_with_the_same_seed(
+    demo_config: RunConfig, suite: dict[str, Any], tmp_path: Path
+) -> None:
+    files = ["waypost/__init__.py", "waypost/errors.py", "waypost/pattern.py", "waypost/router.py"]
+    given = tmp_path / "loc.jsonl"
+    given.write_text(json.dumps({"instance_id": "demo__waypost-1", "found_files": files}), encoding="utf-8")
+    settings: dict[str, Any] = {"localization": str(given), "samples": 3, "seed": 5, "instances": ("demo__waypost-1",)}
+    run = swerl_eval.run(demo_config.model_copy(update=settings), until="repair")
+    rows = training_rows(**suite, **settings).rows
+    sent = {sample.index: sample.prompt_sha256 for sample in run.samples() if sample.stage == "repair"}
+    assert [digest(row) for row in rows] == [sent[index] for index in range(3)]
+    assert len(rows) == 3
+
+
 def test_an_instance_without_a_row_is_named_with_the_reason(suite: dict[str, Any], tmp_path: Path) -> None:
     lists = [{"instance_id": NAME, "found_files": ["no/such.py"]}]
     lists.append({"instance_id": "demo__waypost-1", "found_files": ["waypost/router.py", "no/such.py"]})
