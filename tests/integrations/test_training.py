@@ -32,8 +32,7 @@ SHARES = {
 
 
 @pytest.fixture
-def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "torch"))  # else it is left in the session's folder
+def model(tmp_path: Path) -> Path:
     return make_tiny_model(tmp_path / "model")
 
 
