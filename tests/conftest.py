@@ -27,8 +27,6 @@ ROOT = Path(__file__).parent.parent
 # A cache of the session's own, for subprocesses too: no verdict of another run may stand in for a container.
 CACHE_FOLDER = Path(tempfile.mkdtemp(prefix="swerl-eval-tests-cache-"))
 os.environ["SWERL_EVAL_CACHE"] = str(CACHE_FOLDER)
-# torch's own cache would be left in the folder of temporary files.
-os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(CACHE_FOLDER / "torch")
 # Drawing the charts of a page takes seconds; the tests of pages ask for them.
 os.environ["SWERL_EVAL_PAGE"] = "no"
 # Temporary files of this process and of those it starts go to a folder of the session's own; pytest's stay where they

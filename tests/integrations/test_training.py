@@ -16,8 +16,10 @@ import pytest
 import swerl_eval
 from docs import train_grpo
 from swerl_eval.config import RunConfig
-from swerl_eval.demo.setup import ANSWERS
+from swerl_eval.demo.setup import ANSWERS, prepare
 from swerl_eval.integrations.execution.pool import close_pools
+from swerl_eval.sandboxes.docker.engine import connect
+from swerl_eval.sandboxes.docker.leftovers import PROCESS_LABEL, process_mark
 from swerl_eval.sources.datasets import load_rows
 from tests.docs.pages import ROOT
 from tests.tiny_model import ENGINE, make_tiny_model
@@ -84,11 +86,12 @@ def test_the_script_trains_with_both_rewards_and_writes_what_can_be_loaded(demo_
 
 
 @pytest.mark.docker
-@pytest.mark.usefixtures("demo_images")
 def test_verdicts_of_containers_move_the_adapter(
     demo_config: RunConfig, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The suite's recorded answers stand in for the model's, by TRL's own hook for another generator."""
+    # not by the fixture `demo_images`: it watches the session's temporary files, where vLLM and torch leave some
+    prepare(print)
     peft, trl = importlib.import_module("peft"), importlib.import_module("trl")
     own = tmp_path / "own.jsonl"
     own.write_text(
@@ -102,6 +105,8 @@ def test_verdicts_of_containers_move_the_adapter(
         trainer = train_grpo.train(given)
     finally:
         close_pools()
+    own_containers = {"label": f"{PROCESS_LABEL}={process_mark()}"}
+    assert connect().containers.list(all=True, filters=own_containers) == []
     assert used == dict.fromkeys(SHARES, 4)
     steps = [entry for entry in trainer.state.log_history if "rewards/execution_reward/mean" in entry]
     steps.sort(key=lambda step: -step["execution/no_patch"])
