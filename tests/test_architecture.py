@@ -151,6 +151,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "swerl_eval.scheduling",
         "swerl_eval.stages.read_candidates",
     ),
+    # rows for a trainer: a small composition root too; the stage makes the prompts, the evaluation reads the answers
+    "swerl_eval.integrations.rows": (
+        "swerl_eval.api.own_loop",
+        "swerl_eval.compose",
+        "swerl_eval.config",
+        "swerl_eval.core",
+        "swerl_eval.evaluation.rewards",
+        "swerl_eval.prompts",
+        "swerl_eval.samplers",
+        "swerl_eval.stages.repair",
+        "swerl_eval.stages.sampling",
+    ),
     # the composition root sees what stands behind the seams
     "swerl_eval.compose": (
         "swerl_eval",
@@ -271,6 +283,7 @@ LIBRARIES: dict[str, dict[str, bool]] = {
         ),
         False,
     ),
+    "IPython": {"swerl_eval.api.notebook": False},
     "starlette": {"swerl_eval.cli.view.server": True},
     "uvicorn": {"swerl_eval.cli.view.command": False},
     "pandas": {},
@@ -311,6 +324,7 @@ COME_WITH: dict[str, str] = {
     "httpx": "openai",
     "httpx2": "openai",
     "transformers": "vllm",
+    "IPython": "ipykernel",
     "datasets": "swebench",
     "huggingface_hub": "swebench",
 }

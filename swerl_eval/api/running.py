@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
 
+from swerl_eval.api.notebook import NOTEBOOK, check_progress, show_panel
 from swerl_eval.api.own_loop import wait_for
 from swerl_eval.api.predictions import PredictionsLike, predictions_run
 from swerl_eval.api.progress_lines import Tell, tell_progress
@@ -23,10 +24,12 @@ from swerl_eval.sources.user_files import Predictions
 
 ConfigLike = RunConfig | str | Path | Mapping[str, Any] | None
 """Settings, a TOML file, the name of a preset, or settings by name. None: the defaults."""
+ProgressLike = Tell | Literal["notebook"] | None
+"""A function for lines on what the run is doing, or `notebook` for a panel below the cell. None: nothing is told."""
 
 
 def run(
-    config: ConfigLike = None, *, until: str = STAGES[-1], progress: Tell | None = None, **settings: Any
+    config: ConfigLike = None, *, until: str = STAGES[-1], progress: ProgressLike = None, **settings: Any
 ) -> FinishedRun:
     """Carry out a run, or finish one that was interrupted, and return it.
 
@@ -35,7 +38,7 @@ def run(
     Args:
         config: The settings.
         until: The last stage to carry out: `localize`, `repair`, `select` or `evaluate`.
-        progress: Is called with lines on what the run is doing, such as `print`.
+        progress: Is called with lines on what the run is doing, such as `print`. `notebook`: a panel in place of them.
         settings: Settings by name, over those of `config`.
 
     Raises:
@@ -47,7 +50,7 @@ def run(
 
 
 async def arun(
-    config: ConfigLike = None, *, until: str = STAGES[-1], progress: Tell | None = None, **settings: Any
+    config: ConfigLike = None, *, until: str = STAGES[-1], progress: ProgressLike = None, **settings: Any
 ) -> FinishedRun:
     """Do what `run` does, on the running event loop. Cancelling it ends the run in good order."""
     if until not in STAGES:
@@ -57,14 +60,14 @@ async def arun(
 
 
 def evaluate(
-    predictions: PredictionsLike, config: ConfigLike = None, *, progress: Tell | None = None, **settings: Any
+    predictions: PredictionsLike, config: ConfigLike = None, *, progress: ProgressLike = None, **settings: Any
 ) -> FinishedRun:
     """Grade patches officially, in a run folder of their own, and return the run.
 
     Args:
         predictions: Patches by instance id, swebench's prediction objects, a file of these, or the word `gold`.
         config: The settings.
-        progress: Is called with lines on what the run is doing.
+        progress: As `run`.
         settings: Settings by name, over those of `config`, such as `dataset`.
 
     Raises:
@@ -75,7 +78,7 @@ def evaluate(
 
 
 async def aevaluate(
-    predictions: PredictionsLike, config: ConfigLike = None, *, progress: Tell | None = None, **settings: Any
+    predictions: PredictionsLike, config: ConfigLike = None, *, progress: ProgressLike = None, **settings: Any
 ) -> FinishedRun:
     """Do what `evaluate` does, on the running event loop. Cancelling it ends the run in good order."""
     read = functools.partial(predictions_run, resolved(config, settings), predictions)
@@ -92,14 +95,17 @@ def resolved(config: ConfigLike, settings: Mapping[str, Any]) -> RunConfig:
     return load_config(None if config is None else Path(config), options=settings)
 
 
-async def _carry_out(config: RunConfig, until: str, predictions: Predictions | None, tell: Tell | None) -> FinishedRun:
+async def _carry_out(config: RunConfig, until: str, predictions: Predictions | None, show: ProgressLike) -> FinishedRun:
+    check_progress(show)
     runner = await anyio.to_thread.run_sync(Runner, config, until, predictions)
     failure: Exception | None = None
     with runner.open_run() as run, explain_full_disk(run.folder):
         try:
             async with anyio.create_task_group() as group:
-                if tell is not None:
-                    group.start_soon(tell_progress, runner.progress, until, tell)
+                if show == NOTEBOOK:
+                    group.start_soon(show_panel, runner.progress, runner.stages, run.folder.name)
+                elif callable(show):
+                    group.start_soon(tell_progress, runner.progress, until, show)
                 result = await runner.run_pipeline(run)
                 group.cancel_scope.cancel()
             return FinishedRun(result.folder, result.failures, result.infra_errors)

@@ -7,7 +7,7 @@ import math
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 
 import anyio
@@ -42,6 +42,12 @@ class Issue:
     snapshot: Snapshot
     localization: Localization
 
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The listed files that exist, by path. A list of a user may name another one, and a gold patch may add one."""
+        paths = dict.fromkeys(chain.from_iterable(self.localization.file_lists))
+        return {path: text for path in paths if (text := self.snapshot.read(path)) is not None}
+
 
 Deliver = Callable[[list[Candidate]], None]
 """Is called with candidates as soon as their answers have come and are read."""
@@ -52,8 +58,6 @@ async def repair(
 ) -> None:
     """Deliver one candidate, or the reason why there is none, for each sample; nothing when there is no file to show.
 
-    A listed file that does not exist is left out: a list from a user's file may name one, and a gold patch may add one.
-
     Args:
         issue: The instance, its repository and its localization.
         sampling: How the run samples.
@@ -61,23 +65,37 @@ async def repair(
         settings: How many patches are asked for, and how many tokens of files a prompt may show.
         deliver: Takes the candidates as they come.
     """
-    instance, snapshot, localization = issue.instance, issue.snapshot, issue.localization
-    paths = dict.fromkeys(chain.from_iterable(localization.file_lists))
-    texts = {path: text for path in paths if (text := snapshot.read(path)) is not None}
-    shown = _shown(localization, texts, sampling.sampler.count_tokens, settings.max_input_tokens)
-    if not shown:
+    asked = repair_prompts(issue, sampling.sampler.count_tokens, prompts, settings, sampling.seed)
+    if not asked:
         return
-    # One prompt object for each order of files: 500 prompts of 60,000 tokens are 100 MB, their different orders few.
-    legible_texts = {path: legible(text) for path, text in texts.items()}
-    prompt_for = lru_cache(maxsize=None)(lambda files: _prompt(instance, legible_texts, files, prompts, settings))
-    orders = [_order(shown, index, sampling.seed, instance.instance_id, settings) for index in range(settings.samples)]
-    prompts_of_samples = [prompt_for(files) for files in orders]
-    existing = frozenset(snapshot.paths())
+    existing = frozenset(issue.snapshot.paths())
     send, samples = anyio.create_memory_object_stream[Sample](math.inf)
     async with anyio.create_task_group() as group:
-        group.start_soon(_deliver_as_they_come, samples, texts, existing, deliver, settings.thinking)
+        group.start_soon(_deliver_as_they_come, samples, issue.texts, existing, deliver, settings.thinking)
         with send:
-            await sample_answers(sampling, instance.instance_id, STAGE, prompts_of_samples, send.send_nowait)
+            await sample_answers(sampling, issue.instance.instance_id, STAGE, asked, send.send_nowait)
+
+
+def repair_prompts(
+    issue: Issue, count_tokens: Callable[[str], int], prompts: Prompts, settings: RepairSettings, seed: int
+) -> list[Prompt]:
+    """Return the prompt of each sample, in order; none when there is no file to show.
+
+    Args:
+        issue: The instance, its repository and its localization.
+        count_tokens: Gives the length of a text in the model's tokens.
+        prompts: The templates.
+        settings: How many prompts are made, and how many tokens of files each may show.
+        seed: What the order of the files follows from.
+    """
+    shown = _shown(issue.localization, issue.texts, count_tokens, settings.max_input_tokens)
+    if not shown:
+        return []
+    # One prompt object for each order of files: 500 prompts of 60,000 tokens are 100 MB, their different orders few.
+    legible_texts = {path: legible(text) for path, text in issue.texts.items()}
+    prompt_for = lru_cache(maxsize=None)(lambda files: _prompt(issue.instance, legible_texts, files, prompts, settings))
+    orders = [_order(shown, index, seed, issue.instance.instance_id, settings) for index in range(settings.samples)]
+    return [prompt_for(files) for files in orders]
 
 
 async def _deliver_as_they_come(

@@ -31,8 +31,8 @@ def test_the_names_of_the_package_are_listed() -> None:
 
 
 def test_the_names_of_the_integrations_exist() -> None:
-    listed = re.findall(r"`(trl|verl|batch|execution)\.(\w+)`", SECTION)
-    assert {module for module, _ in listed} == {"trl", "verl", "batch", "execution"}
+    listed = re.findall(r"`(rows|trl|verl|batch|execution)\.(\w+)`", SECTION)
+    assert {module for module, _ in listed} == {"rows", "trl", "verl", "batch", "execution"}
     for module, name in listed:
         assert getattr(importlib.import_module(f"swerl_eval.integrations.{module}"), name)
 
