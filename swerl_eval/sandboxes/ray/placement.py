@@ -22,17 +22,16 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from swerl_eval.sandboxes.ray.waiting import Claim, Image, JobKey, JobQueue, Node, Overdue, Ticket, Unclaimed
+from swerl_eval.sandboxes.ray.claims import Claims
+from swerl_eval.sandboxes.ray.overdue import Overdue
+from swerl_eval.sandboxes.ray.waiting import JobKey, JobQueue, Node, Ticket
 
 UNKNOWN_CPUS = 1.0
 """Processors that a job counts for which asks for none."""
-JOB_MEMORY = 2 * 2**30
-"""Bytes that a job counts for at most; few test suites need more (as in `scheduling.workers`)."""
 WORTH_A_PULL = 2.0
 """How often what waits for a node has to fill it before a node that is at work pulls an image to help."""
 PATIENCE = 3
@@ -63,18 +62,15 @@ class Placement(Generic[JobKey]):
 
     def __init__(self) -> None:
         self._nodes: dict[str, Node[JobKey]] = {}
-        self._images: dict[str, Image[JobKey]] = {}
         self._waiting: dict[JobKey, JobQueue[JobKey]] = {}
         self._queues: dict[JobQueue[JobKey], None] = {}
         """Those that have jobs."""
         self._running: dict[JobKey, Node[JobKey]] = {}
-        self._unclaimed: Unclaimed[JobKey] = Unclaimed()
-        self._serving: Counter[str] = Counter()
-        """Nodes that claim images of a group."""
+        self._claims: Claims[JobKey] = Claims(layer_group)
         self._overdue: Overdue[JobKey] = Overdue()
         self._helpable: dict[bool, list[JobQueue[JobKey]]] = {}
         """Queues that a node may help with which runs something, or nothing; until the next job is placed."""
-        self._node_count = self._queue_count = self._job_count = 0
+        self._node_count = self._job_count = 0
         self._clock = 0
         """Jobs that were placed."""
 
@@ -88,9 +84,10 @@ class Placement(Generic[JobKey]):
             message = f"node {node!r} is there already, or has no processors ({cpus})"
             raise ValueError(message)
         self._node_count += 1
-        self._nodes[node] = added = Node(node, self._node_count, _thousandths(cpus), memory)
+        added: Node[JobKey] = Node(node, self._node_count, _thousandths(cpus), memory)
+        self._nodes[node] = added
         for name in images:
-            self._claim(self._image(name), added).held = True
+            self._claims.claim(self._claims.image(name), added).held = True
 
     def remove_node(self, node: str) -> list[JobKey]:
         """Forget a node and the jobs that ran there; return these in the order in which they were placed."""
@@ -100,30 +97,31 @@ class Placement(Generic[JobKey]):
         for job in removed.jobs:
             del self._running[job]
         for image in list(removed.claims):
-            self._drop_claim(image, removed)
+            self._claims.drop(image, removed)
         self._overdue.forget_node(removed)
         return list(removed.jobs)
 
     def expect(self, images: Sequence[str]) -> None:
         """Note images that jobs will come for, in this order. A hint: see `promises`."""
         for name in images:
-            image = self._image(name)
+            image = self._claims.image(name)
             image.expected = True
-            self._unclaimed.update(image)
+            self._claims.update(image)
 
     def add(self, job: JobKey, need: Need) -> None:
         """Queue a job. Raises `ValueError` if it is queued or running already."""
         if job in self._waiting or job in self._running:
             message = f"job {job!r} is queued or running already"
             raise ValueError(message)
-        queue = self._queue(need)
+        cpus = _thousandths(need.cpus) or _thousandths(UNKNOWN_CPUS)
+        queue = self._claims.queue(need.image, cpus, max(0, need.memory))
         self._job_count += 1
         self._waiting[job] = queue
         self._queues[queue] = None
         queue.put(job, Ticket(self._job_count, self._clock + self._patience()))
         self._overdue.watch(queue)
         queue.image.expected = False
-        self._unclaimed.update(queue.image)
+        self._claims.update(queue.image)
 
     def place(self) -> list[tuple[JobKey, str]]:
         """Return what starts now and where, until nothing more fits. The nodes with the most room are asked first."""
@@ -163,7 +161,7 @@ class Placement(Generic[JobKey]):
             claim.running -= 1
             claim.held = holds_image
             if not claim.held and not claim.running:
-                self._drop_claim(image, node)
+                self._claims.drop(image, node)
 
     def fits_nowhere(self, job: JobKey) -> bool:
         """Whether a job is queued that no node could take even if it were empty; so it is while there is no node."""
@@ -184,9 +182,8 @@ class Placement(Generic[JobKey]):
 
     def node_for(self, image: str) -> str | None:
         """Return the node that holds an image, else the one that is getting it or was promised it, else None."""
-        claimants = [(node, node.claims[known]) for known in [self._images.get(image)] if known for node in known.nodes]
-        claimants.sort(key=lambda claimant: not claimant[1].held)
-        return claimants[0][0].name if claimants else None
+        claimants = self._claims.of(image)
+        return claimants[0].name if claimants else None
 
     def promises(self) -> list[tuple[str, str]]:
         """Promise expected images to nodes; return the new promises, image and node, which can be pulled ahead.
@@ -196,10 +193,10 @@ class Placement(Generic[JobKey]):
         promises: list[tuple[str, str]] = []
         for node in self._nodes.values():
             while not self._waiting and len(node.promised) < LEAD:
-                image = next(self._by_layers(node), None)
+                image = next(self._claims.unclaimed(node), None)
                 if image is None:
                     break
-                self._claim(image, node)
+                self._claims.claim(image, node)
                 node.promised[image] = None
                 promises.append((image.name, node.name))
         return promises
@@ -225,18 +222,9 @@ class Placement(Generic[JobKey]):
             return claimed
         if not node.has_worked:
             return min(filter(node.can_take, [*node.ready, *self._helped_by(node)]), key=_age, default=None)
-        new = (queue for image in self._by_layers(node) for queue in image.queues.values() if not queue.servers)
+        new = (queue for image in self._claims.unclaimed(node) for queue in image.queues.values() if not queue.servers)
         chosen = next((queue for queue in new if queue.jobs and node.can_take(queue)), None)
         return chosen or max(filter(node.can_take, self._helped_by(node)), key=_backlog, default=None)
-
-    def _by_layers(self, node: Node[JobKey]) -> Iterator[Image[JobKey]]:
-        """Yield the images that nobody claims: those that share layers with the node's, then the others."""
-        for group in reversed(node.groups):
-            near = node.last_image[group].number
-            yield from sorted(self._unclaimed.of(group), key=lambda image: abs(image.number - near))
-        for group in self._unclaimed.groups(self._serving):
-            if group not in node.groups:
-                yield from self._unclaimed.of(group)
 
     def _helped_by(self, node: Node[JobKey]) -> list[JobQueue[JobKey]]:
         """Return the queues that are worth a further pull by this node."""
@@ -265,7 +253,7 @@ class Placement(Generic[JobKey]):
         node.start(job, queue)
         self._running[job] = node
         self._clock += 1
-        self._claim(queue.image, node).running += 1
+        self._claims.claim(queue.image, node).running += 1
         self._helpable.clear()
         return job
 
@@ -275,37 +263,8 @@ class Placement(Generic[JobKey]):
         del self._waiting[job]
         if not queue.jobs:
             del self._queues[queue]
-        self._unclaimed.update(queue.image)
+        self._claims.update(queue.image)
         return job
-
-    def _claim(self, image: Image[JobKey], node: Node[JobKey]) -> Claim:
-        if image not in node.claims:
-            if image.group not in node.groups:
-                self._serving[image.group] += 1
-            image.add_node(node)
-            self._unclaimed.update(image)
-        return node.claims[image]
-
-    def _drop_claim(self, image: Image[JobKey], node: Node[JobKey]) -> None:
-        image.drop_node(node)
-        if image.group not in node.groups:
-            self._serving[image.group] -= 1
-        self._unclaimed.update(image)
-
-    def _image(self, name: str) -> Image[JobKey]:
-        if name not in self._images:
-            self._images[name] = Image(name, layer_group(name), int("0" + "".join(re.findall(r"\d+", name)[-1:])))
-        return self._images[name]
-
-    def _queue(self, need: Need) -> JobQueue[JobKey]:
-        image = self._image(need.image)
-        kind = (_thousandths(need.cpus) or _thousandths(UNKNOWN_CPUS), max(0, need.memory))
-        if kind not in image.queues:
-            self._queue_count += 1
-            image.queues[kind] = JobQueue(self._queue_count, image, *kind, min(kind[1] or JOB_MEMORY, JOB_MEMORY))
-            for node in image.nodes:
-                image.queues[kind].add_server(node)
-        return image.queues[kind]
 
 
 def _thousandths(cpus: float) -> int:

@@ -1,14 +1,15 @@
-"""What the placement knows of nodes, images and the jobs that wait for them, with its indexes. Decides nothing."""
+"""Nodes, images, and the jobs that wait for them, as the placement knows them. Decides nothing."""
 
 from __future__ import annotations
 
-import heapq
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 JobKey = TypeVar("JobKey", bound=Hashable)
+JOB_MEMORY = 2 * 2**30
+"""Bytes that a job counts for at most; few test suites need more (as in `scheduling.workers`)."""
 
 
 @dataclass(eq=False)
@@ -65,7 +66,7 @@ class Node(Generic[JobKey]):
 
     def counted(self, queue: JobQueue[JobKey]) -> int:
         """Bytes that are counted for a job of this kind."""
-        return min(queue.counted_memory, self.memory)
+        return min(queue.memory or JOB_MEMORY, JOB_MEMORY, self.memory)
 
     def start(self, job: JobKey, queue: JobQueue[JobKey]) -> None:
         """Take a job."""
@@ -152,7 +153,6 @@ class JobQueue(Generic[JobKey]):
     cpus: int
     memory: int
     """The limit; 0: not known."""
-    counted_memory: int
     jobs: OrderedDict[JobKey, Ticket] = field(default_factory=OrderedDict)
     servers: dict[Node[JobKey], None] = field(default_factory=dict)
     """Nodes that claim the image and could run such a job."""
@@ -202,74 +202,3 @@ class JobQueue(Generic[JobKey]):
             return
         del node.ready[self]
         node.backlog -= self.cpus * len(self.jobs)
-
-
-class Unclaimed(Generic[JobKey]):
-    """Images that are wanted and that no node claims, by layer group."""
-
-    def __init__(self) -> None:
-        self._groups: dict[str, dict[Image[JobKey], None]] = {}
-
-    def update(self, image: Image[JobKey]) -> None:
-        """Take an image in or out, as it stands now."""
-        group = self._groups.get(image.group, {})
-        if image.unclaimed():
-            group[image] = None
-            self._groups[image.group] = group
-        elif image in group:
-            del group[image]
-            if not group:
-                del self._groups[image.group]
-
-    def groups(self, serving: Mapping[str, int]) -> list[str]:
-        """Return the groups, those with the most images for each node first, of the nodes that serve them."""
-        return sorted(self._groups, key=lambda group: (-len(self._groups[group]) / (1 + serving.get(group, 0)), group))
-
-    def of(self, group: str) -> Iterable[Image[JobKey]]:
-        """Return the images of a group, in the order in which they came."""
-        return self._groups.get(group, ())
-
-
-class Overdue(Generic[JobKey]):
-    """The queues whose next job was overtaken for too long, and the node that is kept free for one of them."""
-
-    def __init__(self) -> None:
-        self._due: list[tuple[int, int, JobQueue[JobKey]]] = []
-        """A heap of queues by `due`, which may have grown after the entry was made."""
-        self._watched: set[JobQueue[JobKey]] = set()
-        self._kept_free: tuple[Node[JobKey], JobQueue[JobKey]] | None = None
-
-    def watch(self, queue: JobQueue[JobKey]) -> None:
-        """Look after a queue that has jobs."""
-        if queue not in self._watched:
-            self._watched.add(queue)
-            heapq.heappush(self._due, (queue.due, queue.number, queue))
-
-    def longest(self, clock: int) -> JobQueue[JobKey] | None:
-        """Return the queue that is due the longest, if one is."""
-        while self._due and self._due[0][0] < clock:
-            due, number, queue = self._due[0]
-            if not queue.jobs:
-                self._watched.remove(heapq.heappop(self._due)[2])
-            elif queue.due > due:
-                heapq.heapreplace(self._due, (queue.due, number, queue))
-            else:
-                return queue
-        return None
-
-    def keep_free(self, queue: JobQueue[JobKey], nodes: Iterable[Node[JobKey]]) -> None:
-        """Give no other job to one of these nodes until this queue's next job is there."""
-        ranked = [(node not in queue.servers, -node.free_cpus, node.number, node) for node in nodes]
-        if ranked and self._kept_free is None:
-            self._kept_free = (min(ranked)[-1], queue)
-
-    def kept_free_for(self, node: Node[JobKey]) -> JobQueue[JobKey] | None:
-        """Return the queue that a node is kept free for."""
-        if self._kept_free and not self._kept_free[1].jobs:
-            self._kept_free = None  # its job was cancelled
-        return self._kept_free[1] if self._kept_free and self._kept_free[0] is node else None
-
-    def forget_node(self, node: Node[JobKey]) -> None:
-        """Keep a node free no more."""
-        if self._kept_free and self._kept_free[0] is node:
-            self._kept_free = None
