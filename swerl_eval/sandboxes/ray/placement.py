@@ -210,8 +210,10 @@ class Placement(Generic[JobKey]):
         if queue and node.can_take(queue) and (node not in queue.servers or set(queue.servers) >= self._able(queue)):
             queue.grace = self._clock + self._patience()
             return queue
-        if queue and self._clock > queue.due + self._patience():
+        if queue and not any(other.can_take(queue) for other in self._nodes.values()):
             self._overdue.keep_free(queue, self._able(queue))
+            if self._overdue.kept_free_for(node):
+                return None
         own = (queue for queue in node.ready if node.has_worked or node.claims[queue.image].held)
         return min(filter(node.can_take, own), key=_age, default=None)
 
