@@ -6,9 +6,10 @@ import heapq
 import math
 import random
 import time
-from collections import Counter, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from swerl_eval.sandboxes.ray.placement import Need, Placement
@@ -45,11 +46,11 @@ class Scenario:
     """What is simulated."""
 
     nodes: int = 100
-    slots: int = 8
+    slots: int = 4
     """Jobs at a time on a node."""
     samples: int = 20
     """Jobs for each image."""
-    in_flight: float = 4.0
+    in_flight: float = 8.0
     """Jobs that are asked for at a time, at most, for each slot."""
     images_gib: float = 120.0
     """All images, every layer once."""
@@ -57,8 +58,6 @@ class Scenario:
     """Part of these bytes in layers of one image alone."""
     bandwidth: float = 125e6
     """Bytes a second that a node pulls."""
-    by_version: bool = True
-    """Whether shared layers are those of a repository's version, not of the whole repository."""
     longest_first: bool = True
     """Whether the run knows which instances take long, as it does from its second time on."""
     ahead: bool = True
@@ -96,7 +95,7 @@ def workload(scenario: Scenario, seed: int = SEED) -> Workload:
     number = 10000
     for repository, versions in VERSIONS.items():
         for version in versions:
-            environment = f"{repository} {version if scenario.by_version else ''}"
+            environment = f"{repository} {version}"
             sizes.setdefault(environment, rng.lognormvariate(0, 0.5))
             number += rng.randint(1, 40)
             name = f"swebench/sweb.eval.x86_64.{repository}_1776_{repository}-{number}:latest"
@@ -243,6 +242,7 @@ class Simulation:
             self._placement.add_node(name, 2.0 * self._scenario.slots, self._scenario.slots * 8 * GIB)
         if self._scenario.ahead:
             self._timed(lambda: self._placement.expect([image.name for image in self._work.images]))
+            self._place()
         jobs = ((i, k) for i, image in enumerate(self._work.images) for k in range(len(image.seconds)))
         limit = int(self._scenario.in_flight * self._scenario.slots * self._scenario.nodes)
         total = sum(len(image.seconds) for image in self._work.images)
@@ -251,7 +251,7 @@ class Simulation:
             while asked < total and asked - self._ended < limit:
                 job = next(jobs)
                 need = Need(self._work.images[job[0]].name, 2.0, 8 * GIB)
-                self._timed(lambda job=job, need=need: self._placement.add(job, need))  # type: ignore[misc]
+                self._timed(partial(self._placement.add, job, need))
                 asked += 1
             self._timed(self._place)
             self._now, _, event = heapq.heappop(self._events)
@@ -301,7 +301,7 @@ class Simulation:
             size = sum(self._work.sizes[layer] for layer in self._images[image].layers if layer not in machine.layers)
             self._out.pulled += size
             self._out.image_pulls += 1
-            self._at(size / self._scenario.bandwidth, lambda: self._pulled(name, image))
+            self._at(size / self._scenario.bandwidth, partial(self._pulled, name, image))
 
     def _pulled(self, name: str, image: str) -> None:
         machine = self._machines[name]
@@ -345,8 +345,8 @@ def bounds(scenario: Scenario, work: Workload, seconds: float = 0.0) -> Bounds:
     mean = work.work() / (scenario.nodes * scenario.slots)
     longest = max(max(image.seconds) + size(image) / scenario.bandwidth for image in work.images)
     seconds = seconds or 1.05 * max(mean, longest)
-    loads: Counter[str] = Counter()
-    nodes: Counter[str] = Counter()
+    loads: dict[str, float] = defaultdict(float)
+    nodes: dict[str, int] = defaultdict(int)
     for image in work.images:
         for layer in image.layers:
             loads[layer] += sum(image.seconds)

@@ -283,16 +283,18 @@ def test_ten_thousand_jobs_on_a_hundred_nodes_are_placed_once_each_and_images_st
     for number in range(100):
         placement.add_node(f"n{number}", 8, 64 * GIB)
     for image in range(500):
-        for job in range(20):
-            placement.add((image, job), Need(f"r{image % 12}-{image}", 2.0, 0))
-    rng, running, pulls, placed = random.Random(1), [], set(), []
+        for number in range(20):
+            placement.add((image, number), Need(f"r{image % 12}-{image}", 2.0, 0))
+    rng = random.Random(1)
+    running: list[tuple[tuple[int, int], str]] = []
+    placed: list[tuple[int, int]] = []
+    pulls: set[tuple[int, str]] = set()
     while placement.queued() or running:
         started = placement.place()
         running += started
         placed += [job for job, _ in started]
         pulls |= {(job[0], node) for job, node in started}
-        job, _ = running.pop(rng.randrange(len(running)))
-        placement.end(job)
+        placement.end(running.pop(rng.randrange(len(running)))[0])
     assert len(placed) == len(set(placed)) == 10_000
     assert len(pulls) < 750  # placed on the first free node, it is some 9,000
 
