@@ -23,20 +23,9 @@ from typing import Annotated
 
 import anyio
 import typer
-from _cluster import (
-    GIB,
-    MEAN_SECONDS,
-    MEDIAN_SECONDS,
-    NOISE,
-    OVERHEAD,
-    SEED,
-    Scenario,
-    Simulated,
-    bounds,
-    simulated,
-    workload,
-)
+from _cluster import Simulated, simulated
 from _machine import machine, versions
+from _workload import GIB, MEAN_SECONDS, MEDIAN_SECONDS, NOISE, OVERHEAD, SEED, Scenario, bounds, workload
 from evaluator import MODEL, ours
 
 from swerl_eval import registry
@@ -65,6 +54,31 @@ SEEDS = range(5)
 WORKERS, REPEATS = (1, 2, 4), 3
 
 
+SOURCES = f"""
+- Repositories and versions are those of SWE-bench Verified. Images of a version share a layer; their names tell the
+  repository alone. One layer below all of them is as large as the mean of a version's.
+- Durations are log-normal by instance, with a median of {MEDIAN_SECONDS} s and a mean of {MEAN_SECONDS} s: eval scripts
+  of 55 instances of Verified on 2 cores (776 s with two workers, less 16.3 s for each instance beside its script).
+  {OVERHEAD} s come on top ([evaluator](evaluator.md)). Assumed: jobs of an instance differ by {NOISE:.0%}.
+- Images take {MAIN.images_gib:.0f} GiB, every layer once ([installation](../docs/install.md)); others report 30
+  (epoch.ai/blog/swebench-docker). Assumed, since no source tells it: half of the bytes are in layers of one image
+  alone, and the sizes of layers are log-normal (sigma 0.5).
+- Assumed: a node pulls {MAIN.bandwidth / 1e6:.0f} MB a second, one image at a time; jobs that wait for it hold
+  their slots.
+
+A run asks for one instance after the other, {MAIN.samples} jobs at once, the longest first where durations are known,
+and for no more jobs at a time than its limit. Bound of the time: all work over all slots, or the longest job with its
+pull. Bound of the bytes, for a run of {TIME_GOAL} times that bound: each layer goes to as many nodes as the jobs of
+its images need to end in time. Goals: {TIME_GOAL} times the time, {BYTES_GOAL} times the bytes.
+"""
+REMARKS = """\
+- The bound of the bytes knows durations and versions ahead, and lets nodes be idle. The placement knows neither, and an
+  idle node takes what waits, although another one has its layers.
+- Where durations are not known, a long job that starts late ends late, wherever it runs.
+- A decision is the real time of the placement for each job, all calls together.
+"""
+
+
 class Part(str, Enum):
     """What can be measured."""
 
@@ -75,7 +89,11 @@ class Part(str, Enum):
 
 def simulation() -> Iterator[str]:
     """Our placement beside the first free node, over the scenarios."""
-    yield from sources()
+    yield "## Placement on a simulated cluster"
+    yield ""
+    yield f"{JOBS:,} jobs of {JOBS // MAIN.samples} images on {MAIN.nodes} nodes; the real `Placement`, seed {SEED}."
+    yield from SOURCES.splitlines()
+    yield ""
     yield "| | placement | time | against the bound | pulled | against the bound | images pulled | a decision |"
     yield "|---|---|---|---|---|---|---|---|"
     met: list[tuple[bool, bool]] = []
@@ -89,21 +107,18 @@ def simulation() -> Iterator[str]:
                 f"| {out.pulled / GIB:,.0f} GiB | {bytes_ratio:.2f} | {out.image_pulls:,} "
                 f"| {out.placing / JOBS * 1000:.2f} ms |"
             )
-    yield ""
-    yield f"- Of {len(met)} scenarios, our placement meets the goal of the time in {sum(time for time, _ in met)}, that of the"
-    yield f"  bytes in {sum(pulled for _, pulled in met)}, both in {sum(map(all, met))}."
     drawn = [compared(MAIN, seed=seed) for seed in SEEDS]
-    times, pulled = ([ratios[place] for ratios in drawn] for place in (1, 2))
-    yield f"- The first scenario with {len(SEEDS)} other seeds: {min(times):.2f} to {max(times):.2f} times the time, "
-    yield f"  {min(pulled):.2f} to {max(pulled):.2f} times the bytes."
+    times, pulled = [time for _, time, _ in drawn], [pulled for _, _, pulled in drawn]
     least = bounds(MAIN, workload(MAIN))
-    yield f"- In the first scenario, the work is {least.work:.0f} s for each slot, and the longest job with its pull takes"
-    yield f"  {least.longest:.0f} s. No node starts before its first pull, which takes {least.first_pull:.0f} s or more and is"
-    yield "  not in the bound."
-    yield "- The bound of the bytes knows durations and versions ahead, and lets nodes be idle. The placement knows neither,"
-    yield "  and an idle node takes what waits, although another one has its layers."
-    yield "- Where durations are not known, a long job that starts late ends late, wherever it runs."
-    yield "- A decision is the real time of the placement for each job, all calls together."
+    yield ""
+    yield f"- Of {len(met)} scenarios, our placement meets the goal of the time in {sum(time for time, _ in met)},"
+    yield f"  that of the bytes in {sum(pulled for _, pulled in met)}, both in {sum(map(all, met))}."
+    yield f"- The first scenario with {len(SEEDS)} other seeds: {min(times):.2f} to {max(times):.2f} times the time,"
+    yield f"  {min(pulled):.2f} to {max(pulled):.2f} times the bytes."
+    yield f"- In the first scenario, the work is {least.work:.0f} s for each slot; the longest job with its pull takes"
+    yield f"  {least.longest:.0f} s. No node starts before its first pull, which takes {least.first_pull:.0f} s or more"
+    yield "  and is not in the bound."
+    yield from REMARKS.splitlines()
 
 
 def compared(scenario: Scenario, *, naive: bool = False, seed: int = SEED) -> tuple[Simulated, float, float]:
@@ -113,39 +128,14 @@ def compared(scenario: Scenario, *, naive: bool = False, seed: int = SEED) -> tu
     return out, out.makespan / least.makespan, out.pulled / least.pulled
 
 
-def sources() -> Iterator[str]:
-    """Where the figures of the simulation come from, and what is assumed."""
-    yield "## Placement on a simulated cluster"
-    yield ""
-    yield f"{JOBS:,} jobs of {JOBS // MAIN.samples} images on {MAIN.nodes} nodes, with the real `Placement`; seed {SEED}."
-    yield ""
-    yield "- Repositories and versions are those of SWE-bench Verified. Images of a version share a layer; their names tell"
-    yield "  the repository alone. One layer below all of them is as large as the mean of a version's."
-    yield f"- Durations are log-normal by instance, with a median of {MEDIAN_SECONDS} s and a mean of {MEAN_SECONDS} s: eval"
-    yield "  scripts of 55 instances of Verified on 2 cores (776 s with two workers, less 16.3 s for each instance beside"
-    yield f"  its script). {OVERHEAD} s come on top ([evaluator](evaluator.md)). Assumed: jobs of an instance differ by"
-    yield f"  {NOISE:.0%}."
-    yield f"- Images take {MAIN.images_gib:.0f} GiB, every layer once ([installation](../docs/install.md)); others report 30"
-    yield "  (epoch.ai/blog/swebench-docker). Assumed, since no source tells it: half of the bytes are in layers of one"
-    yield "  image alone, and the sizes of layers are log-normal (sigma 0.5)."
-    yield f"- Assumed: a node pulls {MAIN.bandwidth / 1e6:.0f} MB a second, one image at a time; jobs that wait for it hold"
-    yield "  their slots."
-    yield ""
-    yield "A run asks for one instance after the other, 20 jobs at once, the longest first where durations are known, and"
-    yield "for no more jobs at a time than its limit. Bound of the time: all work over all slots, or the longest job with"
-    yield "its pull. Bound of the bytes, for a run of 1.05 times that bound: each layer goes to as many nodes as the jobs of"
-    yield f"its images need to end in time. Goals: {TIME_GOAL} times the time, {BYTES_GOAL} times the bytes."
-    yield ""
-
-
 def workers() -> Iterator[str]:
     """Gold patches of the bundled suite by 1, 2 and 4 workers."""
     prepare(typer.echo)
     rows = load_rows(str(SUITE), None)
     yield "## Workers on this machine"
     yield ""
-    yield f"{len(rows)} gold patches of the bundled suite, `swerl-eval evaluate --strict off` from its start to its end,"
-    yield f"images in place, no cache; medians of {REPEATS} rounds with each number of workers in turn. Load of the machine"
+    yield f"{len(rows)} gold patches of the bundled suite, `swerl-eval evaluate --strict off` from start to end, images"
+    yield f"in place, no cache; medians of {REPEATS} rounds with each number of workers in turn. Load of the machine"
     yield f"before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores."
     yield ""
     walls: dict[int, list[float]] = {count: [] for count in WORKERS}
