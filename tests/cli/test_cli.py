@@ -267,7 +267,7 @@ def test_validate_writes_what_it_found_into_a_quarantine_file(tmp_path: Path) ->
     content = json.loads((tmp_path / "mine.json").read_bytes())
     reason = {"reason": "invalid: the gold patch does not resolve it", "image_id": "scripted"}
     assert content["instances"] == {f"demo__waypost-{number}": reason for number in (1, 2, 3)}
-    assert (content["repeat"], content["checked"], content["machine"]["engine"]) == (2, 3, "scripted")
+    assert (content["repeat"], content["checked"], content["machines"][0]["engine"]) == (2, 3, "scripted")
     assert content["versions"]["swebench"].startswith("5.")
     (folder,) = tmp_path.glob("validate-suite-*/")
     assert not (folder / "quarantine.json").exists()

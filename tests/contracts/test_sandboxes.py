@@ -325,12 +325,14 @@ async def test_a_prefetch_returns_at_once_and_disturbs_no_job(
     assert (await sandbox.run(make_job("fails"))).exit_code == 7
 
 
-async def test_the_machine_and_its_pressure_are_told(sandbox: Sandbox) -> None:
-    machine = sandbox.machine()
-    assert isinstance(machine, Machine)
-    assert machine.engine
-    assert machine.architecture
-    assert machine.cpus > 0
+async def test_the_machines_and_their_pressure_are_told(sandbox: Sandbox) -> None:
+    machines = sandbox.machines()
+    assert machines
+    for machine in machines:
+        assert isinstance(machine, Machine)
+        assert machine.engine
+        assert machine.architecture
+        assert machine.cpus > 0
     pressure = sandbox.pressure()
     assert pressure is None or pressure >= 0.0
 

@@ -74,9 +74,9 @@ class DockerSandbox:
         """Connect to the engine, and remove the containers that a crashed process left."""
         return cls(settings)
 
-    def machine(self) -> Machine:
+    def machines(self) -> Sequence[Machine]:
         """The engine, and the machine it runs on."""
-        return self._machine
+        return [self._machine]
 
     def pressure(self) -> float | None:
         """Runnable processes per core over the last minute; `NO_MEMORY_PRESSURE` where memory runs out."""
