@@ -198,6 +198,10 @@ class SandboxSettings:
     """Folder for what is to be remembered from run to run."""
     watcher: Watcher = UNWATCHED
     """Told of the images that are waited for and the containers that run."""
+    address: str = ""
+    """Of a cluster of machines; empty: the sandbox's default."""
+    notify: Notify = ignore
+    """Called when a machine is lost, or comes."""
 
 
 class Sandbox(Protocol):

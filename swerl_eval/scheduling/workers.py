@@ -23,8 +23,8 @@ RESCALE_SECONDS = 10.0
 MAX_WORKERS = 64
 """On one machine, where the machine decides."""
 QUEUE_FACTOR = 2
-"""Jobs that a sandbox with a queue of its own is given, for each that its machines bear. It chooses by the images that a
-machine holds, and chooses better where there is something to choose from."""
+"""Jobs that a sandbox with a queue of its own is given, for each that its machines bear. It chooses by the images that
+machines hold, and chooses better where there is something to choose from."""
 
 
 class Workers:

@@ -122,16 +122,50 @@ def _docker(request: pytest.FixtureRequest) -> Iterator[Case]:
     client.close()
 
 
+def _ray(request: pytest.FixtureRequest) -> Iterator[Case]:
+    """On a cluster of this machine alone."""
+    from swerl_eval.sandboxes.docker.engine import connect
+    from swerl_eval.sandboxes.docker.leftovers import OWNER_LABEL
+    from swerl_eval.sandboxes.ray.sandbox import RaySandbox
+
+    request.getfixturevalue("demo_images")
+    request.getfixturevalue("ray_cluster")
+    client = connect()
+
+    def containers() -> list[str]:
+        own = {"label": f"{OWNER_LABEL}={OWNER}"}  # their processes are those of nodes
+        return [container["Id"] for container in client.api.containers(all=True, filters=own)]
+
+    def kill() -> None:
+        for container in containers():
+            client.api.kill(container)
+
+    with serving() as registry:
+        yield Case(RaySandbox.open, BASE_IMAGE, f"localhost:{registry.port}/there-is-none:1", containers, kill)
+    client.close()
+
+
 CASES: dict[str, Callable[[pytest.FixtureRequest], Iterator[Case]]] = {
     "docker": _docker,
+    "ray": _ray,
     "scripted": _scripted,
     RETRYING: _retrying,
 }
-NEEDS = {"docker": [pytest.mark.docker]}
+NEEDS = {"docker": [pytest.mark.docker], "ray": [pytest.mark.docker]}
 """Marks of sandboxes that need something of the machine."""
 NAMES = [pytest.param(name, marks=NEEDS.get(name, [])) for name in (*SANDBOXES, RETRYING)]
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """One cluster for all sandboxes: a start takes seconds."""
+    from swerl_eval.sandboxes.ray.cluster import Cluster
+
+    cluster = Cluster("")
+    yield
+    cluster.close()
 
 
 @pytest.fixture(params=NAMES)

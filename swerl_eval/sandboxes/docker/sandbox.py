@@ -104,6 +104,14 @@ class DockerSandbox:
         """
         return await stoppable(lambda stop: self._images.check(images, stop), self._image_threads)
 
+    def present(self, images: Sequence[str]) -> list[str]:
+        """Those of the images that the engine has."""
+        return [image for image in images if self._images.present(image)]
+
+    def image_names(self) -> list[str]:
+        """Names of all images that the engine has."""
+        return self._images.names()
+
     def prefetch(self, images: Sequence[str]) -> None:
         """Pull these images one by one while jobs run, as long as the budget and the disk have room."""
         self._prefetcher.add(images)
