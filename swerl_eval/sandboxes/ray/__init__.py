@@ -1,0 +1,1 @@
+"""Runs jobs on the machines of a Ray cluster, and says which machine runs which job."""
