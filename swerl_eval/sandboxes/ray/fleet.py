@@ -16,8 +16,8 @@ from swerl_eval.core.errors import EngineUnavailableError, SandboxError
 from swerl_eval.core.types import Machine
 from swerl_eval.ports import UNWATCHED, SandboxSettings, ignore
 from swerl_eval.sandboxes.ray.cluster import NO_NODE, Cluster, Place
-from swerl_eval.sandboxes.ray.job_queue import JobQueue
 from swerl_eval.sandboxes.ray.node import News
+from swerl_eval.sandboxes.ray.node_slots import NodeSlots
 
 OPEN_SECONDS = 150.0
 """For a node to start its actor and reach its engine. An engine that hangs gives no answer for two minutes."""
@@ -48,8 +48,8 @@ class RunningNode:
 class Fleet:
     """All nodes of a cluster that can run jobs. But for `open` and `abort`, to be used on one event loop."""
 
-    def __init__(self, cluster: Cluster, settings: SandboxSettings, queue: JobQueue) -> None:
-        self._cluster, self._queue = cluster, queue
+    def __init__(self, cluster: Cluster, settings: SandboxSettings, slots: NodeSlots) -> None:
+        self._cluster, self._slots = cluster, slots
         self._watcher, self._notify = settings.watcher, settings.notify
         cache = settings.cache.absolute() if settings.cache else None
         self._settings = replace(settings, watcher=UNWATCHED, notify=ignore, cache=cache)
@@ -106,6 +106,11 @@ class Fleet:
         except ray.exceptions.RayError as error:
             raise self._lost(node, _reason(error)) from error
 
+    def pull_ahead(self, node_id: str, image: str) -> None:
+        """Have a node pull an image while its jobs run."""
+        with contextlib.suppress(Exception):  # it is gone; the image is pulled by the job
+            self.nodes[node_id].actor.prefetch.remote([image])
+
     async def aclose(self) -> None:
         """Close all nodes within a bound, and let go of the cluster."""
         for task in self._tasks:
@@ -147,7 +152,7 @@ class Fleet:
 
     def _add(self, node: RunningNode) -> None:
         self.nodes[node.place.node_id] = node
-        self._queue.add_node(node.place.node_id, node.machine, node.images)
+        self._slots.add_node(node.place.node_id, node.machine, node.images)
 
     async def _answers(self, node: RunningNode) -> bool:
         """Whether a node's engine answers now."""
@@ -161,7 +166,7 @@ class Fleet:
         where = node.place.where
         if self.nodes.get(node.place.node_id) is node:
             del self.nodes[node.place.node_id]
-            jobs = self._queue.remove_node(node.place.node_id, f"{where}: {reason}")
+            jobs = self._slots.remove_node(node.place.node_id, f"{where}: {reason}")
             self._show(node, News(0, {}, frozenset(), None))
             self._cluster.kill(node.actor)  # it may live on out of reach, and takes its jobs with it
             self._notify(f"the Ray node {where} is lost ({reason}); {jobs} jobs that ran there are run elsewhere")

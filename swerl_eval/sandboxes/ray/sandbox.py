@@ -13,10 +13,11 @@ end. Whoever reaches a cluster's ports can run anything on its nodes: they belon
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -27,10 +28,11 @@ from swerl_eval.ports import SandboxSettings
 from swerl_eval.sandboxes.docker.engine import translated
 from swerl_eval.sandboxes.ray.cluster import Cluster
 from swerl_eval.sandboxes.ray.fleet import Fleet, NodeLostError, RunningNode
-from swerl_eval.sandboxes.ray.job_queue import JobQueue, Turn
 from swerl_eval.sandboxes.ray.node import Ended
+from swerl_eval.sandboxes.ray.node_slots import NodeSlots
 from swerl_eval.sandboxes.ray.placement import Need
 
+Result = TypeVar("Result")
 NODES_FOR_A_JOB = 3
 """Nodes that may be lost under one job. More look as if the job is what kills them."""
 CANCEL_SECONDS = 40.0
@@ -46,8 +48,8 @@ class RaySandbox:
 
     def __init__(self, settings: SandboxSettings) -> None:
         cluster = Cluster(settings.address)
-        self._queue = JobQueue()
-        self._fleet = Fleet(cluster, settings, self._queue)
+        self._slots = NodeSlots(lambda node, image: self._fleet.pull_ahead(node, image))
+        self._fleet = Fleet(cluster, settings, self._slots)
         try:
             self._fleet.open()
         except BaseException:
@@ -101,93 +103,79 @@ class RaySandbox:
         raise EngineUnavailableError(message)
 
     def prefetch(self, images: Sequence[str]) -> None:
-        """Have each image pulled by the node that its jobs will run on, as far as that is known."""
+        """Have nodes pull images ahead, each the ones that its jobs will come for (`placement.py`)."""
         self._fleet.begin()
-        self._queue.expect(images)
-        for node in self._nodes:
-            own = [image for image in images if self._queue.node_for(image) == node.place.node_id]
-            if own:
-                node.actor.prefetch.remote(own)
+        self._slots.expect(images)
 
     async def image_id(self, image: str) -> str:
         """Content digest of an image on the node that has it, else on the one that its jobs will run on."""
         self._fleet.begin()
-        holder = self._fleet.nodes.get(self._queue.node_for(image) or "")
+        holder = self._fleet.nodes.get(self._slots.node_for(image) or "")
         if holder is not None:
             with contextlib.suppress(NodeLostError):
                 return str(await self._fleet.call(holder, "image_id", image))
 
-        async def look(node: RunningNode, turn: Turn) -> str:
-            del turn
-            return str(await self._fleet.call(node, "image_id", image))
+        def look(node: RunningNode, key: str) -> Awaitable[str]:
+            del key
+            return self._fleet.call(node, "image_id", image)
 
-        return str(await self._on_a_node(Need(image, LOOK_UP, 1), f"the look-up of {image}", look))
+        return await self._on_a_node(Need(image, LOOK_UP, 1), f"the look-up of {image}", look)
 
     async def run(self, job: Job) -> JobResult:
         """Run one job on a node that has room. Cancelling kills the container before the cancellation goes on."""
         self._fleet.begin()
-
-        async def run_on(node: RunningNode, turn: Turn) -> JobResult:
-            return await self._run_on(node, str(turn.key), job)
-
         need = Need(job.image, job.limits.cpus or 0.0, job.limits.memory or 0)
-        result: JobResult = await self._on_a_node(need, job.name, run_on)
-        return result
+        return await self._on_a_node(need, job.name, functools.partial(self._run_on, job))
 
-    async def _on_a_node(self, need: Need, what: str, work: Any) -> Any:
-        """Do work on a node, and on another one if that is lost."""
+    async def _on_a_node(self, need: Need, what: str, work: Callable[[RunningNode, str], Awaitable[Result]]) -> Result:
+        """Do work, which is given a node and the key of its slot there, and do it on another node if that is lost."""
         losses: list[str] = []
         while len(losses) < NODES_FOR_A_JOB:
-            async with self._queue.turn(need) as turn:
-                node = self._fleet.nodes.get(turn.node)
+            async with self._slots.slot(need) as slot:
+                node = self._fleet.nodes.get(slot.node)
                 if node is None:
                     continue  # lost between its choice and now
                 try:
-                    return await work(node, turn)
+                    return await work(node, str(slot.key))
                 except NodeLostError as error:
                     losses.append(str(error))
                 except ImageMissingError:
-                    turn.holds_image = False
+                    slot.holds_image = False
                     raise
         message = f"{what} is given up: {len(losses)} Ray nodes were lost while they ran it ({losses[-1]})"
         raise SandboxError(message)
 
-    async def _run_on(self, node: RunningNode, key: str, job: Job) -> JobResult:
+    async def _run_on(self, job: Job, node: RunningNode, key: str) -> JobResult:
         try:
             ended: Ended = await self._fleet.call(node, "run", key, job)
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(CANCEL_SECONDS, shield=True), contextlib.suppress(SandboxError):
                 await self._fleet.call(node, "cancel", key)
             raise
-        await self._write_log(node, key, job, ended)
+        with translated(f"writing the output of {job.name} to {job.log}"):
+            log = Path(job.log)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.unlink(missing_ok=True)  # whoever reads the log of an earlier try keeps that one
+            async with await anyio.open_file(log, "wb") as file:
+                await file.write(ended.log)
+                if len(ended.log) < ended.log_size:
+                    await self._copy_log(node, key, ended.log_size, file)
         return replace(ended.result, log=job.log)
 
-    async def _write_log(self, node: RunningNode, key: str, job: Job, ended: Ended) -> None:
-        """Write a job's log, which comes in pieces if it is long."""
-        action = f"writing the output of {job.name} to {job.log}"
-        log = Path(job.log)
-        with translated(action):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.unlink(missing_ok=True)  # a reader of an earlier try keeps its own
-            file = await anyio.open_file(log, "wb")
-        async with file:
-            with translated(action):
-                await file.write(ended.log)
-            if len(ended.log) == ended.log_size:
-                return
-            try:
-                written = len(ended.log)
-                while written < ended.log_size:
-                    piece: bytes = await self._fleet.call(node, "read_log", key, written)
-                    if not piece:
-                        message = f"the log of {job.name} is cut off on {node.place.where}"
-                        raise SandboxError(message)
-                    with translated(action):
-                        await file.write(piece)
-                    written += len(piece)
-            finally:
-                with contextlib.suppress(Exception):  # the node is gone, and the log with it
-                    node.actor.drop_log.remote(key)
+    async def _copy_log(self, node: RunningNode, key: str, size: int, file: anyio.AsyncFile[bytes]) -> None:
+        """Copy a log from a node, piece by piece."""
+        try:
+            copied = 0
+            while copied < size:
+                piece: bytes = await self._fleet.call(node, "read_log", key, copied)
+                if not piece:
+                    message = f"a log of {size} bytes ends after {copied} on {node.place.where}"
+                    raise SandboxError(message)
+                await file.write(piece)
+                copied += len(piece)
+        finally:
+            with contextlib.suppress(Exception):  # the node is gone, and the log with it
+                node.actor.drop_log.remote(key)
 
     def abort(self) -> None:
         """Have all nodes kill and remove the containers of this run, without waiting for it long."""

@@ -4,29 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from swerl_eval.core.errors import EngineUnavailableError
 from swerl_eval.core.types import Machine
+from swerl_eval.ports import ignore
 from swerl_eval.sandboxes.ray.placement import Need, Placement
 
 
 @dataclass
-class Turn:
-    """A job's time on a node."""
+class Slot:
+    """A job's place on a node."""
 
     key: int
     node: str
     holds_image: bool = True
-    """Whether the node has the image afterwards; set by whoever has the turn."""
+    """Whether the node has the image afterwards; set by whoever has the slot."""
 
 
-class JobQueue:
-    """Who runs where. To be used on one event loop, but for nodes that are added before."""
+class NodeSlots:
+    """Who runs where. To be used on one event loop, but for nodes that are added before.
 
-    def __init__(self) -> None:
+    Args:
+        on_promise: Called with a node and an image that jobs will run there, which can be pulled ahead.
+    """
+
+    def __init__(self, on_promise: Callable[[str, str], None] = ignore) -> None:
+        self._on_promise = on_promise
         self._placement: Placement[int] = Placement()
         self._keys = itertools.count()
         self._machines: dict[str, Machine] = {}
@@ -42,7 +48,7 @@ class JobQueue:
         self._start()
 
     def remove_node(self, node: str, reason: str) -> int:
-        """Use a node no more; whoever has a turn on it finds out by itself.
+        """Use a node no more; whoever has a slot on it finds out by itself.
 
         Args:
             node: The node.
@@ -67,7 +73,7 @@ class JobQueue:
         return len(lost)
 
     @asynccontextmanager
-    async def turn(self, need: Need) -> AsyncIterator[Turn]:
+    async def slot(self, need: Need) -> AsyncIterator[Slot]:
         """Wait for a node, and have a part of it inside the block.
 
         Raises:
@@ -75,21 +81,22 @@ class JobQueue:
         """
         if not self._machines:
             raise EngineUnavailableError(self._no_node)
-        turn = Turn(next(self._keys), "")
-        future = self._waiting[turn.key] = asyncio.get_running_loop().create_future()
-        self._needs[turn.key] = need
-        self._placement.add(turn.key, need)
-        self._fit(turn.key)
+        slot = Slot(next(self._keys), "")
+        future = self._waiting[slot.key] = asyncio.get_running_loop().create_future()
+        self._needs[slot.key] = need
+        self._placement.add(slot.key, need)
+        self._fit(slot.key)
         try:
             self._start()
-            turn.node = await future
-            yield turn
+            slot.node = await future
+            yield slot
         finally:
-            self._end(turn)
+            self._end(slot)
 
     def expect(self, images: Sequence[str]) -> None:
         """Jobs will come for these images, in this order."""
         self._placement.expect(images)
+        self._start()
 
     def node_for(self, image: str) -> str | None:
         """The node that has an image or is about to, if there is one."""
@@ -100,11 +107,13 @@ class JobQueue:
             future = self._waiting.pop(key)
             if not future.done():  # else it was cancelled just now, and ends
                 future.set_result(node)
+        for image, node in self._placement.promises():
+            self._on_promise(node, image)
 
-    def _end(self, turn: Turn) -> None:
-        self._waiting.pop(turn.key, None)
-        if self._needs.pop(turn.key, None) is not None:
-            self._placement.end(turn.key, holds_image=turn.holds_image)
+    def _end(self, slot: Slot) -> None:
+        self._waiting.pop(slot.key, None)
+        if self._needs.pop(slot.key, None) is not None:
+            self._placement.end(slot.key, holds_image=slot.holds_image)
             self._start()
 
     def _fit(self, key: int) -> None:

@@ -1,0 +1,98 @@
+"""A Ray cluster on this machine, with nodes whose Docker engines are the tests' own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from own_engine import OwnEngine, kill_those_with, wait_until
+
+RAY = str(Path(sys.executable).parent / "ray")
+MARK = "SWERL_EVAL_RAY_NODE"
+STARTS_WITHIN = 90.0
+
+
+class RayNodes:
+    """A head without an engine, and nodes that come and go."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._token = uuid.uuid4().hex * 2
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        port = _free_port()
+        self.address = f"127.0.0.1:{port}"
+        self._start("head", {}, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For whoever uses the cluster. Ray's processes accept calls with this token only."""
+        quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
+        # a node that was killed is known to be dead soon
+        health = {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
+        return {**os.environ, **quiet, **health, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token}
+
+    def add(self, name: str, engine: OwnEngine) -> None:
+        """Start a node with this engine."""
+        self._start(name, engine.environment, f"--address={self.address}", '--resources={"docker": 1}')
+
+    def _start(self, name: str, environment: dict[str, str], *options: str) -> None:
+        command = [RAY, "start", "--block", "--node-ip-address=127.0.0.1", "--num-cpus=1", "--num-gpus=0"]
+        command += ["--object-store-memory=100000000", "--disable-usage-stats", *options]
+        output = self._folder.with_name(f"{self._folder.name}-{name}.log")
+        with output.open("wb") as file:
+            self._processes[name] = subprocess.Popen(
+                command,
+                stdout=file,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env={**environment, **self.environment, MARK: self._mark(name)}
+                | ({"DOCKER_HOST": environment["DOCKER_HOST"]} if environment else {}),
+            )
+
+        def started() -> bool:
+            assert self._processes[name].poll() is None, output.read_text()
+            return "Ray runtime started" in output.read_text()
+
+        wait_until(started, STARTS_WITHIN, f"the Ray node {name} starts")
+
+    def kill(self, name: str) -> None:
+        """Kill all processes of a node at once."""
+        kill_those_with("environ", f"{MARK}={self._mark(name)}")
+        self._processes.pop(name).wait(10)
+
+    def destroy(self) -> None:
+        """No process and no file is left."""
+        for name in reversed(list(self._processes)):
+            self.kill(name)
+        for output in self._folder.parent.glob(f"{self._folder.name}-*.log"):
+            output.unlink()
+        shutil.rmtree(self._folder)
+
+    def _mark(self, name: str) -> str:
+        return f"{self._folder.name}-{name}"
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextlib.contextmanager
+def ray_nodes() -> Iterator[RayNodes]:
+    """A cluster that is gone at the end."""
+    # not in pytest's folder: a socket's path may have 107 characters
+    nodes = RayNodes(Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp")))
+    try:
+        yield nodes
+    finally:
+        nodes.destroy()
