@@ -26,18 +26,35 @@ class RayNodes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._token = uuid.uuid4().hex * 2
+        # within the session's own, so that a process that is left is noticed
+        self._temporary = Path(tempfile.gettempdir()) / folder.name
+        self._temporary.mkdir()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        port = _free_port()
-        self.address = f"127.0.0.1:{port}"
-        self._start("head", {}, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
+        self._port = _free_port()
+        self.address = f"127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start the head, which has no engine."""
+        options = ["--head", f"--port={self._port}", "--include-dashboard=false", f"--temp-dir={self._folder}"]
+        self._start("head", dict(os.environ), *options)
 
     @property
     def environment(self) -> dict[str, str]:
-        """For whoever uses the cluster. Ray's processes accept calls with this token only."""
+        """For whoever uses the cluster, which accepts calls with its token only."""
+        return {**os.environ, **self._variables}
+
+    @property
+    def _variables(self) -> dict[str, str]:
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
         # a node that was killed is known to be dead soon
         health = {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
-        return {**os.environ, **quiet, **health, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": self._token}
+        return {
+            **quiet,
+            **health,
+            "TMPDIR": str(self._temporary),
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN": self._token,
+        }
 
     def add(self, name: str, engine: OwnEngine) -> None:
         """Start a node with this engine."""
@@ -54,8 +71,7 @@ class RayNodes:
                 stderr=file,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env={**environment, **self.environment, MARK: self._mark(name)}
-                | ({"DOCKER_HOST": environment["DOCKER_HOST"]} if environment else {}),
+                env={**environment, **self._variables, MARK: self._mark(name)},
             )
 
         def started() -> bool:
@@ -76,6 +92,7 @@ class RayNodes:
         for output in self._folder.parent.glob(f"{self._folder.name}-*.log"):
             output.unlink()
         shutil.rmtree(self._folder)
+        shutil.rmtree(self._temporary)
 
     def _mark(self, name: str) -> str:
         return f"{self._folder.name}-{name}"
@@ -93,6 +110,7 @@ def ray_nodes() -> Iterator[RayNodes]:
     # not in pytest's folder: a socket's path may have 107 characters
     nodes = RayNodes(Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp")))
     try:
+        nodes.start()
         yield nodes
     finally:
         nodes.destroy()

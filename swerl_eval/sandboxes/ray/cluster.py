@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import tempfile
 import threading
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ CALLS_AT_A_TIME = 4096
 LONGEST_SOCKET = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 """Bytes of a folder's name in which Ray can make its sockets."""
 START_SECONDS = 120.0
+KNOCK_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class Cluster:
             return  # whoever connected this process goes on using it
         try:
             if address:
+                _knock(address)
                 ray.init(address=address, **_QUIET)
                 self._connected = True
             else:
@@ -130,6 +133,13 @@ class Cluster:
             self._ray.shutdown()
 
 
+def _knock(address: str) -> None:
+    """Raise `OSError` where nobody listens at an address of the form host:port. Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+
+
 _QUIET: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "include_dashboard": False}
 
 
@@ -156,7 +166,6 @@ class _LocalCluster:
 
     def _serve(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:
             self._ray.init(
                 address="local",

@@ -7,7 +7,6 @@ leftovers are those of the node. What goes back to the driver is data: numbers, 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import filelock
 
 import swerl_eval
 from swerl_eval.core.errors import SandboxError
@@ -32,7 +32,7 @@ NEWS_SECONDS = 5.0
 """After so long there is an answer even if nothing has changed: the load is told with it."""
 LOOK_SECONDS = 0.05
 """Between two looks at whether something has changed."""
-FOLDER = "swerl-eval-node"
+FOLDER, LOCK = "swerl-eval-node", "lock"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Node:
         """
         from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 
-        self._folder = await anyio.to_thread.run_sync(_own_folder, self._settings.owner)
+        self._folder = await anyio.to_thread.run_sync(LogFolder)
         self._sandbox = await anyio.to_thread.run_sync(DockerSandbox.open, self._settings)
         (machine,) = self._sandbox.machines()
         images = await anyio.to_thread.run_sync(self._sandbox.image_names)
@@ -210,22 +210,31 @@ class Node:
     async def aclose(self) -> None:
         """As `ports.Sandbox.aclose`."""
         await self._sandbox.aclose()
-        await anyio.to_thread.run_sync(shutil.rmtree, self._folder)
+        await anyio.to_thread.run_sync(self._folder.remove)
 
     def _log(self, key: str) -> Path:
-        return self._folder / key
+        return self._folder.path / key
 
 
-def _own_folder(owner: str) -> Path:
-    """A new folder for logs; those that dead processes of this owner left are removed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER}-{owner}-*"):
-        process = folder.name.rpartition("-")[2]
-        if process.isdecimal() and not Path(f"/proc/{process}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-    own = Path(tempfile.gettempdir()) / f"{FOLDER}-{owner}-{os.getpid()}"
-    shutil.rmtree(own, ignore_errors=True)  # of an earlier process of this number
-    own.mkdir(mode=0o700)
-    return own
+class LogFolder:
+    """A new folder for the logs of this process; those that dead processes left are removed.
+
+    A process holds a lock on its folder as long as it lives.
+    """
+
+    def __init__(self) -> None:
+        for left in Path(tempfile.gettempdir()).glob(f"{FOLDER}-*/{LOCK}"):
+            lock = filelock.FileLock(left, timeout=0, thread_local=False)
+            with contextlib.suppress(filelock.Timeout, OSError), lock:
+                shutil.rmtree(left.parent, ignore_errors=True)
+        self.path = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-"))
+        self._lock = filelock.FileLock(self.path / LOCK, thread_local=False)
+        self._lock.acquire()
+
+    def remove(self) -> None:
+        """Remove it with all logs in it."""
+        shutil.rmtree(self.path)
+        self._lock.release()
 
 
 def _size(file: Path) -> int:
