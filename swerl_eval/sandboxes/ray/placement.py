@@ -2,14 +2,17 @@
 
 A node that has room takes, of what fits, the first of these that there is:
 
-1. a job that was overtaken for too long, so that it gets a further node;
+1. the job that was overtaken for too long, if it was;
 2. a job whose image the node claims: it has it, is getting it, or was promised it; the oldest first;
-3. a job whose image nobody claims, of a layer group that the node has pulled from;
-4. a job whose image nobody claims, of the group with the most such images for each node that serves it;
-5. a job of the longest backlog elsewhere, if that fills its nodes at least `WORTH_A_PULL` times.
+3. if it had no job yet: the oldest job that the nodes which claim its image have no room for. It has to pull in any
+   case, and so the jobs that take long, which a run asks for first, are spread widely;
+4. a job whose image nobody claims, of a layer group that the node has pulled from, with the nearest number;
+5. a job whose image nobody claims, of the group with the most such images for each node that serves it;
+6. a job of the longest backlog elsewhere: for a node that runs nothing, if the nodes that claim its image have no room
+   for all of it; for others, if each of these has enough waiting to be filled `WORTH_A_PULL` times.
 
 Time is counted in jobs placed, so that the same calls give the same placements. A job that is overtaken by `PATIENCE`
-times as many jobs as run is handed to one more node. If it is too large for any gap, a node is kept free for it.
+times as many jobs as there were when it came may go to any node. If it is too large for every gap, a node is kept free.
 
 Limits are caps, not reservations: few jobs use theirs. A job counts as its processors and as at most `JOB_MEMORY`, but
 it is never placed on a node that has less memory in all than its limit.
@@ -20,22 +23,22 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from swerl_eval.sandboxes.ray.waiting import Claim, Image, JobKey, JobQueue, Node, Ticket, Unclaimed
+from swerl_eval.sandboxes.ray.waiting import Claim, Image, JobKey, JobQueue, Node, Overdue, Ticket, Unclaimed
 
 UNKNOWN_CPUS = 1.0
 """Processors that a job counts for which asks for none."""
 JOB_MEMORY = 2 * 2**30
 """Bytes that a job counts for at most; few test suites need more (as in `scheduling.workers`)."""
-WORTH_A_PULL = 0.5
-"""How often a backlog has to fill all nodes that serve it before another node pulls its image, too."""
+WORTH_A_PULL = 2.0
+"""How often what waits for a node has to fill it before a node that is at work pulls an image to help."""
 PATIENCE = 3
-"""A job waits for the nodes that claim its image while others are placed: this many for each one that runs."""
+"""How often all jobs that there were when a job came may be placed before it."""
 LEAD = 1
-"""Images that are promised to a node beyond those that it has jobs of."""
+"""Images that are promised to a node before there are jobs for them."""
 
 
 @dataclass(frozen=True)
@@ -56,26 +59,24 @@ def layer_group(image: str) -> str:
 
 
 class Placement(Generic[JobKey]):
-    """Which node runs which job. Pure: no clock, no Ray. Not safe for threads.
+    """Which node runs which job. Pure: no clock, no Ray. Not safe for threads."""
 
-    Args:
-        lead: How many images are promised to a node beyond those that it has jobs of, for pulls ahead.
-    """
-
-    def __init__(self, lead: int = LEAD) -> None:
-        self._lead = lead
+    def __init__(self) -> None:
         self._nodes: dict[str, Node[JobKey]] = {}
         self._images: dict[str, Image[JobKey]] = {}
         self._waiting: dict[JobKey, JobQueue[JobKey]] = {}
+        self._queues: dict[JobQueue[JobKey], None] = {}
+        """Those that have jobs."""
         self._running: dict[JobKey, Node[JobKey]] = {}
         self._unclaimed: Unclaimed[JobKey] = Unclaimed()
         self._serving: Counter[str] = Counter()
         """Nodes that claim images of a group."""
-        self._oldest: list[tuple[int, int, JobQueue[JobKey]]] = []
-        """A heap of queues by `since`, which may have grown after the entry was made."""
-        self._kept_free: tuple[Node[JobKey], JobQueue[JobKey]] | None = None
-        self._promises: list[tuple[str, str]] = []
-        self._node_count = self._queue_count = self._job_count = self._clock = 0
+        self._overdue: Overdue[JobKey] = Overdue()
+        self._helpable: dict[bool, list[JobQueue[JobKey]]] = {}
+        """Queues that a node may help with which runs something, or nothing; until the next job is placed."""
+        self._node_count = self._queue_count = self._job_count = 0
+        self._clock = 0
+        """Jobs that were placed."""
 
     def add_node(self, node: str, cpus: float, memory: int, images: Collection[str] = ()) -> None:
         """Take in a node, with the images that it has already.
@@ -84,12 +85,10 @@ class Placement(Generic[JobKey]):
             ValueError: There is a node of this name, or it has no processors.
         """
         if node in self._nodes or _thousandths(cpus) <= 0:
-            message = f"node {node!r}: it is there already, or has no processors ({cpus})"
+            message = f"node {node!r} is there already, or has no processors ({cpus})"
             raise ValueError(message)
         self._node_count += 1
-        added: Node[JobKey] = Node(node, self._node_count, _thousandths(cpus), memory)
-        added.free_cpus, added.free_memory = added.cpus, added.memory
-        self._nodes[node] = added
+        self._nodes[node] = added = Node(node, self._node_count, _thousandths(cpus), memory)
         for name in images:
             self._claim(self._image(name), added).held = True
 
@@ -98,22 +97,19 @@ class Placement(Generic[JobKey]):
         removed = self._nodes.pop(node, None)
         if removed is None:
             return []
-        lost = list(removed.jobs)
-        for job in lost:
+        for job in removed.jobs:
             del self._running[job]
         for image in list(removed.claims):
             self._drop_claim(image, removed)
-        if self._kept_free and self._kept_free[0] is removed:
-            self._kept_free = None
-        return lost
+        self._overdue.forget_node(removed)
+        return list(removed.jobs)
 
     def expect(self, images: Sequence[str]) -> None:
-        """Note images that jobs will come for, in this order; they are promised to nodes ahead. A hint."""
+        """Note images that jobs will come for, in this order. A hint: see `promises`."""
         for name in images:
             image = self._image(name)
             image.expected = True
             self._unclaimed.update(image)
-        self._promise()
 
     def add(self, job: JobKey, need: Need) -> None:
         """Queue a job. Raises `ValueError` if it is queued or running already."""
@@ -122,31 +118,35 @@ class Placement(Generic[JobKey]):
             raise ValueError(message)
         queue = self._queue(need)
         self._job_count += 1
-        if not queue.listed:
-            queue.listed = True
-            heapq.heappush(self._oldest, (max(self._clock, queue.served), queue.number, queue))
-        queue.put(job, Ticket(self._job_count, self._clock))
         self._waiting[job] = queue
+        self._queues[queue] = None
+        queue.put(job, Ticket(self._job_count, self._clock + self._patience()))
+        self._overdue.watch(queue)
         queue.image.expected = False
         self._unclaimed.update(queue.image)
 
     def place(self) -> list[tuple[JobKey, str]]:
-        """Return what starts now and where, until nothing more fits."""
+        """Return what starts now and where, until nothing more fits. The nodes with the most room are asked first."""
         placed: list[tuple[JobKey, str]] = []
+        self._helpable.clear()
         # first what nodes have claimed, so that nobody pulls what is about to start elsewhere
-        for anything in (False, True):
-            if not self._waiting:
-                break
-            roomy = [(-node.free_cpus, node.number, node) for node in self._nodes.values() if node.free_cpus]
-            heapq.heapify(roomy)
-            while roomy and self._waiting:
-                _, number, node = heapq.heappop(roomy)
-                queue = self._choose(node, anything=anything)
-                if queue is not None:
-                    placed.append((self._start(queue, node), node.name))
-                    if node.free_cpus:
-                        heapq.heappush(roomy, (-node.free_cpus, number, node))
-        self._promise()
+        placed += self._fill(self._claimed)
+        # again: nodes that had nothing to help with may have it now that others are full
+        while more := self._fill(self._next):
+            placed += more
+        return placed
+
+    def _fill(self, choose: Callable[[Node[JobKey]], JobQueue[JobKey] | None]) -> list[tuple[JobKey, str]]:
+        """Place one job after the other, each on the node with the most room of those that something is chosen for."""
+        placed: list[tuple[JobKey, str]] = []
+        roomy = [(-node.free_cpus, node.number, node) for node in self._nodes.values() if node.free_cpus]
+        heapq.heapify(roomy)
+        while roomy and self._waiting:
+            _, number, node = heapq.heappop(roomy)
+            queue = choose(node)
+            if queue is not None:
+                placed.append((self._start(queue, node), node.name))
+                heapq.heappush(roomy, (-node.free_cpus, number, node))
         return placed
 
     def end(self, job: JobKey, *, holds_image: bool = True) -> None:
@@ -155,11 +155,7 @@ class Placement(Generic[JobKey]):
         A job that is not known, such as one of a removed node, is ignored.
         """
         if job in self._waiting:
-            queue = self._waiting.pop(job)
-            queue.take(job)
-            self._unclaimed.update(queue.image)
-            if not queue.jobs and self._kept_free and self._kept_free[1] is queue:
-                self._kept_free = None
+            self._take(self._waiting[job], job)
         elif job in self._running:
             node = self._running.pop(job)
             image = node.finish(job).image
@@ -172,7 +168,7 @@ class Placement(Generic[JobKey]):
     def fits_nowhere(self, job: JobKey) -> bool:
         """Whether a job is queued that no node could take even if it were empty; so it is while there is no node."""
         queue = self._waiting.get(job)
-        return queue is not None and not any(node.could_take(queue) for node in self._nodes.values())
+        return queue is not None and not self._able(queue)
 
     def nodes(self) -> tuple[str, ...]:
         """Return the names of the nodes, in the order in which they came."""
@@ -188,166 +184,141 @@ class Placement(Generic[JobKey]):
 
     def node_for(self, image: str) -> str | None:
         """Return the node that holds an image, else the one that is getting it or was promised it, else None."""
-        claimants = self._images[image].claimants if image in self._images else {}
-        held = (node.name for node in claimants if node.claims[self._images[image]].held)
-        return next(held, next((node.name for node in claimants), None))
+        claimants = [(node, node.claims[known]) for known in [self._images.get(image)] if known for node in known.nodes]
+        claimants.sort(key=lambda claimant: not claimant[1].held)
+        return claimants[0][0].name if claimants else None
 
     def promises(self) -> list[tuple[str, str]]:
-        """Return the images, with their nodes, that were promised since the last call: they can be pulled ahead."""
-        promises, self._promises = self._promises, []
+        """Promise expected images to nodes; return the new promises, image and node, which can be pulled ahead.
+
+        Only while no job waits: then nodes have nothing better to pull.
+        """
+        promises: list[tuple[str, str]] = []
+        for node in self._nodes.values():
+            while not self._waiting and len(node.promised) < LEAD:
+                image = next(self._by_layers(node), None)
+                if image is None:
+                    break
+                self._claim(image, node)
+                node.promised[image] = None
+                promises.append((image.name, node.name))
         return promises
 
-    def _choose(self, node: Node[JobKey], *, anything: bool) -> JobQueue[JobKey] | None:
-        """Return the queue that gives a node its next job; with `anything`, also one whose image it does not claim."""
-        if self._kept_free and self._kept_free[0] is node:
-            return self._kept_free[1] if node.can_take(self._kept_free[1]) else None
-        overdue = self._overdue(node)
-        if overdue:
-            return overdue
-        ready = (queue for queue in node.ready if node.can_take(queue))
-        claimed = min(ready, key=lambda queue: queue.first.number, default=None)
-        if claimed or not anything:
-            return claimed
-        return next(self._new_images(node), None) or self._backlog_elsewhere(node)
+    def _claimed(self, node: Node[JobKey]) -> JobQueue[JobKey] | None:
+        """Return the queue for a node's next job, without any pull but for a job that waited too long."""
+        kept_free_for = self._overdue.kept_free_for(node)
+        if kept_free_for:
+            return kept_free_for if node.can_take(kept_free_for) else None
+        queue = self._overdue.longest(self._clock)
+        if queue and node.can_take(queue) and (node not in queue.servers or set(queue.servers) >= self._able(queue)):
+            queue.grace = self._clock + self._patience()
+            return queue
+        if queue and self._clock > queue.due + self._patience():
+            self._overdue.keep_free(queue, self._able(queue))
+        own = (queue for queue in node.ready if node.has_worked or node.claims[queue.image].held)
+        return min(filter(node.can_take, own), key=_age, default=None)
 
-    def _new_images(self, node: Node[JobKey]) -> Iterator[JobQueue[JobKey]]:
-        """Yield the queues whose image nobody claims and that fit now, the best first."""
-        for image in self._by_layers(node):
-            for queue in image.queues.values():
-                if queue.jobs and not queue.servers and node.can_take(queue):
-                    yield queue
+    def _next(self, node: Node[JobKey]) -> JobQueue[JobKey] | None:
+        """Return the queue for a node's next job."""
+        claimed = self._claimed(node)
+        if claimed or self._overdue.kept_free_for(node):
+            return claimed
+        if not node.has_worked:
+            return min(filter(node.can_take, [*node.ready, *self._helped_by(node)]), key=_age, default=None)
+        new = (queue for image in self._by_layers(node) for queue in image.queues.values() if not queue.servers)
+        chosen = next((queue for queue in new if queue.jobs and node.can_take(queue)), None)
+        return chosen or max(filter(node.can_take, self._helped_by(node)), key=_backlog, default=None)
 
     def _by_layers(self, node: Node[JobKey]) -> Iterator[Image[JobKey]]:
         """Yield the images that nobody claims: those that share layers with the node's, then the others."""
-        if not self._unclaimed:
-            return
         for group in reversed(node.groups):
-            yield from self._unclaimed.of(group)
-        others = [
-            (-count / (1 + self._serving[group]), group)
-            for group, count in self._unclaimed.groups()
-            if group not in node.groups
-        ]
-        for _, group in sorted(others):
-            yield from self._unclaimed.of(group)
+            near = node.last_image[group].number
+            yield from sorted(self._unclaimed.of(group), key=lambda image: abs(image.number - near))
+        for group in self._unclaimed.groups(self._serving):
+            if group not in node.groups:
+                yield from self._unclaimed.of(group)
 
-    def _backlog_elsewhere(self, node: Node[JobKey]) -> JobQueue[JobKey] | None:
-        """Return the queue with the most jobs of the node with the longest backlog that is worth another pull."""
-        busy = [(-other.rounds, other.number, other) for other in self._nodes.values() if other.rounds >= WORTH_A_PULL]
-        for _, _, other in sorted(busy):
-            worth = [
-                (queue.image.group in node.groups, len(queue.jobs), -queue.number, queue)
-                for queue in other.ready
-                if node.can_take(queue) and all(server.rounds >= WORTH_A_PULL for server in queue.servers)
-            ]
-            if worth:
-                return max(worth)[-1]
-        return None
+    def _helped_by(self, node: Node[JobKey]) -> list[JobQueue[JobKey]]:
+        """Return the queues that are worth a further pull by this node."""
+        is_idle = not node.jobs
+        if is_idle not in self._helpable:
+            is_worth = self._overflows if is_idle else _is_long
+            self._helpable[is_idle] = list(filter(is_worth, self._queues))
+        return self._helpable[is_idle]
 
-    def _overdue(self, node: Node[JobKey]) -> JobQueue[JobKey] | None:
-        """Return the queue that was passed over the longest, if that is too long and this node may help."""
-        queue = self._longest_unserved()
-        patience = PATIENCE * max(len(self._running), len(self._nodes))
-        if queue is None or self._clock - queue.since <= patience:
-            return None
-        if not node.can_take(queue):
-            if not self._kept_free and self._clock - queue.since > 2 * patience:
-                self._keep_free(queue)
-            return None
-        if node in queue.servers and len(queue.servers) < len(self._able(queue)):
-            return None
-        queue.served = self._clock
-        return queue
+    def _overflows(self, queue: JobQueue[JobKey]) -> bool:
+        """Whether the nodes that serve a queue have no room for all of it."""
+        free = (node for node in queue.servers if self._overdue.kept_free_for(node) in (None, queue))
+        return len(queue.jobs) > sum(node.room(queue) for node in free)
 
-    def _longest_unserved(self) -> JobQueue[JobKey] | None:
-        while self._oldest:
-            since, number, queue = self._oldest[0]
-            if not queue.jobs:
-                heapq.heappop(self._oldest)
-                queue.listed = False
-            elif queue.since > since:
-                heapq.heapreplace(self._oldest, (queue.since, number, queue))
-            else:
-                return queue
-        return None
+    def _able(self, queue: JobQueue[JobKey]) -> set[Node[JobKey]]:
+        return {node for node in self._nodes.values() if node.could_take(queue)}
 
-    def _keep_free(self, queue: JobQueue[JobKey]) -> None:
-        """Give no other job to the node that has the most room for this one, until it is there."""
-        able = [(node not in queue.servers, -node.free_cpus, node.number, node) for node in self._able(queue)]
-        if able:
-            self._kept_free = (min(able)[-1], queue)
-
-    def _able(self, queue: JobQueue[JobKey]) -> list[Node[JobKey]]:
-        return [node for node in self._nodes.values() if node.could_take(queue)]
+    def _patience(self) -> int:
+        return PATIENCE * (len(self._waiting) + len(self._running) + len(self._nodes))
 
     def _start(self, queue: JobQueue[JobKey], node: Node[JobKey]) -> JobKey:
-        kept_free = self._kept_free is not None and self._kept_free[1] is queue
-        if kept_free or node not in queue.servers:
-            queue.served = self._clock
-        if kept_free:
-            self._kept_free = None
-        job = queue.take()
-        del self._waiting[job]
+        if node not in queue.servers or self._overdue.kept_free_for(node):
+            queue.grace = self._clock + self._patience()
+            self._overdue.forget_node(node)
+        job = self._take(queue)
         node.start(job, queue)
         self._running[job] = node
         self._clock += 1
         self._claim(queue.image, node).running += 1
+        self._helpable.clear()
         return job
 
-    def _promise(self) -> None:
-        """Promise images that nobody claims to the nodes that have no promise open."""
-        for node in self._nodes.values():
-            while self._unclaimed and len(node.promised) < self._lead:
-                image = next(self._by_layers(node), None)
-                if image is None or image.claimants:
-                    break
-                self._claim(image, node)
-                node.promised[image] = None
-                self._promises.append((image.name, node.name))
+    def _take(self, queue: JobQueue[JobKey], job: JobKey | None = None) -> JobKey:
+        """Take a job out of its queue, the next one if none is named."""
+        job = queue.take(job)
+        del self._waiting[job]
+        if not queue.jobs:
+            del self._queues[queue]
+        self._unclaimed.update(queue.image)
+        return job
 
     def _claim(self, image: Image[JobKey], node: Node[JobKey]) -> Claim:
-        if image in node.claims:
-            return node.claims[image]
-        claim = node.claims[image] = Claim()
-        image.claimants[node] = None
-        if image.group not in node.groups:
-            self._serving[image.group] += 1
-        node.groups[image.group] = node.groups.get(image.group, 0) + 1
-        for queue in image.queues.values():
-            queue.add_server(node)
-        self._unclaimed.update(image)
-        return claim
+        if image not in node.claims:
+            if image.group not in node.groups:
+                self._serving[image.group] += 1
+            image.add_node(node)
+            self._unclaimed.update(image)
+        return node.claims[image]
 
     def _drop_claim(self, image: Image[JobKey], node: Node[JobKey]) -> None:
-        del node.claims[image], image.claimants[node]
-        node.promised.pop(image, None)
-        node.groups[image.group] -= 1
-        if not node.groups[image.group]:
-            del node.groups[image.group]
+        image.drop_node(node)
+        if image.group not in node.groups:
             self._serving[image.group] -= 1
-        for queue in image.queues.values():
-            queue.drop_server(node)
         self._unclaimed.update(image)
 
     def _image(self, name: str) -> Image[JobKey]:
-        image = self._images.get(name)
-        if image is None:
-            numbers = [int(number) for number in re.findall(r"\d+", name)]
-            image = self._images[name] = Image(name, layer_group(name), numbers)
-        return image
+        if name not in self._images:
+            self._images[name] = Image(name, layer_group(name), int("0" + "".join(re.findall(r"\d+", name)[-1:])))
+        return self._images[name]
 
     def _queue(self, need: Need) -> JobQueue[JobKey]:
         image = self._image(need.image)
         kind = (_thousandths(need.cpus) or _thousandths(UNKNOWN_CPUS), max(0, need.memory))
-        queue = image.queues.get(kind)
-        if queue is None:
+        if kind not in image.queues:
             self._queue_count += 1
-            counted = min(kind[1] or JOB_MEMORY, JOB_MEMORY)
-            queue = image.queues[kind] = JobQueue(self._queue_count, image, *kind, counted)
-            for node in image.claimants:
-                queue.add_server(node)
-        return queue
+            image.queues[kind] = JobQueue(self._queue_count, image, *kind, min(kind[1] or JOB_MEMORY, JOB_MEMORY))
+            for node in image.nodes:
+                image.queues[kind].add_server(node)
+        return image.queues[kind]
 
 
 def _thousandths(cpus: float) -> int:
     return round(cpus * 1000)
+
+
+def _age(queue: JobQueue[JobKey]) -> int:
+    return queue.first.number
+
+
+def _backlog(queue: JobQueue[JobKey]) -> tuple[float, int]:
+    return len(queue.jobs) / (1 + len(queue.servers)), -queue.number
+
+
+def _is_long(queue: JobQueue[JobKey]) -> bool:
+    return all(node.rounds >= WORTH_A_PULL for node in queue.servers)
