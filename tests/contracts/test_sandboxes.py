@@ -271,6 +271,12 @@ async def test_a_flood_of_output_is_a_result_and_its_log_is_bounded(
     assert len(content) < bound + 100
 
 
+async def test_a_long_log_within_its_bound_is_there_as_a_whole(sandbox: Sandbox, make_job: Callable[..., Job]) -> None:
+    job = make_job("floods")
+    assert not (await sandbox.run(job)).log_truncated
+    assert Path(job.log).read_bytes() == b"first\n" + b"x" * FLOOD + b"\nlast\n"
+
+
 @pytest.mark.slow
 async def test_a_script_that_does_not_end_is_killed_at_its_limit_and_that_is_a_result(
     sandbox: Sandbox, make_job: Callable[..., Job]
@@ -315,6 +321,26 @@ async def test_cancelling_ends_a_job_soon_and_leaves_nothing(
                 while jobs.names:
                     await anyio.sleep(0.02)
     # that nothing is left is seen to by the fixture
+
+
+async def test_an_abort_ends_what_runs_within_seconds(
+    sandbox: Sandbox, case: Case, jobs: RunningJobs, make_job: Callable[..., Job]
+) -> None:
+    if case.leftovers is tuple:
+        return  # nothing of it runs
+
+    async def run() -> None:
+        with pytest.raises(SandboxError):
+            await sandbox.run(make_job("hangs"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        await wait_for_a_running_job(jobs)
+        with within(5):
+            await anyio.to_thread.run_sync(getattr(sandbox, "abort"))  # noqa: B009 - the seam does not demand it
+        with anyio.fail_after(15):
+            while case.leftovers():
+                await anyio.sleep(0.1)
 
 
 async def test_jobs_run_at_the_same_time_each_with_its_log(
