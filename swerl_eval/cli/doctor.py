@@ -86,7 +86,7 @@ def _ray(config: RunConfig) -> Finding:
     if importlib.util.find_spec("ray") is None:
         return Finding("Ray", state, "not installed", "pip install 'swerl-eval[ray]' (only for --sandbox ray)")
     if config.sandbox != "ray":
-        return Finding("Ray", FINE, "installed; with `-c sandbox=ray` its nodes are checked")
+        return Finding("Ray", FINE, "installed; with --sandbox ray its nodes are checked")
     try:
         cluster = Cluster(config.cluster_address())
     except SwerlEvalError as error:

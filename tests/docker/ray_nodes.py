@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,8 +82,11 @@ class RayNodes:
         wait_until(started, STARTS_WITHIN, f"the Ray node {name} starts")
 
     def kill(self, name: str) -> None:
-        """Kill all processes of a node at once."""
-        kill_those_with("environ", f"{MARK}={self._mark(name)}")
+        """Kill all processes of a node at once, and those that it was just starting."""
+        mark = f"{MARK}={self._mark(name)}"
+        for _ in range(3):
+            kill_those_with("environ", mark)
+            time.sleep(0.1)
         self._processes.pop(name).wait(10)
 
     def destroy(self) -> None:
