@@ -123,17 +123,19 @@ def _lacking(config: RunConfig) -> str:
     return f"a run folder stores no secrets: give {' and '.join(names)} again" if names else ""
 
 
-def open_sandbox(config: RunConfig, run_folder: Path, watcher: Watcher = UNWATCHED) -> Sandbox:
+def open_sandbox(config: RunConfig, run_folder: Path, progress: Progress) -> Sandbox:
     """The configured sandbox. The run folder owns its containers, so that a later process finds what a crash left."""
     settings = SandboxSettings(
         owner=owner_of(run_folder),
         workers=config.workers or MAX_WORKERS,
         disk=parse_size(config.disk),
         cache=config.cache_folder(),
-        watcher=watcher,
+        watcher=progress,
+        address=config.cluster_address(),
+        notify=progress.notify,
     )
     opened: Sandbox = load("sandbox", config.sandbox, SANDBOXES).open(settings)
-    return RetryingSandbox(opened, watcher=watcher)
+    return RetryingSandbox(opened, watcher=progress)
 
 
 def owner_of(run_folder: Path) -> str:

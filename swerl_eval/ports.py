@@ -198,6 +198,10 @@ class SandboxSettings:
     """Folder for what is to be remembered from run to run."""
     watcher: Watcher = UNWATCHED
     """Told of the images that are waited for and the containers that run."""
+    address: str = ""
+    """Of a cluster of machines; empty: the sandbox's default."""
+    notify: Notify = ignore
+    """Called when a machine is lost, or comes."""
 
 
 class Sandbox(Protocol):
@@ -207,7 +211,8 @@ class Sandbox(Protocol):
     engine does not answer, the image is missing, the container was killed or removed by somebody else. Whatever
     happens, no container of the job is left, also when the call is cancelled.
 
-    It may have a method `abort()`: end all jobs within a second or two, since this process ends at once.
+    It may have a method `abort()`: end all jobs within a second or two, since this process ends at once. And an
+    attribute `queues_jobs`, True if it takes more jobs than it runs and decides itself which are next.
     """
 
     @classmethod
@@ -215,12 +220,12 @@ class Sandbox(Protocol):
         """A sandbox for these settings. Raises `EngineUnavailableError` when there is nothing to run jobs on."""
         ...
 
-    def machine(self) -> Machine:
-        """What jobs run on."""
+    def machines(self) -> Sequence[Machine]:
+        """What jobs run on: one entry for each machine, so equal ones come more than once; never empty."""
         ...
 
     def pressure(self) -> float | None:
-        """How loaded the machine is that jobs run on; above 1 they slow each other down. None: it cannot be told."""
+        """How loaded the machines are that jobs run on; above 1 jobs slow each other down. None: it cannot be told."""
         ...
 
     async def check(self, images: Sequence[str]) -> Mapping[str, str]:

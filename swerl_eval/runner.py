@@ -172,9 +172,12 @@ class Runner:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._observer.observe, run)
                 if parts.sandbox is not None:
-                    workers.size_to_machine(parts.sandbox.machine())
+                    workers.size_to_machines(
+                        parts.sandbox.machines(), queued=getattr(parts.sandbox, "queues_jobs", False)
+                    )
                     group.start_soon(workers.autoscale, parts.sandbox.pressure)
                 await pipeline.run(order)
+                _record_machines(run, parts.sandbox)  # some may have come since the beginning
                 group.cancel_scope.cancel()
             self._observer.count(run)
         evaluations = list(self._evaluations(run))
@@ -233,8 +236,7 @@ class Runner:
             if missing:
                 self.progress.notify(missing_line(missing, len(images)))
             parts.sandbox.prefetch(images)
-            if parts.sandbox.machine() not in run.machines:
-                run.machines.append(parts.sandbox.machine())
+            _record_machines(run, parts.sandbox)
             if self.config.reuse:
                 parts.verdicts = await anyio.to_thread.run_sync(
                     VerdictCache, self.config.verdicts_folder(), abandon_on_cancel=True
@@ -280,6 +282,13 @@ def missing_line(missing: Mapping[str, str], images: int) -> str:
         f"{len(names)} of {images} images are neither here nor in their registry; their instances will be infra_error: "
         f"{', '.join(names[:NAMED_IMAGES])}{more} ({missing[names[0]]})"
     )
+
+
+def _record_machines(run: Run, sandbox: Sandbox | None) -> None:
+    """Store the machines that no record is equal to."""
+    for machine in sandbox.machines() if sandbox is not None else ():
+        if machine not in run.machines:
+            run.machines.append(machine)
 
 
 async def _close(part: Sampler | Sandbox | None) -> None:

@@ -268,7 +268,7 @@ def config_command(options: dict[str, Any]) -> None:
 
 
 @app.command()
-@taking("dataset", "sampler", "results")
+@taking("dataset", "sampler", "sandbox", "ray_address", "results")
 def doctor(options: dict[str, Any]) -> None:
     """Check what a run needs on this machine, and print the command that fixes what is missing."""
     from swerl_eval.cli.doctor import check_machine

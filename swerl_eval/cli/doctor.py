@@ -20,6 +20,7 @@ from swerl_eval.core.errors import SwerlEvalError
 from swerl_eval.evaluation.verdict_cache import MAX_BYTES
 from swerl_eval.preflight.hardware import nvidia_smi
 from swerl_eval.sandboxes.docker.engine import connect, is_podman, local_root
+from swerl_eval.sandboxes.ray.cluster import RESOURCE, START, Cluster
 
 FINE, MISSING, NOTE = "fine", "missing", "note"
 VERIFIED_IMAGES_BYTES = 120 * 2**30
@@ -44,7 +45,7 @@ class Finding:
 def check_machine(config: RunConfig) -> int:
     """Print the findings. Returns exit code 1 when something is missing that this configuration needs."""
     checks: list[Callable[[RunConfig], Finding]] = [
-        _python, _docker, _disk, _dataset, _results, _cache, _verdicts, _git, _gpu, _vllm,
+        _python, _docker, _ray, _disk, _dataset, _results, _cache, _verdicts, _git, _gpu, _vllm,
     ]  # fmt: skip
     findings = [check(config) for check in checks]
     table = Table("what", "state", "found", "remedy")
@@ -78,6 +79,25 @@ def _docker(config: RunConfig) -> Finding:
     if podman:
         return Finding("Docker", NOTE, detail, PODMAN)
     return Finding("Docker", FINE, detail)
+
+
+def _ray(config: RunConfig) -> Finding:
+    state = MISSING if config.sandbox == "ray" else NOTE
+    if importlib.util.find_spec("ray") is None:
+        return Finding("Ray", state, "not installed", "pip install 'swerl-eval[ray]' (only for --sandbox ray)")
+    if config.sandbox != "ray":
+        return Finding("Ray", FINE, "installed; with --sandbox ray its nodes are checked")
+    try:
+        cluster = Cluster(config.cluster_address())
+    except SwerlEvalError as error:
+        return Finding("Ray", MISSING, str(error).partition(". ")[0], START)
+    try:
+        nodes = [place.where for place in cluster.places()]
+    finally:
+        cluster.close()
+    if not nodes:
+        return Finding("Ray", MISSING, f"no node has the resource {RESOURCE!r}", START)
+    return Finding("Ray", FINE, f"{len(nodes)} nodes that can run containers: {', '.join(nodes)}")
 
 
 def _disk(config: RunConfig) -> Finding:

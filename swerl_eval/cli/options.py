@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from swerl_eval.samplers import SAMPLERS
+from swerl_eval.sandboxes import SANDBOXES
 from swerl_eval.trackers import TRACKERS
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ SHARED: dict[str, Any] = {
     "temperature": _option(float, _MODEL, "Sampling temperature; 0 is greedy."),
     "max_tokens": _option(int, _MODEL, "Output tokens of one answer."),
     "seed": _option(int, _MODEL, "Seed that everything random follows from."),
+    "sandbox": _option(str, _SANDBOX, f"{', '.join(SANDBOXES)}, a plug-in, or package.module:Class."),
+    "ray_address": _option(str, _SANDBOX, "Ray cluster for --sandbox ray; default: RAY_ADDRESS, else this machine."),
     "workers": _option(int, _SANDBOX, "Containers at a time; default: what the machine bears.", "--workers", "-j"),
     "timeout": _option(float, _SANDBOX, "Seconds for one evaluation."),
     "stop_when_decided": _option(
@@ -104,7 +107,7 @@ SAMPLING = (
     "repositories", "sampler", "model", "base_url", "launch", "answers", "samples", "localization", "tests",
     "regression", "test_model", "prompts", "temperature", "max_tokens", "seed", "stop_when_decided",
 )  # fmt: skip
-SANDBOX = ("workers", "timeout", "network", "disk", "evaluate", "strict", "no_cache")
+SANDBOX = ("sandbox", "ray_address", "workers", "timeout", "network", "disk", "evaluate", "strict", "no_cache")
 TRACKING = ("tracker",)
 PLACE = ("results", "run_id", "config", "overrides")
 

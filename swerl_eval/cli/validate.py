@@ -56,14 +56,14 @@ def validate_instances(config: RunConfig, repeat: int, quarantine: Path | None) 
             interruptible, _validate, config, source, folder, progress, repeat, notify=progress.notify
         )
         with explain_full_disk(folder), Display(progress, ("evaluate",), "validate"):
-            checks, machine = anyio.run(validation)
+            checks, machines = anyio.run(validation)
         _print_checks(checks, folder)
         file = quarantine or folder / "quarantine.json"
         unsound = [check for check in checks if check.problems]
         write_quarantine(
             file,
             {check.instance_id: {"reason": "; ".join(check.problems), "image_id": check.image_id} for check in unsound},
-            _made_with(config, source, machine, repeat),
+            _made_with(config, source, machines, repeat),
         )
     Console().print(Text(f"Quarantine: {len(unsound)} instances in {file}"), soft_wrap=True)
     return 1 if any(check.problems or check.machine_failures for check in checks) else 0
@@ -76,22 +76,22 @@ def validation_folder(config: RunConfig) -> Path:
 
 async def _validate(
     config: RunConfig, source: DatasetSource, folder: Path, progress: Progress, repeat: int
-) -> tuple[list[InstanceCheck], Machine]:
+) -> tuple[list[InstanceCheck], Sequence[Machine]]:
     sandbox = await anyio.to_thread.run_sync(open_sandbox, config, folder, progress, abandon_on_cancel=True)
     workers = Workers(config.workers)
-    workers.size_to_machine(sandbox.machine())
+    workers.size_to_machines(sandbox.machines(), queued=getattr(sandbox, "queues_jobs", False))
     evaluator = Evaluator(sandbox, settings(config).evaluate)
     validator = Validator(source, evaluator, workers.limiter, progress, folder / "logs", repeat)
     try:
         with at_once(getattr(sandbox, "abort", lambda: None)):
             sandbox.prefetch([instance.image for instance in source.instances()])
-            return await validator.run(), sandbox.machine()
+            return await validator.run(), sandbox.machines()
     finally:
         with anyio.CancelScope(shield=True):
             await sandbox.aclose()
 
 
-def _made_with(config: RunConfig, source: DatasetSource, machine: Machine, repeat: int) -> dict[str, Any]:
+def _made_with(config: RunConfig, source: DatasetSource, machines: Sequence[Machine], repeat: int) -> dict[str, Any]:
     """What the quarantine was made with, for the file: another machine or version may give other verdicts."""
     return {
         "dataset": config.dataset,
@@ -99,7 +99,7 @@ def _made_with(config: RunConfig, source: DatasetSource, machine: Machine, repea
         "checked": len(source.instances()),
         "repeat": repeat,
         "versions": package_versions(),
-        "machine": dataclasses.asdict(machine),
+        "machines": [dataclasses.asdict(machine) for machine in dict.fromkeys(machines)],
     }
 
 

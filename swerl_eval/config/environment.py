@@ -18,6 +18,11 @@ def cache_folder(setting: str) -> Path:
     return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("swerl-eval")
 
 
+def ray_address(setting: str) -> str:
+    """The address of a Ray cluster: the setting, else RAY_ADDRESS; empty where there is none."""
+    return setting or os.environ.get("RAY_ADDRESS", "").strip()
+
+
 def writes_page() -> bool:
     """Whether a run ends with `report.html`: yes, unless SWERL_EVAL_PAGE is `no`."""
     return os.environ.get("SWERL_EVAL_PAGE", "").strip().lower() != "no"

@@ -16,6 +16,7 @@ SPEED_ONLY = frozenset(
     {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
         "quarantine", "launch", "servers", "launch_timeout", "requests_per_server", "tracker", "tracking",
+        "ray_address",
     }
 )  # fmt: skip
 """Settings that decide where and how fast a run works, not what comes out."""
@@ -39,6 +40,8 @@ ENGINE_SPEED_ONLY = frozenset(
 """Keys of `engine` that only decide speed: a run that ran out of GPU memory is resumed with less, or on more GPUs."""
 STORED_AS_WORDS = {"regression": {False: "off", True: "on"}}
 """Booleans that an identity spells as older versions did, so that runs made by them keep their names and resume."""
+SAME_SANDBOX = {"ray": "docker"}
+"""Sandboxes that run the same containers as another one, on more machines: a run may go on with either."""
 STEM_CHARACTERS = 75
 """Longest readable part of a default run id: run ids become part of file names."""
 REVISION_CHARACTERS = 12
@@ -54,6 +57,7 @@ def identity_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     identity = {key: value for key, value in settings.items() if key not in excluded}
     identity["engine"] = {key: value for key, value in identity["engine"].items() if key not in ENGINE_SPEED_ONLY}
     identity |= {key: words[identity[key]] for key, words in STORED_AS_WORDS.items()}
+    identity["sandbox"] = SAME_SANDBOX.get(identity["sandbox"], identity["sandbox"])
     return {key: redacted(value) for key, value in identity.items()}
 
 

@@ -101,7 +101,9 @@ class RunConfig(BaseModel):
 
     # -- the sandbox and the verdicts
     sandbox: str = "docker"
-    """`docker`, `scripted`, or `package.module:Class`."""
+    """`docker`, `ray` (the Docker engines of a Ray cluster), `scripted`, or `package.module:Class`."""
+    ray_address: str = ""
+    """Address of the cluster for the sandbox `ray`. Empty: RAY_ADDRESS, else a cluster of this machine alone."""
     timeout: float = Field(default=1800, gt=0)
     """Seconds for one evaluation, as `swebench eval` has it."""
     evaluate: Literal["selected", "all"] = "selected"
@@ -246,6 +248,10 @@ class RunConfig(BaseModel):
     def cache_folder(self) -> Path:
         """The folder of clones and verdicts."""
         return environment.cache_folder(self.cache)
+
+    def cluster_address(self) -> str:
+        """The Ray cluster's address; empty where there is none."""
+        return environment.ray_address(self.ray_address)
 
     def verdicts_folder(self) -> Path:
         """The folder of cached verdicts."""

@@ -21,7 +21,7 @@ import anyio.to_thread
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import GradingError, SandboxError
 from swerl_eval.core.jobs.scripts import environment
-from swerl_eval.core.types import Evaluation, Limits, Verdict
+from swerl_eval.core.types import Evaluation, Limits, Machine, Verdict
 from swerl_eval.evaluation.cache_key import CacheKey
 from swerl_eval.evaluation.evaluation_run import EvaluationRun
 from swerl_eval.evaluation.evaluator import NO_COMMAND, Evaluator
@@ -104,7 +104,10 @@ class CachedEvaluator:
         return evaluation
 
     async def _key(self, run: EvaluationRun) -> CacheKey | None:
-        """Return what the verdict depends on; None when there is nothing to run, or the image cannot be had."""
+        """Return what the verdict depends on.
+
+        None when there is nothing to run, the image cannot be had, or the machines differ in what verdicts depend on.
+        """
         if self.cache is None or not run.patch:
             return None
         row, sandbox, settings = run.oracle.row, self.evaluator.sandbox, self.evaluator.settings
@@ -114,12 +117,15 @@ class CachedEvaluator:
             image_id = await sandbox.image_id(run.instance.image)
         except (SandboxError, GradingError):
             return None  # the evaluation gives the same error as its verdict
-        machine, limits = sandbox.machine(), settings.limits
-        cpus = min(limits.cpus or machine.cpus, machine.cpus)  # a container never has more than the engine
+        limits = settings.limits
+        places = {_conditions(machine, limits) for machine in sandbox.machines()}
+        if len(places) != 1:
+            return None  # it would depend on the machine
+        engine, architecture, cpus = places.pop()
         return CacheKey(
             image_id=image_id,
-            engine=machine.engine.partition(" ")[0],
-            architecture=machine.architecture,
+            engine=engine,
+            architecture=architecture,
             base_commit=run.instance.base_commit,
             eval_script=specification.eval_script(row),
             specification=specification.grading_inputs(row),
@@ -153,6 +159,12 @@ class CachedEvaluator:
     async def _store(self, digest: str, evaluation: Evaluation, logs: Path, names: tuple[str, ...]) -> None:
         if self.cache is not None:
             await anyio.to_thread.run_sync(self.cache.put, digest, dataclasses.asdict(evaluation), logs, names)
+
+
+def _conditions(machine: Machine, limits: Limits) -> tuple[str, str, float]:
+    """What a verdict depends on of a machine: engine, architecture, and the CPUs that a container has there."""
+    cpus = min(limits.cpus or machine.cpus, machine.cpus)  # a container never has more than the engine
+    return machine.engine.partition(" ")[0], machine.architecture, cpus
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 SANDBOXES = {
     "docker": "swerl_eval.sandboxes.docker.sandbox:DockerSandbox",
+    "ray": "swerl_eval.sandboxes.ray.sandbox:RaySandbox",
     "scripted": "swerl_eval.sandboxes.scripted:ScriptedSandbox",
 }
 """Name to `module:Class`, imported on first use."""

@@ -64,9 +64,14 @@ class RetryingSandbox:
 
         return cls(DockerSandbox.open(settings), watcher=settings.watcher)
 
-    def machine(self) -> Machine:
-        """The inner sandbox's machine."""
-        return self._inner.machine()
+    @property
+    def queues_jobs(self) -> bool:
+        """Whether the inner sandbox decides itself which jobs are next."""
+        return getattr(self._inner, "queues_jobs", False)
+
+    def machines(self) -> Sequence[Machine]:
+        """The inner sandbox's machines."""
+        return self._inner.machines()
 
     def pressure(self) -> float | None:
         """The inner sandbox's pressure."""

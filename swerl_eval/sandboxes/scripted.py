@@ -45,9 +45,9 @@ class ScriptedSandbox:
         """A sandbox with the default replies; of the settings it uses the watcher only."""
         return cls(watcher=settings.watcher)
 
-    def machine(self) -> Machine:
+    def machines(self) -> Sequence[Machine]:
         """No machine at all."""
-        return Machine("scripted", "none", 1.0, 0)
+        return [Machine("scripted", "none", 1.0, 0)]
 
     def pressure(self) -> float | None:
         """None: nothing runs."""

@@ -176,6 +176,15 @@ def test_the_doctor_says_what_is_missing_and_the_line_that_fixes_it(tmp_path: Pa
     assert "9 instances" in done.stdout
 
 
+def test_the_doctor_says_where_a_ray_cluster_cannot_be_reached_and_how_a_node_is_started() -> None:
+    done = run("doctor", "--dataset", SUITE, "--sandbox", "ray", "--ray-address", "127.0.0.1:1", COLUMNS="300")
+    assert done.returncode == 1
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("│ Ray ")]
+    assert "missing" in row
+    assert "127.0.0.1:1" in row
+    assert "ray start --resources='{\"docker\": 1}'" in row
+
+
 def test_without_docker_nothing_is_sampled_in_vain(mirrors: Path, tmp_path: Path) -> None:
     done = run("run", *replayed(mirrors, tmp_path, "--run-id", "r"), DOCKER_HOST=f"unix://{tmp_path}/none.sock")
     assert done.returncode == 1
@@ -267,7 +276,7 @@ def test_validate_writes_what_it_found_into_a_quarantine_file(tmp_path: Path) ->
     content = json.loads((tmp_path / "mine.json").read_bytes())
     reason = {"reason": "invalid: the gold patch does not resolve it", "image_id": "scripted"}
     assert content["instances"] == {f"demo__waypost-{number}": reason for number in (1, 2, 3)}
-    assert (content["repeat"], content["checked"], content["machine"]["engine"]) == (2, 3, "scripted")
+    assert (content["repeat"], content["checked"], content["machines"][0]["engine"]) == (2, 3, "scripted")
     assert content["versions"]["swebench"].startswith("5.")
     (folder,) = tmp_path.glob("validate-suite-*/")
     assert not (folder / "quarantine.json").exists()

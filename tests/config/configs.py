@@ -27,6 +27,7 @@ OTHER_VALUES: dict[str, Any] = {
     "dataset": "lite", "split": "dev", "instances": ("x",), "repo": ("a/b",), "difficulty": ("easy",), "limit": 3,
     "shard": "1/2", "repositories": "mirrors", "sampler": "replay", "model": "m", "base_url": ("http://x",),
     "launch": "serve {model} {port}", "servers": 9, "launch_timeout": 9.0, "requests_per_server": 9,
+    "ray_address": "head:6379",
     "answers": "a",
     "temperature": 0.5, "top_p": 0.5, "max_tokens": 9, "samples": 9, "localization": "oracle",
     "localization_samples": 9, "max_files": 9, "max_input_tokens": 9, "thinking": False, "prompts": "p", "seed": 9,

@@ -30,7 +30,14 @@ def test_a_run_that_ran_out_of_a_gpus_memory_is_resumed_with_less_of_it_or_on_mo
     assert {
         "workers", "requests", "results", "run_id", "cache", "base_url", "repositories", "submission", "disk", "reuse",
         "quarantine", "launch", "servers", "launch_timeout", "requests_per_server", "tracker", "tracking",
+        "ray_address",
     } == SPEED_ONLY  # fmt: skip
+
+
+def test_a_run_may_go_on_with_the_same_containers_on_more_machines() -> None:
+    one, many, none = (RunConfig(sandbox=name) for name in ("docker", "ray", "scripted"))
+    assert one.identity() == many.identity() != none.identity()
+    assert one.default_run_id() == many.default_run_id() == RunConfig().default_run_id() != none.default_run_id()
 
 
 @pytest.mark.parametrize("key", RunConfig.model_fields)

@@ -122,16 +122,50 @@ def _docker(request: pytest.FixtureRequest) -> Iterator[Case]:
     client.close()
 
 
+def _ray(request: pytest.FixtureRequest) -> Iterator[Case]:
+    """On a cluster of this machine alone."""
+    from swerl_eval.sandboxes.docker.engine import connect
+    from swerl_eval.sandboxes.docker.leftovers import OWNER_LABEL
+    from swerl_eval.sandboxes.ray.sandbox import RaySandbox
+
+    request.getfixturevalue("demo_images")
+    request.getfixturevalue("ray_cluster")
+    client = connect()
+
+    def containers() -> list[str]:
+        own = {"label": f"{OWNER_LABEL}={OWNER}"}  # their processes are those of nodes
+        return [container["Id"] for container in client.api.containers(all=True, filters=own)]
+
+    def kill() -> None:
+        for container in containers():
+            client.api.kill(container)
+
+    with serving() as registry:
+        yield Case(RaySandbox.open, BASE_IMAGE, f"localhost:{registry.port}/there-is-none:1", containers, kill)
+    client.close()
+
+
 CASES: dict[str, Callable[[pytest.FixtureRequest], Iterator[Case]]] = {
     "docker": _docker,
+    "ray": _ray,
     "scripted": _scripted,
     RETRYING: _retrying,
 }
-NEEDS = {"docker": [pytest.mark.docker]}
+NEEDS = {"docker": [pytest.mark.docker], "ray": [pytest.mark.docker]}
 """Marks of sandboxes that need something of the machine."""
 NAMES = [pytest.param(name, marks=NEEDS.get(name, [])) for name in (*SANDBOXES, RETRYING)]
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """One cluster for all sandboxes: a start takes seconds."""
+    from swerl_eval.sandboxes.ray.cluster import Cluster
+
+    cluster = Cluster("")
+    yield
+    cluster.close()
 
 
 @pytest.fixture(params=NAMES)
@@ -237,6 +271,12 @@ async def test_a_flood_of_output_is_a_result_and_its_log_is_bounded(
     assert len(content) < bound + 100
 
 
+async def test_a_long_log_within_its_bound_is_there_as_a_whole(sandbox: Sandbox, make_job: Callable[..., Job]) -> None:
+    job = make_job("floods")
+    assert not (await sandbox.run(job)).log_truncated
+    assert Path(job.log).read_bytes() == b"first\n" + b"x" * FLOOD + b"\nlast\n"
+
+
 @pytest.mark.slow
 async def test_a_script_that_does_not_end_is_killed_at_its_limit_and_that_is_a_result(
     sandbox: Sandbox, make_job: Callable[..., Job]
@@ -283,6 +323,26 @@ async def test_cancelling_ends_a_job_soon_and_leaves_nothing(
     # that nothing is left is seen to by the fixture
 
 
+async def test_an_abort_ends_what_runs_within_seconds(
+    sandbox: Sandbox, case: Case, jobs: RunningJobs, make_job: Callable[..., Job]
+) -> None:
+    if case.leftovers is tuple:
+        return  # nothing of it runs
+
+    async def run() -> None:
+        with pytest.raises(SandboxError):
+            await sandbox.run(make_job("hangs"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        await wait_for_a_running_job(jobs)
+        with within(5):
+            await anyio.to_thread.run_sync(getattr(sandbox, "abort"))  # noqa: B009 - the seam does not demand it
+        with anyio.fail_after(15):
+            while case.leftovers():
+                await anyio.sleep(0.1)
+
+
 async def test_jobs_run_at_the_same_time_each_with_its_log(
     sandbox: Sandbox, jobs: RunningJobs, make_job: Callable[..., Job], tmp_path: Path
 ) -> None:
@@ -325,12 +385,14 @@ async def test_a_prefetch_returns_at_once_and_disturbs_no_job(
     assert (await sandbox.run(make_job("fails"))).exit_code == 7
 
 
-async def test_the_machine_and_its_pressure_are_told(sandbox: Sandbox) -> None:
-    machine = sandbox.machine()
-    assert isinstance(machine, Machine)
-    assert machine.engine
-    assert machine.architecture
-    assert machine.cpus > 0
+async def test_the_machines_and_their_pressure_are_told(sandbox: Sandbox) -> None:
+    machines = sandbox.machines()
+    assert machines
+    for machine in machines:
+        assert isinstance(machine, Machine)
+        assert machine.engine
+        assert machine.architecture
+        assert machine.cpus > 0
     pressure = sandbox.pressure()
     assert pressure is None or pressure >= 0.0
 

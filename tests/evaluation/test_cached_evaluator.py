@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -237,12 +237,13 @@ async def test_an_environment_that_is_surely_at_fault_is_tried_again(machines: M
 
 
 class Elsewhere(ScriptedSandbox):
-    """Another machine, or another image of the same name."""
+    """Another machine, several machines, or another image of the same name."""
 
     digest, place = "scripted", Machine("scripted", "none", 1.0, 0)
+    others: tuple[Machine, ...] = ()
 
-    def machine(self) -> Machine:
-        return self.place
+    def machines(self) -> Sequence[Machine]:
+        return [self.place, *self.others]
 
     async def image_id(self, image: str) -> str:
         return self.digest
@@ -297,6 +298,17 @@ async def test_another_image_or_architecture_is_run(machines: Machines, run: Eva
     newer.place = Machine("scripted 2.0", "none", 1.0, 2**40, "6.1")  # recorded, but no other condition
     await machines.evaluate(run, passing(run.oracle), sandbox=newer)
     assert machines.jobs == []
+
+
+async def test_where_machines_differ_in_what_verdicts_depend_on_nothing_is_looked_up_or_stored(
+    machines: Machines, run: EvaluationRun
+) -> None:
+    alike, different = Machine("scripted 2.0", "none", 1.0, 2**40, "6.1"), Machine("scripted", "aarch64", 1.0, 0)
+    for other, jobs in ((different, 2), (alike, 2), (different, 2), (alike, 0)):
+        several = Elsewhere(passing(run.oracle))
+        several.others = (other,)
+        await machines.evaluate(run, passing(run.oracle), sandbox=several)
+        assert len(machines.jobs) == jobs
 
 
 async def test_a_missing_image_is_the_verdict_of_the_evaluation(machines: Machines, run: EvaluationRun) -> None:

@@ -25,16 +25,27 @@ def test_the_machine_s_cores_and_memory_decide(cpus: float, gib: int, workers: i
 
 def test_a_number_that_was_asked_for_stays_whatever_the_machine_does() -> None:
     workers = Workers(5)
-    workers.size_to_machine(machine(2, 24))
+    workers.size_to_machines([machine(2, 24)])
     for pressure in (None, 99.0, 0.0):
         workers.rescale(pressure)
         assert workers.maximum == 5
     assert Workers(5).limiter.total_tokens == 5
 
 
+def test_the_number_is_the_sum_over_the_machines_and_eight_times_as_many_where_the_sandbox_has_a_queue() -> None:
+    workers = Workers(0)
+    workers.size_to_machines([machine(4, 24), machine(16, 64), machine(4, 24)])
+    assert (workers.maximum, workers.limiter.total_tokens) == (18, 18)
+    workers.size_to_machines([machine(4, 24), machine(16, 64), machine(4, 24)], queued=True)
+    assert workers.maximum == 144
+    asked_for = Workers(5)
+    asked_for.size_to_machines([machine(16, 64)] * 2, queued=True)
+    assert asked_for.maximum == 5
+
+
 def test_an_overloaded_machine_gets_one_worker_fewer_at_a_look_and_has_them_back_later() -> None:
     workers = Workers(0)
-    workers.size_to_machine(machine(4, 24))
+    workers.size_to_machines([machine(4, 24)])
     sizes = []
     for pressure in (2.5, 2.5, 2.5, 1.8, 1.0, 0.5, 0.5):
         workers.rescale(pressure)
@@ -44,7 +55,7 @@ def test_an_overloaded_machine_gets_one_worker_fewer_at_a_look_and_has_them_back
 
 def test_a_machine_that_cannot_be_seen_changes_nothing() -> None:
     workers = Workers(0)
-    workers.size_to_machine(machine(4, 24))
+    workers.size_to_machines([machine(4, 24)])
     workers.rescale(None)
     assert workers.limiter.total_tokens == 3
 

@@ -116,7 +116,7 @@ class ExecutionPool:
             sandbox = await anyio.to_thread.run_sync(open_sandbox, config, folder, Progress())
             cache = await anyio.to_thread.run_sync(VerdictCache, config.verdicts_folder()) if config.reuse else None
             workers = Workers(config.workers)
-            workers.size_to_machine(sandbox.machine())
+            workers.size_to_machines(sandbox.machines(), queued=getattr(sandbox, "queues_jobs", False))
             evaluator = CachedEvaluator(Evaluator(sandbox, settings(config).evaluate), cache)
             async with anyio.create_task_group() as group:
                 self._judge = PatchJudge(self._source, evaluator, workers.limiter, folder, group)

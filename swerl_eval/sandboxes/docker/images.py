@@ -77,6 +77,12 @@ class Images:
         variables = (details.get("Config") or {}).get("Env") or []
         return Image(name, str(details["Id"]), frozenset(variable.partition("=")[0] for variable in variables))
 
+    def names(self) -> list[str]:
+        """Names of all images that the engine has."""
+        with translated("listing images"):
+            images = self._client.api.images()
+        return sorted(name for image in images for name in image.get("RepoTags") or [] if name != "<none>:<none>")
+
     def in_registry(self, image: str) -> bool:
         """Whether the image's registry has it; a failure counts as no."""
         try:

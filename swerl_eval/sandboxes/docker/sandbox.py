@@ -74,9 +74,9 @@ class DockerSandbox:
         """Connect to the engine, and remove the containers that a crashed process left."""
         return cls(settings)
 
-    def machine(self) -> Machine:
+    def machines(self) -> Sequence[Machine]:
         """The engine, and the machine it runs on."""
-        return self._machine
+        return [self._machine]
 
     def pressure(self) -> float | None:
         """Runnable processes per core over the last minute; `NO_MEMORY_PRESSURE` where memory runs out."""
@@ -103,6 +103,14 @@ class DockerSandbox:
             ImageMissingError: None of them can be had; with the remedy.
         """
         return await stoppable(lambda stop: self._images.check(images, stop), self._image_threads)
+
+    def present(self, images: Sequence[str]) -> list[str]:
+        """Those of the images that the engine has."""
+        return [image for image in images if self._images.present(image)]
+
+    def image_names(self) -> list[str]:
+        """Names of all images that the engine has."""
+        return self._images.names()
 
     def prefetch(self, images: Sequence[str]) -> None:
         """Pull these images one by one while jobs run, as long as the budget and the disk have room."""
