@@ -18,7 +18,7 @@ from own_engine import OwnEngine, kill_those_with, wait_until
 
 RAY = str(Path(sys.executable).parent / "ray")
 MARK = "SWERL_EVAL_RAY_NODE"
-STARTS_WITHIN = 90.0
+STARTS_WITHIN = 240.0
 
 
 class RayNodes:
@@ -47,8 +47,8 @@ class RayNodes:
     @property
     def _variables(self) -> dict[str, str]:
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_memory_monitor_refresh_ms": "0"}
-        # a node that was killed is known to be dead soon
-        health = {"RAY_health_check_period_ms": "500", "RAY_health_check_failure_threshold": "4"}
+        # a node that was killed is known to be dead soon, and one that is slow is not taken for dead
+        health = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "12"}
         return {
             **quiet,
             **health,
@@ -87,7 +87,7 @@ class RayNodes:
         for _ in range(3):
             kill_those_with("environ", mark)
             time.sleep(0.1)
-        self._processes.pop(name).wait(10)
+        self._processes.pop(name).wait(60)
 
     def destroy(self) -> None:
         """No process and no file is left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -23,13 +24,13 @@ EXPECTED = {
 
 
 @pytest.fixture
-def reward(demo_config: RunConfig) -> Iterator[ExecutionReward]:
-    yield ExecutionReward(
-        dataset=demo_config.dataset, repositories=demo_config.repositories, reuse=False, workers=2, timeout=120
-    )
+def reward(request: pytest.FixtureRequest, demo_config: RunConfig) -> Iterator[ExecutionReward]:
+    data: dict[str, Any] = {"dataset": demo_config.dataset, "repositories": demo_config.repositories}
+    yield ExecutionReward(**data, sandbox=getattr(request, "param", "docker"), reuse=False, workers=2, timeout=120)
     close_pools()
 
 
+@pytest.mark.parametrize("reward", ["docker", "ray"], indirect=True)
 def test_recorded_answers_get_the_rewards_that_the_suite_says(reward: ExecutionReward) -> None:
     recorded = [json.loads(line) for line in ANSWERS.read_text("utf-8").splitlines()]
     answers = {each["instance_id"]: each["completions"] for each in recorded if each["stage"] == "repair"}

@@ -26,6 +26,8 @@ NAMES = ("demo__waypost-1", "demo__waypost-2", "demo__waypost-3")
 IMAGES = [f"swebench/sweb.eval.x86_64.{name.replace('__', '_1776_')}:latest" for name in NAMES]
 ENGINE_DISK = 1500 * 2**20
 RESOLVED = dict.fromkeys(NAMES, "resolved")
+SOON = 240.0
+"""Seconds within which things happen, also on a machine that is busy with something else."""
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +68,11 @@ class Client:
     """`swerl-eval evaluate` with the gold patches, as a process."""
 
     def __init__(self, rows: Path, results: str, environment: dict[str, str], *options: str) -> None:
+        self.rows = rows
         self.folder = folder = rows.parent / results
         self._command = [PROGRAM, "evaluate", "--predictions", "gold", "--dataset", str(rows)]
         self._command += ["--results", str(folder), "--run-id", "run", "--network", "none", "-c", "strict=off"]
-        self._command += ["--timeout", "120", "--no-cache", *options]
+        self._command += ["--timeout", "600", "--no-cache", *options]
         self.cache = Path(os.environ["SWERL_EVAL_CACHE"]) / uuid.uuid4().hex
         self._environment = {**environment, "SWERL_EVAL_CACHE": str(self.cache)}
         self.process: subprocess.Popen[str] | None = None
@@ -86,7 +89,7 @@ class Client:
         STARTED.append(self.process)
         return self
 
-    def wait(self, seconds: float = 150) -> tuple[int, str]:
+    def wait(self, seconds: float = 2 * SOON) -> tuple[int, str]:
         """Exit code and output."""
         assert self.process is not None
         output, _ = self.process.communicate(timeout=seconds)
@@ -115,8 +118,8 @@ def paused_rows(folder: Path, pause: float) -> Path:
     return rows
 
 
-def on_cluster(nodes: RayNodes, rows: Path) -> Client:
-    return Client(rows, "cluster", nodes.environment, "--sandbox", "ray", "--ray-address", nodes.address)
+def on_cluster(nodes: RayNodes, rows: Path, results: str = "cluster") -> Client:
+    return Client(rows, results, nodes.environment, "--sandbox", "ray", "--ray-address", nodes.address)
 
 
 def wait_for_tests_on(engine: OwnEngine, client: Client) -> None:
@@ -127,39 +130,46 @@ def wait_for_tests_on(engine: OwnEngine, client: Client) -> None:
         assert client.process.poll() is None, client.process.communicate()
         return engine.runs("swerl-eval", "sleep")
 
-    wait_until(runs, 90, "the tests run")
+    wait_until(runs, SOON, "the tests run")
+
+
+@pytest.fixture(scope="module")
+def alone(engines: dict[str, OwnEngine], tmp_path_factory: pytest.TempPathFactory) -> Client:
+    """A run on one machine, whose tests take long enough for a node to come back."""
+    rows = paused_rows(tmp_path_factory.mktemp("alone"), 40.0)
+    client = Client(rows, "alone", engines["one"].environment, "--workers", "3")
+    code, output = client.run()
+    assert (code, client.verdicts) == (0, RESOLVED), output
+    return client
 
 
 def test_a_run_over_two_nodes_has_the_report_of_one_machine_byte_for_byte(
-    nodes: RayNodes, engines: dict[str, OwnEngine], tmp_path: Path
+    nodes: RayNodes, engines: dict[str, OwnEngine], alone: Client
 ) -> None:
-    rows = paused_rows(tmp_path, 3.0)
-    alone = Client(rows, "alone", engines["one"].environment, "--workers", "3")
-    code, output = alone.run()
-    assert (code, alone.verdicts) == (0, RESOLVED), output
-    client = on_cluster(nodes, rows).start()
+    client = on_cluster(nodes, alone.rows).start()
     for engine in engines.values():
         wait_for_tests_on(engine, client)
     code, output = client.wait()
     assert (code, client.report) == (0, alone.report), output
     assert len(client.records("machines.jsonl")) == 1  # the two nodes are alike
-    for log in (alone.folder / "run" / "logs").glob("*/*"):
-        assert (client.folder / log.relative_to(alone.folder)).exists()
+    logs = [log.relative_to(alone.folder) for log in (alone.folder / "run" / "logs").glob("*/*")]
+    assert logs
+    assert all((client.folder / log).exists() for log in logs)
 
 
 def test_jobs_of_a_node_that_is_killed_run_on_the_other_one_and_it_is_used_again_when_it_is_back(
-    nodes: RayNodes, engines: dict[str, OwnEngine], tmp_path: Path
+    nodes: RayNodes, engines: dict[str, OwnEngine], alone: Client
 ) -> None:
-    client = on_cluster(nodes, paused_rows(tmp_path, 12.0)).start()
+    client = on_cluster(nodes, alone.rows, "killed").start()
     for engine in engines.values():
         wait_for_tests_on(engine, client)
     nodes.kill("another")
     (left,) = engines["another"].containers()
     nodes.add("another", engines["another"])
-    wait_until(lambda: left not in engines["another"].containers(), 60, "what was left there is removed")
+    wait_until(lambda: left not in engines["another"].containers(), SOON, "what was left there is removed")
     wait_for_tests_on(engines["another"], client)
     code, output = client.wait()
-    assert (code, client.verdicts) == (0, RESOLVED), output
+    assert (code, client.report) == (0, alone.report), output
     events = "\n".join(map(str, client.records("events.jsonl")))
     assert events.count("1 jobs that ran there are run elsewhere") == 1
     assert events.count("is used from now on") == 1
@@ -185,7 +195,7 @@ def test_an_interrupted_run_leaves_no_container_on_any_node(
         wait_for_tests_on(engine, client)
     assert client.process is not None
     client.process.send_signal(signal.SIGINT)
-    code, output = client.wait(60)
+    code, output = client.wait(SOON)
     assert code == 130, output
     assert [engine.containers() for engine in engines.values()] == [[], []]
 
@@ -204,7 +214,7 @@ def test_what_a_killed_run_left_on_the_nodes_is_removed_by_the_same_command(
     assert len(left) == 2
     again = on_cluster(nodes, rows).start()
     wait_until(
-        lambda: not any(left & set(engine.containers()) for engine in engines.values()), 60, "leftovers are removed"
+        lambda: not any(left & set(engine.containers()) for engine in engines.values()), SOON, "leftovers are removed"
     )
     code, output = again.wait()
     assert (code, again.verdicts) == (0, RESOLVED), output
@@ -239,7 +249,7 @@ def ray_processes(client: Client) -> list[str]:
 def test_a_cluster_of_the_command_s_own_ends_with_it(
     how: signal.Signals, engines: dict[str, OwnEngine], tmp_path: Path
 ) -> None:
-    engine, rows = engines["one"], paused_rows(tmp_path, 5.0)
+    engine, rows = engines["one"], paused_rows(tmp_path, 15.0)
     temporary = Path(tempfile.mkdtemp())  # keeps what a killed process cannot remove
     environment = {**engine.environment, "TMPDIR": str(temporary)}
     client = Client(rows, "own", environment, "--sandbox", "ray").start()
@@ -247,9 +257,9 @@ def test_a_cluster_of_the_command_s_own_ends_with_it(
     assert client.process is not None
     assert any("raylet" in process for process in ray_processes(client))
     os.killpg(client.process.pid, how)  # as a terminal does it
-    client.process.communicate(timeout=60)
+    client.process.communicate(timeout=SOON)
     assert client.process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
-    wait_until(lambda: not ray_processes(client), 20, "the cluster's processes end")
+    wait_until(lambda: not ray_processes(client), SOON, "the cluster's processes end")
     if how == signal.SIGINT:
         assert engine.containers() == []
         assert list(temporary.iterdir()) == []

@@ -40,7 +40,7 @@ CALLS_AT_A_TIME = 4096
 """Of one actor."""
 LONGEST_SOCKET = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store")
 """Bytes of a folder's name in which Ray can make its sockets."""
-START_SECONDS = 120.0
+START_SECONDS = 240.0
 KNOCK_SECONDS = 10.0
 
 
