@@ -89,7 +89,7 @@ class Bounded:
 
     def take(self, piece: bytes) -> None:
         """Take the next bytes; a line comes in one piece unless it is overlong."""
-        if not self._tail:
+        if not self._tail and not self._dropped:
             new_weight = self._head_weight + weight(piece)
             if new_weight <= self.most - self.tail:
                 self._head_weight = new_weight

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tracemalloc
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from swerl_eval.core.jobs.sections import LINE_WEIGHT, Bounded, weight
@@ -26,6 +26,7 @@ def passed_on(pieces: list[bytes], most: int, tail: int) -> tuple[list[bytes], b
     st.integers(0, 600),
     st.integers(0, 600),
 )
+@example([b"line\n", b"x"], 1, 0)  # what follows a piece that is too large for anything is not its beginning
 def test_what_weighs_no_more_than_the_bound_is_kept_whole_and_of_the_rest_whole_pieces_are_missing(
     pieces: list[bytes], most: int, tail: int
 ) -> None:
