@@ -151,7 +151,7 @@ CASES: dict[str, Callable[[pytest.FixtureRequest], Iterator[Case]]] = {
     "scripted": _scripted,
     RETRYING: _retrying,
 }
-NEEDS = {"docker": [pytest.mark.docker], "ray": [pytest.mark.docker]}
+NEEDS = {"docker": [pytest.mark.docker], "ray": [pytest.mark.docker, pytest.mark.ray]}
 """Marks of sandboxes that need something of the machine."""
 NAMES = [pytest.param(name, marks=NEEDS.get(name, [])) for name in (*SANDBOXES, RETRYING)]
 

@@ -30,7 +30,7 @@ def reward(request: pytest.FixtureRequest, demo_config: RunConfig) -> Iterator[E
     close_pools()
 
 
-@pytest.mark.parametrize("reward", ["docker", "ray"], indirect=True)
+@pytest.mark.parametrize("reward", ["docker", pytest.param("ray", marks=pytest.mark.ray)], indirect=True)
 def test_recorded_answers_get_the_rewards_that_the_suite_says(reward: ExecutionReward) -> None:
     recorded = [json.loads(line) for line in ANSWERS.read_text("utf-8").splitlines()]
     answers = {each["instance_id"]: each["completions"] for each in recorded if each["stage"] == "repair"}

@@ -20,7 +20,7 @@ from ray_nodes import RayNodes, ray_nodes
 
 from swerl_eval.demo.setup import SUITE
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.usefixtures("demo_images")]
+pytestmark = [pytest.mark.docker, pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("demo_images")]
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
 NAMES = ("demo__waypost-1", "demo__waypost-2", "demo__waypost-3")
 IMAGES = [f"swebench/sweb.eval.x86_64.{name.replace('__', '_1776_')}:latest" for name in NAMES]
