@@ -6,14 +6,13 @@ Needs root, `dockerd` and `containerd` (Debian: docker.io). Nothing of it is lef
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import docker
@@ -99,13 +98,15 @@ class OwnEngine:
         with self.client() as client:
             return [container["Names"][0].lstrip("/") for container in client.api.containers(all=True)]
 
-    def runs(self, container: str, command: str) -> bool:
-        """Whether a container with such a name runs this command now."""
-        with self.client() as client, contextlib.suppress(docker.errors.APIError):
+    def processes(self, container: str) -> dict[int, str]:
+        """What runs in the containers with such a name: the number that it has on this machine, and its command."""
+        found: dict[int, str] = {}
+        with self.client() as client:
             for running in client.api.containers(filters={"name": container}):
-                if any(command in row[-1] for row in client.api.top(running["Id"])["Processes"]):
-                    return True
-        return False
+                with contextlib.suppress(docker.errors.APIError):  # it has just ended
+                    rows = client.api.top(running["Id"])["Processes"]
+                    found.update({int(row[1]): row[-1] for row in rows})
+        return found
 
     def remove_containers(self) -> None:
         """Remove what a test left."""
@@ -154,6 +155,13 @@ def kill_those_with(file: str, text: str) -> None:
     wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), 10, "killed processes are gone")
 
 
+def kill(processes: Iterable[int]) -> None:
+    """Kill processes, those that have ended aside."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
 def mount_small_disk(folder: Path, disk_bytes: int) -> None:
     """A filesystem of this size in a file beside the folder (sparse: it takes what is written)."""
     folder.mkdir(parents=True)
@@ -181,20 +189,6 @@ def fill(folder: Path) -> Path:
                 while True:
                     os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, piece)
     return ballast
-
-
-def rows_with_pauses(source: Path, target: Path, pauses: dict[str, float]) -> None:
-    """Write a dataset of a task repository's rows whose tests begin with a pause of so many seconds."""
-    from swerl_eval.official.specification import START_MARKER
-    from swerl_eval.sources.datasets import load_rows
-
-    with target.open("w", encoding="utf-8") as file:
-        for row in load_rows(str(source), None):
-            if row["instance_id"] in pauses:
-                mark = f": '{START_MARKER}'\n"
-                assert mark in row["eval_script"]
-                script = row["eval_script"].replace(mark, f"sleep {pauses[row['instance_id']]}\n{mark}")
-                file.write(json.dumps({**row, "eval_script": script}, default=str) + "\n")
 
 
 @contextlib.contextmanager

@@ -11,42 +11,27 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import pytest
-from own_engine import (
-    OwnEngine,
-    fill,
-    mount_small_disk,
-    own_engine,
-    rows_with_pauses,
-    unmount_below,
-    wait_until,
-)
+from gold_run import IMAGES, NAMES, RESOLVED, SOON, GoldRun, kill_what_was_started, pauses, rows_with_pauses
+from own_engine import OwnEngine, fill, kill, mount_small_disk, own_engine, unmount_below, wait_until
 
 from swerl_eval.core.errors import EngineUnavailableError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Limits
-from swerl_eval.demo.setup import SUITE
 from swerl_eval.ports import SandboxSettings
 from swerl_eval.sandboxes.docker.sandbox import DockerSandbox
 
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images")]
-PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
-NAMES = ("demo__waypost-1", "demo__waypost-2", "demo__waypost-3")
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("demo_images"), pytest.mark.timeout(1500)]
 FIRST, SECOND, THIRD = NAMES
-IMAGES = {name: f"swebench/sweb.eval.x86_64.{name.replace('__', '_1776_')}:latest" for name in NAMES}
 ENGINE_DISK = 1500 * 2**20
 """Bytes; the images take 290 MB."""
 FAKE_TIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
-RESOLVED = dict.fromkeys(NAMES, "resolved")
 
 
 @pytest.fixture(scope="module")
@@ -66,78 +51,16 @@ def one_engine() -> Iterator[OwnEngine]:
 def engine(one_engine: OwnEngine) -> Iterator[OwnEngine]:
     """The engine, up and without a container at the beginning and at the end of each test."""
     yield one_engine
-    while STARTED:
-        STARTED.pop().kill()
+    kill_what_was_started()
     one_engine.start()  # where a failed test left it ended
     if one_engine.containers():
         one_engine.remove_containers()
         pytest.fail("a container is left")
 
 
-STARTED: list[subprocess.Popen[str]] = []
-
-
-class Client:
-    """`swerl-eval evaluate` with the gold patches, as a process."""
-
-    def __init__(self, engine: OwnEngine, folder: Path, pauses: dict[str, float], *options: str) -> None:
-        self.engine, self.folder = engine, folder
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "rows.jsonl").exists():
-            rows_with_pauses(SUITE, folder / "rows.jsonl", pauses)
-        self.command = [PROGRAM, "evaluate", "--predictions", "gold", "--dataset", str(folder / "rows.jsonl")]
-        self.command += ["--results", str(folder), "--run-id", "run", "--network", "none", "-c", "strict=off"]
-        self.command += ["--timeout", "120", "--no-cache", *(options or ("--workers", "3"))]
-        # a cache of its own: with durations of other tests the instances would start in another order
-        self.cache = Path(os.environ["SWERL_EVAL_CACHE"]) / uuid.uuid4().hex
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self, environment: dict[str, str] | None = None) -> Client:
-        self.process = subprocess.Popen(
-            self.command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**self.engine.environment, "SWERL_EVAL_CACHE": str(self.cache), **(environment or {})},
-        )
-        STARTED.append(self.process)
-        return self
-
-    def wait(self, seconds: float = 120) -> tuple[int, str]:
-        """Exit code and the error output."""
-        assert self.process is not None
-        try:
-            _, errors = self.process.communicate(timeout=seconds)
-        finally:
-            self.process.kill()
-        assert "Traceback" not in errors, errors
-        return self.process.returncode, errors
-
-    def run(self) -> tuple[int, str]:
-        return self.start().wait()
-
-    def testing(self, *names: str) -> None:
-        """Wait until the tests of these instances run."""
-
-        def run() -> bool:
-            assert self.process is not None
-            assert self.process.poll() is None, self.process.communicate()
-            return all(self.engine.runs(f"swerl-eval.{name}", "sleep") for name in names)
-
-        wait_until(run, 60, f"the tests of {names} run")
-
-    @property
-    def report(self) -> bytes:
-        return (self.folder / "run" / "report.json").read_bytes()
-
-    @property
-    def verdicts(self) -> dict[str, str]:
-        return {row["instance_id"]: row["verdict"] for row in json.loads(self.report)["instances"]}
-
-    def finish(self) -> None:
-        """The same command again: everything is resolved then."""
-        code, errors = self.run()
-        assert (code, self.verdicts) == (0, RESOLVED), errors
+def gold_run(engine: OwnEngine, folder: Path, pausing: Collection[str] = NAMES, workers: int = 3) -> GoldRun:
+    rows = rows_with_pauses(folder, pausing)
+    return GoldRun(rows, folder, engine.environment, [engine], "--workers", str(workers))
 
 
 def reasons(errors: str) -> dict[str, str]:
@@ -149,12 +72,12 @@ def reasons(errors: str) -> dict[str, str]:
 def test_an_engine_that_is_restarted_in_the_middle_costs_no_verdict(
     engine: OwnEngine, tmp_path: Path, how: signal.Signals
 ) -> None:
-    client = Client(engine, tmp_path, {FIRST: 0, SECOND: 13, THIRD: 13}).start()
-    client.testing(SECOND, THIRD)
+    client = gold_run(engine, tmp_path, [SECOND, THIRD]).start()
+    client.wait_for_tests(SECOND, THIRD)
     engine.end(how)
     time.sleep(1)
     engine.start()
-    code, errors = client.wait()
+    code, errors = client.finish()
     assert (code, client.verdicts) == (0, RESOLVED), errors
 
 
@@ -162,23 +85,25 @@ def test_an_engine_that_comes_back_when_a_container_has_ended_unseen_makes_no_ve
     engine: OwnEngine, tmp_path: Path
 ) -> None:
     # the container outlives the engine and ends with exit code 0 before the engine is back: its output is lost
-    client = Client(engine, tmp_path, {FIRST: 3, SECOND: 3, THIRD: 3}).start()
-    client.testing(*NAMES)
+    client = gold_run(engine, tmp_path).start()
+    client.wait_for_tests(*NAMES)
+    inside, paused = engine.processes("swerl-eval."), pauses(engine)
     engine.end(signal.SIGKILL)
-    time.sleep(6)
+    kill(paused)
+    wait_until(lambda: not any(Path(f"/proc/{number}/exe").exists() for number in inside), SOON, "the tests end")
     engine.start()
-    code, errors = client.wait()
+    code, errors = client.finish()
     assert (code, client.verdicts) == (0, RESOLVED), errors
 
 
 def test_an_engine_that_is_gone_ends_the_run_with_the_other_verdicts_and_a_resume_finishes(
     engine: OwnEngine, tmp_path: Path
 ) -> None:
-    client = Client(engine, tmp_path, {FIRST: 0, SECOND: 20, THIRD: 20}, "--workers", "2").start()
-    client.testing(THIRD)  # the first is done by then: there are two workers
+    client = gold_run(engine, tmp_path, [SECOND, THIRD], workers=2).start()
+    client.wait_for_tests(SECOND, THIRD)  # the first is done by then: there are two workers
     engine.end(signal.SIGKILL)
     try:
-        code, errors = client.wait(150)
+        code, errors = client.wait()
     finally:
         engine.start()
     assert code == 1
@@ -188,16 +113,15 @@ def test_an_engine_that_is_gone_ends_the_run_with_the_other_verdicts_and_a_resum
         assert re.search(r"the Docker engine does not answer .* \(tried \d+ times\)$", reason)
     assert "the same command tries the rest again" in errors
     assert engine.containers()  # killed with their engine, and removed by the next start
-    client.finish()
+    client.resume()
 
 
 def test_an_interrupt_ends_the_wait_for_an_engine_that_is_away(engine: OwnEngine, tmp_path: Path) -> None:
-    client = Client(engine, tmp_path, dict.fromkeys(NAMES, 20)).start()
-    client.testing(*NAMES)
+    client = gold_run(engine, tmp_path).start()
+    client.wait_for_tests(*NAMES)
     engine.end(signal.SIGKILL)
     try:
         time.sleep(4)
-        assert client.process is not None
         client.process.send_signal(signal.SIGINT)
         started = time.monotonic()
         code, errors = client.wait()
@@ -232,9 +156,10 @@ def removing_containers(engine: OwnEngine, instance: str, times: int) -> Iterato
 
 
 def test_a_container_that_somebody_removes_once_costs_no_verdict(engine: OwnEngine, tmp_path: Path) -> None:
-    client = Client(engine, tmp_path, dict.fromkeys(NAMES, 2))
+    client = gold_run(engine, tmp_path).start()
     with removing_containers(engine, SECOND, times=1) as removed:
-        code, errors = client.run()
+        wait_until(lambda: removed, SOON, "it is removed")
+        code, errors = client.finish()
     assert len(removed) == 1
     assert (code, client.verdicts) == (0, RESOLVED), errors
 
@@ -242,23 +167,24 @@ def test_a_container_that_somebody_removes_once_costs_no_verdict(engine: OwnEngi
 def test_containers_that_somebody_always_removes_are_an_infra_error_of_their_instance_alone(
     engine: OwnEngine, tmp_path: Path
 ) -> None:
-    client = Client(engine, tmp_path, dict.fromkeys(NAMES, 2))
+    client = gold_run(engine, tmp_path).start()
     with removing_containers(engine, SECOND, times=99) as removed:
-        code, errors = client.run()
+        wait_until(lambda: len(removed) >= 3, SOON, "it is removed each time")
+        code, errors = client.finish()
     assert (code, len(removed)) == (1, 3)
     assert client.verdicts == {**RESOLVED, SECOND: "infra_error"}
     assert reasons(errors)[SECOND].endswith("(tried 3 times)")
-    client.finish()
+    client.resume()
 
 
 def test_an_image_that_vanishes_is_an_infra_error_of_its_instance_alone(engine: OwnEngine, tmp_path: Path) -> None:
-    client = Client(engine, tmp_path, {FIRST: 4, SECOND: 0, THIRD: 0}, "--workers", "1").start()
-    client.testing(FIRST)
+    client = gold_run(engine, tmp_path, [FIRST], workers=1).start()
+    client.wait_for_tests(FIRST)
     with engine.client() as api:
         image = api.images.get(IMAGES[THIRD])
         api.api.remove_image(IMAGES[THIRD])
         try:
-            code, errors = client.wait(400)
+            code, errors = client.finish()
         finally:
             assert image.tag(IMAGES[THIRD].removesuffix(":latest"), "latest")
     assert code == 1
@@ -267,15 +193,15 @@ def test_an_image_that_vanishes_is_an_infra_error_of_its_instance_alone(engine: 
         rf"the image {IMAGES[THIRD]} is not here and cannot be pulled .*swerl-eval images build.*tried once",
         reasons(errors)[THIRD],
     )
-    client.finish()
+    client.resume()
 
 
 def test_a_full_disk_of_the_engine_is_an_infra_error_and_never_unresolved(engine: OwnEngine, tmp_path: Path) -> None:
-    client = Client(engine, tmp_path, {FIRST: 0, SECOND: 6, THIRD: 6}, "--workers", "2").start()
-    client.testing(THIRD)
+    client = gold_run(engine, tmp_path, [SECOND, THIRD], workers=2).start()
+    client.wait_for_tests(SECOND, THIRD)
     ballast = fill(engine.disk)
     try:
-        code, errors = client.wait()
+        code, errors = client.finish()
     finally:
         ballast.unlink()
     assert code == 1
@@ -284,17 +210,17 @@ def test_a_full_disk_of_the_engine_is_an_infra_error_and_never_unresolved(engine
     assert "infra_error" in client.verdicts.values()
     for reason in reasons(errors).values():
         assert re.search("disk is full|no space left on device", reason)
-    client.finish()
+    client.resume()
 
 
 def test_a_full_disk_of_the_client_stops_the_run_in_one_line_and_loses_nothing(
     engine: OwnEngine, tmp_path: Path, small_disk: Callable[[int], Path]
 ) -> None:
     disk = small_disk(3 * 2**30)
-    client = Client(engine, disk / "results", {FIRST: 0, SECOND: 6, THIRD: 6}, "--workers", "2").start()
-    client.testing(THIRD)
+    client = gold_run(engine, disk / "results", [SECOND, THIRD], workers=2).start()
+    client.wait_for_tests(SECOND, THIRD)
     ballast = fill(disk)
-    code, errors = client.wait()
+    code, errors = client.finish()
     messages = [line for line in errors.splitlines() if line.startswith("swerl-eval: ")]
     assert code == 1
     assert messages[-1] == (
@@ -304,7 +230,7 @@ def test_a_full_disk_of_the_client_stops_the_run_in_one_line_and_loses_nothing(
     ballast.unlink()
     stored = (disk / "results/run/evaluations.jsonl").read_bytes()
     assert json.loads(stored.splitlines()[0])["verdict"] == "resolved"
-    client.finish()
+    client.resume()
     assert (disk / "results/run/evaluations.jsonl").read_bytes().startswith(stored)
     for journal in (disk / "results/run").glob("*.jsonl"):
         assert all(json.loads(line) for line in journal.read_bytes().splitlines())
@@ -320,13 +246,13 @@ def test_a_log_that_finds_no_room_is_an_error_of_its_job_that_names_it(
 
 @pytest.mark.skipif(FAKE_TIME is None, reason="needs libfaketime (apt-get install libfaketime)")
 def test_a_clock_that_jumps_changes_no_report_and_times_nothing_out(engine: OwnEngine, tmp_path: Path) -> None:
-    undisturbed = Client(engine, tmp_path, dict.fromkeys(NAMES, 4))
-    assert undisturbed.run()[0] == 0
+    undisturbed = gold_run(engine, tmp_path).start()
+    assert undisturbed.finish()[0] == 0
     expected = undisturbed.report
     shutil.rmtree(tmp_path / "run")
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    jumping = Client(engine, tmp_path, dict.fromkeys(NAMES, 4)).start(
+    jumping = gold_run(engine, tmp_path).start(
         {
             "LD_PRELOAD": str(FAKE_TIME),
             "FAKETIME_TIMESTAMP_FILE": str(clock),
@@ -334,35 +260,34 @@ def test_a_clock_that_jumps_changes_no_report_and_times_nothing_out(engine: OwnE
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
     )
-    jumping.testing(*NAMES)
+    jumping.wait_for_tests(*NAMES)
     clock.write_text("+2d")
     time.sleep(1.5)
     clock.write_text("-1d")
-    code, errors = jumping.wait()
+    code, errors = jumping.finish()
     assert (code, jumping.verdicts) == (0, RESOLVED), errors
     assert jumping.report == expected
-    times = [json.loads(line)["time"] for line in (jumping.folder / "run/events.jsonl").read_bytes().splitlines()]
+    times = [json.loads(line)["time"] for line in (jumping.folder / "events.jsonl").read_bytes().splitlines()]
     assert max(times) - min(times) > 80_000, "the client's clock has not jumped at all"
 
 
 def test_what_a_killed_client_left_is_removed_by_any_next_start_and_a_live_one_keeps_its_own(
     engine: OwnEngine, tmp_path: Path
 ) -> None:
-    killed = Client(engine, tmp_path / "killed", dict.fromkeys(NAMES, 300)).start()
-    killed.testing(*NAMES)
+    killed = gold_run(engine, tmp_path / "killed").start()
+    killed.wait_for_tests(*NAMES)
     left = set(engine.containers())
     assert len(left) == 3
-    assert killed.process is not None
     killed.process.kill()
     killed.process.communicate()
     assert set(engine.containers()) == left
-    live = Client(engine, tmp_path / "live", dict.fromkeys(NAMES, 8)).start()
-    wait_until(lambda: len(set(engine.containers()) - left) == 3, 60, "the live run has its containers")
+    live = gold_run(engine, tmp_path / "live").start()
+    wait_until(lambda: len(set(engine.containers()) - left) == 3, SOON, "the live run has its containers")
     own = set(engine.containers()) - left
     assert set(engine.containers()) == own, "what the killed run left is removed first"
-    assert Client(engine, tmp_path / "third", dict.fromkeys(NAMES, 0)).run()[0] == 0
+    assert gold_run(engine, tmp_path / "third", ()).start().wait()[0] == 0
     assert set(engine.containers()) == own, "the live run's containers are its own business"
-    assert (live.wait()[0], live.verdicts) == (0, RESOLVED)
+    assert (live.finish()[0], live.verdicts) == (0, RESOLVED)
 
 
 @pytest.fixture
