@@ -130,7 +130,7 @@ class Simulation:
     def run(self) -> Simulated:
         """Run until the last job has ended."""
         for name in self._machines:
-            self._placement.add_node(name, 2.0 * self._scenario.slots, self._scenario.slots * 8 * GIB)
+            self._placement.add_node(name, 1.0 * self._scenario.slots, self._scenario.slots * 8 * GIB)
         if self._scenario.ahead:
             self._timed(lambda: self._placement.expect([image.name for image in self._work.images]))
             self._place()
@@ -141,7 +141,7 @@ class Simulation:
         while self._ended < total:
             while asked < total and asked - self._ended < limit:
                 job = next(jobs)
-                need = Need(self._work.images[job[0]].name, 2.0, 8 * GIB)
+                need = Need(self._work.images[job[0]].name, 1.0, 8 * GIB)
                 self._timed(partial(self._placement.add, job, need))
                 asked += 1
             self._timed(self._place)

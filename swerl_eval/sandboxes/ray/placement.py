@@ -14,14 +14,15 @@ A node that has room takes, of what fits, the first of these that there is:
 Time is counted in jobs placed, so that the same calls give the same placements. A job that is overtaken by `PATIENCE`
 times as many jobs as there were when it came may go to any node. If it is too large for every gap, a node is kept free.
 
-Limits are caps, not reservations: few jobs use theirs. A job counts as its processors and as at most `JOB_MEMORY`, but
-it is never placed on a node that has less memory in all than its limit.
+Limits are caps, not reservations: few jobs use theirs. A job counts as its limits, and as at most `JOB_CPUS` and
+`JOB_MEMORY`, but it is never placed on a node that has less in all than its limits.
 """
 
 from __future__ import annotations
 
 import heapq
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic
@@ -65,6 +66,8 @@ class Placement(Generic[JobKey]):
         self._waiting: dict[JobKey, JobQueue[JobKey]] = {}
         self._queues: dict[JobQueue[JobKey], None] = {}
         """Those that have jobs."""
+        self._waiting_by_size: Counter[tuple[int, int]] = Counter()
+        """Jobs that wait, by what they count for. Nodes with less room than any of them needs are not asked."""
         self._running: dict[JobKey, Node[JobKey]] = {}
         self._claims: Claims[JobKey] = Claims(layer_group)
         self._overdue: Overdue[JobKey] = Overdue()
@@ -117,6 +120,7 @@ class Placement(Generic[JobKey]):
         queue = self._claims.queue(need.image, cpus, max(0, need.memory))
         self._job_count += 1
         self._waiting[job] = queue
+        self._waiting_by_size[queue.size] += 1
         self._queues[queue] = None
         queue.put(job, Ticket(self._job_count, self._clock + self._patience()))
         self._overdue.watch(queue)
@@ -137,7 +141,10 @@ class Placement(Generic[JobKey]):
     def _fill(self, choose: Callable[[Node[JobKey]], JobQueue[JobKey] | None]) -> list[tuple[JobKey, str]]:
         """Place one job after the other, each on the node with the most room of those that something is chosen for."""
         placed: list[tuple[JobKey, str]] = []
-        roomy = [(-node.free_cpus, node.number, node) for node in self._nodes.values() if node.free_cpus]
+        if not self._waiting:
+            return placed
+        least = [min(sizes) for sizes in zip(*self._waiting_by_size, strict=True)]
+        roomy = [(-node.free_cpus, node.number, node) for node in self._nodes.values() if node.has(*least)]
         heapq.heapify(roomy)
         while roomy and self._waiting:
             _, number, node = heapq.heappop(roomy)
@@ -263,6 +270,9 @@ class Placement(Generic[JobKey]):
         """Take a job out of its queue, the next one if none is named."""
         job = queue.take(job)
         del self._waiting[job]
+        self._waiting_by_size[queue.size] -= 1
+        if not self._waiting_by_size[queue.size]:
+            del self._waiting_by_size[queue.size]
         if not queue.jobs:
             del self._queues[queue]
         self._claims.update(queue.image)

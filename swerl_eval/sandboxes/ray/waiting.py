@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 JobKey = TypeVar("JobKey", bound=Hashable)
+JOB_CPUS = 1333
+"""Thousandths of a processor that a job counts for at most: three jobs for four processors."""
 JOB_MEMORY = 2 * 2**30
-"""Bytes that a job counts for at most; few test suites need more (as in `scheduling.workers`)."""
+"""Bytes that a job counts for at most; few test suites need more. Both as in `scheduling.workers`."""
 
 
 @dataclass(eq=False)
@@ -39,7 +41,7 @@ class Node(Generic[JobKey]):
     ready: dict[JobQueue[JobKey], None] = field(default_factory=dict)
     """Queues with jobs for claimed images that fit here when the node is empty."""
     backlog: int = 0
-    """Thousandths of processors that the jobs in `ready` ask for."""
+    """Thousandths of processors that the jobs in `ready` count for."""
 
     def __post_init__(self) -> None:
         self.free_cpus, self.free_memory = self.cpus, self.memory
@@ -57,30 +59,33 @@ class Node(Generic[JobKey]):
         """How many jobs of this kind fit now."""
         if not self.could_take(queue):
             return 0
-        room = self.free_cpus // queue.cpus
-        return min(room, self.free_memory // self.counted(queue)) if self.memory else room
+        cpus, memory = queue.size
+        room = self.free_cpus // cpus
+        return min(room, self.free_memory // min(memory, self.memory)) if self.memory else room
+
+    def has(self, cpus: int, memory: int) -> bool:
+        """Whether so much is free."""
+        return self.free_cpus >= cpus and (not self.memory or self.free_memory >= min(memory, self.memory))
 
     def can_take(self, queue: JobQueue[JobKey]) -> bool:
         """Whether one job of this kind fits now."""
-        return self.room(queue) > 0
-
-    def counted(self, queue: JobQueue[JobKey]) -> int:
-        """Bytes that are counted for a job of this kind."""
-        return min(queue.memory or JOB_MEMORY, JOB_MEMORY, self.memory)
+        return self.could_take(queue) and self.has(*queue.size)
 
     def start(self, job: JobKey, queue: JobQueue[JobKey]) -> None:
         """Take a job."""
         self.has_worked = True
         self.jobs[job] = queue
-        self.free_cpus -= queue.cpus
-        self.free_memory -= self.counted(queue)
+        cpus, memory = queue.size
+        self.free_cpus -= cpus
+        self.free_memory -= min(memory, self.memory)
         self.promised.pop(queue.image, None)
 
     def finish(self, job: JobKey) -> JobQueue[JobKey]:
         """Let go of a job."""
         queue = self.jobs.pop(job)
-        self.free_cpus += queue.cpus
-        self.free_memory += self.counted(queue)
+        cpus, memory = queue.size
+        self.free_cpus += cpus
+        self.free_memory += min(memory, self.memory)
         return queue
 
 
@@ -151,13 +156,19 @@ class JobQueue(Generic[JobKey]):
     number: int
     image: Image[JobKey]
     cpus: int
+    """The limit, in thousandths of a processor."""
     memory: int
-    """The limit; 0: not known."""
+    """The limit, in bytes; 0: not known."""
     jobs: OrderedDict[JobKey, Ticket] = field(default_factory=OrderedDict)
     servers: dict[Node[JobKey], None] = field(default_factory=dict)
     """Nodes that claim the image and could run such a job."""
     grace: int = 0
     """It is not due before as many jobs are placed, since something was done for it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """What each of its jobs counts for: thousandths of a processor, bytes."""
+        return min(self.cpus, JOB_CPUS), min(self.memory or JOB_MEMORY, JOB_MEMORY)
 
     @property
     def first(self) -> Ticket:
@@ -173,7 +184,7 @@ class JobQueue(Generic[JobKey]):
         """Add a job at the end."""
         self.jobs[job] = ticket
         for node in self.servers:
-            node.backlog += self.cpus
+            node.backlog += self.size[0]
             node.ready[self] = None
 
     def take(self, job: JobKey | None = None) -> JobKey:
@@ -182,7 +193,7 @@ class JobQueue(Generic[JobKey]):
             job = next(iter(self.jobs))
         del self.jobs[job]
         for node in self.servers:
-            node.backlog -= self.cpus
+            node.backlog -= self.size[0]
             if not self.jobs:
                 del node.ready[self]
         return job
@@ -194,11 +205,11 @@ class JobQueue(Generic[JobKey]):
         self.servers[node] = None
         if self.jobs:
             node.ready[self] = None
-            node.backlog += self.cpus * len(self.jobs)
+            node.backlog += self.size[0] * len(self.jobs)
 
     def drop_server(self, node: Node[JobKey]) -> None:
         """Note that a node serves this queue no more."""
         if self.servers.pop(node, self) is self or not self.jobs:
             return
         del node.ready[self]
-        node.backlog -= self.cpus * len(self.jobs)
+        node.backlog -= self.size[0] * len(self.jobs)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from swerl_eval.sandboxes.ray.placement import PATIENCE, Need, Placement, layer_group
-from swerl_eval.sandboxes.ray.waiting import JOB_MEMORY
+from swerl_eval.sandboxes.ray.waiting import JOB_CPUS, JOB_MEMORY
 
 GIB = 2**30
 
@@ -202,6 +202,15 @@ def test_a_job_that_asks_for_no_processors_counts_as_one() -> None:
     assert placement.place() == [("a", "n1"), ("b", "n1")]
 
 
+@pytest.mark.parametrize(
+    ("cpus", "limit", "jobs"), [(32, 2.0, 24), (32, 8.0, 24), (4, 2.0, 3), (2, 2.0, 1), (32, 1.0, 32)]
+)
+def test_a_node_runs_three_jobs_for_four_processors_as_one_machine_does(cpus: int, limit: float, jobs: int) -> None:
+    placement = cluster(cpus)
+    queue(placement, django(1), *(f"j{number}" for number in range(40)), cpus=limit)
+    assert len(placement.place()) == jobs
+
+
 def test_a_job_fits_nowhere_without_nodes_or_with_too_small_ones() -> None:
     placement = cluster()
     queue(placement, django(1), "a", cpus=4.0)
@@ -278,10 +287,13 @@ def test_a_node_is_kept_free_no_more_when_the_job_is_cancelled() -> None:
     assert len(placement.place()) == 1
 
 
-def test_ten_thousand_jobs_on_a_hundred_nodes_are_placed_once_each_and_images_stay_together() -> None:
+@pytest.mark.parametrize(("cpus", "memory"), [(8, 64 * GIB), (64, 6 * JOB_MEMORY + GIB)])
+def test_ten_thousand_jobs_on_a_hundred_nodes_are_placed_once_each_and_images_stay_together(
+    cpus: int, memory: int
+) -> None:
     placement: Placement[tuple[int, int]] = Placement()
     for number in range(100):
-        placement.add_node(f"n{number}", 8, 64 * GIB)
+        placement.add_node(f"n{number}", cpus, memory)  # room for six jobs, and for a part of a further one
     for image in range(500):
         for number in range(20):
             placement.add((image, number), Need(f"r{image % 12}-{image}", 2.0, 0))
@@ -397,7 +409,7 @@ class AnyCalls(RuleBasedStateMachine):
     def no_node_has_more_than_fits(self) -> None:
         for node, (cpus, memory) in self.size.items():
             needs = [self.need[job] for job, at in self.where.items() if at == node]
-            assert sum(need.cpus or 1.0 for need in needs) <= cpus + 1e-9
+            assert sum(min(need.cpus or 1.0, JOB_CPUS / 1000) for need in needs) <= cpus + 1e-9
             counted = [min(need.memory or JOB_MEMORY, JOB_MEMORY, memory) for need in needs]
             assert sum(counted) <= memory
             assert self.placement.running(node) == len(needs)
