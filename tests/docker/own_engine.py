@@ -106,7 +106,7 @@ class OwnEngine:
         with self.client() as client:
             for running in client.api.containers(filters={"name": container}):
                 with contextlib.suppress(docker.errors.APIError):  # it has just ended
-                    rows = client.api.top(running["Id"])["Processes"]
+                    rows = client.api.top(running["Id"])["Processes"] or []
                     found.update({int(row[1]): row[-1] for row in rows})
         return found
 

