@@ -146,15 +146,31 @@ def wait_until(condition: Callable[[], object], seconds: float, what: str) -> No
         time.sleep(0.05)
 
 
-def kill_those_with(file: str, text: str) -> None:
-    """Kill the processes whose file in /proc holds a text, and wait for their end."""
-    pids = []
-    for path in Path("/proc").glob(f"[0-9]*/{file}"):
+def those_with(file: str, text: str) -> set[int]:
+    """The processes whose file in /proc holds a text, and all that descend from them, but for this one."""
+    found = set()
+    parents = {}
+    for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if text.encode() in path.read_bytes() and int(path.parent.name) != os.getpid():
-                pids.append(int(path.parent.name))
-                os.kill(pids[-1], signal.SIGKILL)
-    wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in pids), 10, "killed processes are gone")
+            number = int(process.name)
+            parents[number] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if text.encode() in (process / file).read_bytes():
+                found.add(number)
+    while children := {number for number, parent in parents.items() if parent in found} - found:
+        found |= children
+    return found - {os.getpid()}
+
+
+def kill_those_with(file: str, text: str) -> None:
+    """Kill the processes whose file in /proc holds a text, with their descendants, and wait for their end."""
+    numbers = those_with(file, text)
+    kill(numbers)
+    wait_until(lambda: not any(runs(number) for number in numbers), 60, "killed processes are gone")
+
+
+def runs(number: int) -> bool:
+    """Whether a process has not ended."""
+    return Path(f"/proc/{number}/exe").exists()
 
 
 def kill(processes: Iterable[int]) -> None:

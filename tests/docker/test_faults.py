@@ -20,7 +20,7 @@ from pathlib import Path
 import anyio
 import pytest
 from gold_run import IMAGES, NAMES, RESOLVED, SOON, GoldRun, kill_what_was_started, pauses, rows_with_pauses
-from own_engine import OwnEngine, fill, kill, mount_small_disk, own_engine, unmount_below, wait_until
+from own_engine import OwnEngine, fill, kill, mount_small_disk, own_engine, runs, unmount_below, wait_until
 
 from swerl_eval.core.errors import EngineUnavailableError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Limits
@@ -90,7 +90,7 @@ def test_an_engine_that_comes_back_when_a_container_has_ended_unseen_makes_no_ve
     inside, paused = engine.processes("swerl-eval."), pauses(engine)
     engine.end(signal.SIGKILL)
     kill(paused)
-    wait_until(lambda: not any(Path(f"/proc/{number}/exe").exists() for number in inside), SOON, "the tests end")
+    wait_until(lambda: not any(runs(number) for number in inside), SOON, "the tests end")
     engine.start()
     code, errors = client.finish()
     assert (code, client.verdicts) == (0, RESOLVED), errors

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from gold_run import IMAGES, RESOLVED, SOON, GoldRun, kill_what_was_started, rows_with_pauses
-from own_engine import OwnEngine, own_engine, wait_until
+from own_engine import OwnEngine, kill, own_engine, runs, those_with, wait_until
 from ray_nodes import RayNodes, ray_nodes
 
 pytestmark = [
@@ -150,15 +149,13 @@ def test_jobs_of_a_node_whose_engine_ends_run_on_the_other_one(on_both: GoldRun,
     engines["one"].remove_containers()  # its node was away until the end
 
 
-def ray_processes(run: GoldRun) -> list[str]:
-    """Of the cluster that a run started: they inherit its cache folder from it."""
-    mark = f"SWERL_EVAL_CACHE={run.cache}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if mark in (process / "environ").read_bytes():
-                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
-    return found
+def processes_of(run: GoldRun) -> set[int]:
+    """Its own, and those of the cluster that it started: they inherit its cache folder from it."""
+    return those_with("environ", f"SWERL_EVAL_CACHE={run.cache}")
+
+
+def command(process: int) -> str:
+    return Path(f"/proc/{process}/cmdline").read_bytes().replace(b"\0", b" ").decode()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
@@ -170,17 +167,25 @@ def test_a_cluster_of_the_command_s_own_ends_with_it(
     environment = {**engine.environment, "TMPDIR": str(temporary)}
     run = GoldRun(rows, tmp_path, environment, [engine], "--sandbox", "ray").start()
     run.wait_for_tests()
-    assert any("raylet" in process for process in ray_processes(run))
+    processes = processes_of(run)
+    assert any("raylet" in command(process) for process in processes)
     os.killpg(run.process.pid, how)  # as a terminal does it
     run.process.communicate(timeout=SOON)
     assert run.process.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
-    wait_until(lambda: not ray_processes(run), SOON, "the cluster's processes end")
+    wait_until(lambda: not processes_of(run), SOON, "the cluster's processes end")
+    left = [process for process in processes if runs(process)]
+    if how == signal.SIGKILL:
+        # agents overwrite their environment, and take a minute to notice that their parent is gone
+        assert all(command(process).startswith("ray::") or not runs(process) for process in left)
+        kill(left)
+    else:
+        assert left == []
     if how == signal.SIGINT:
         assert engine.containers() == []
         assert list(temporary.iterdir()) == []
     run.resume()
     assert engine.containers() == []
-    assert ray_processes(run) == []
+    assert processes_of(run) == set()
     shutil.rmtree(temporary)
 
 
