@@ -164,11 +164,11 @@ class JobQueue(Generic[JobKey]):
     """Nodes that claim the image and could run such a job."""
     grace: int = 0
     """It is not due before as many jobs are placed, since something was done for it."""
+    size: tuple[int, int] = field(init=False)
+    """What each of its jobs counts for: thousandths of a processor, bytes."""
 
-    @property
-    def size(self) -> tuple[int, int]:
-        """What each of its jobs counts for: thousandths of a processor, bytes."""
-        return min(self.cpus, JOB_CPUS), min(self.memory or JOB_MEMORY, JOB_MEMORY)
+    def __post_init__(self) -> None:
+        self.size = min(self.cpus, JOB_CPUS), min(self.memory or JOB_MEMORY, JOB_MEMORY)
 
     @property
     def first(self) -> Ticket:
