@@ -330,8 +330,10 @@ COME_WITH: dict[str, str] = {
     "IPython": "ipykernel",
     "datasets": "swebench",
     "huggingface_hub": "swebench",
+    # Python 3.10 does not know whose it is
+    "vl_convert": "vl-convert-python",
 }
-"""Packages that are imported and not declared, and the declared one whose own they are."""
+"""Packages that are imported and not declared by this name, and the declared one that brings them."""
 
 
 @dataclass(frozen=True)
