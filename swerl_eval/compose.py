@@ -14,6 +14,7 @@ from pathlib import Path
 
 import swerl_eval
 from swerl_eval.config import RunConfig, openai_credentials, parse_size
+from swerl_eval.core.capacity import MOST_JOBS
 from swerl_eval.core.diffs import files_touched
 from swerl_eval.core.errors import PreflightError, SourceError
 from swerl_eval.core.jobs.test_job import TestLimits
@@ -32,7 +33,6 @@ from swerl_eval.sandboxes.docker.engine import connect
 from swerl_eval.sandboxes.docker.images import Images
 from swerl_eval.sandboxes.docker.leftovers import host_name
 from swerl_eval.sandboxes.retrying import RetryingSandbox
-from swerl_eval.scheduling.workers import MAX_WORKERS
 from swerl_eval.settings import Settings
 from swerl_eval.sources.choice import Choice
 from swerl_eval.sources.datasets import DatasetSource, load_rows, open_dataset
@@ -127,7 +127,7 @@ def open_sandbox(config: RunConfig, run_folder: Path, progress: Progress) -> San
     """The configured sandbox. The run folder owns its containers, so that a later process finds what a crash left."""
     settings = SandboxSettings(
         owner=owner_of(run_folder),
-        workers=config.workers or MAX_WORKERS,
+        workers=config.workers or MOST_JOBS,
         disk=parse_size(config.disk),
         cache=config.cache_folder(),
         watcher=progress,

@@ -1,27 +1,18 @@
 """How many containers run at a time: the number that was asked for, or what the machine bears.
 
-On an overloaded machine tests run into their time limits, which looks like a wrong patch. So where no number was asked
-for, the number follows the machine's load while the run goes on.
+Where no number was asked for, the number follows the machine's load while the run goes on.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
 
+from swerl_eval.core.capacity import LOOK_SECONDS, jobs_at_first, step
 from swerl_eval.core.types import Machine
 
-MEMORY_PER_WORKER = 2 * 2**30
-"""Bytes; few test suites need more."""
-SCALE_DOWN_ABOVE, SCALE_UP_BELOW = 2.0, 1.5
-"""Load above which there is one worker fewer, and below which there is one more. On two cores, two workers and the
-processes that serve them were seen to cause a load of 1.5 by themselves."""
-RESCALE_SECONDS = 10.0
-MAX_WORKERS = 64
-"""On one machine, where the machine decides."""
 QUEUE_FACTOR = 8
 """Jobs that a sandbox with a queue of its own is given, for each that its machines bear. It chooses by the images that
 machines hold; with 2 in place of 8, it was seen to pull twice the bytes (results/scaling.md)."""
@@ -54,10 +45,10 @@ class Workers:
             queued: Whether the sandbox takes more jobs than it runs, so that the number bounds its queue too.
         """
         if not self._requested:
-            self._maximum = sum(map(suggested_workers, machines)) * (QUEUE_FACTOR if queued else 1)
+            self._maximum = sum(map(jobs_at_first, machines)) * (QUEUE_FACTOR if queued else 1)
             self.limiter.total_tokens = self._maximum
 
-    async def autoscale(self, pressure: Callable[[], float | None], interval: float = RESCALE_SECONDS) -> None:
+    async def autoscale(self, pressure: Callable[[], float | None], interval: float = LOOK_SECONDS) -> None:
         """Rescale at every interval until cancelled.
 
         Jobs under way go on; with fewer workers, the next jobs wait.
@@ -75,13 +66,9 @@ class Workers:
         written = self._written()
         if written:
             self._maximum = written
-        number = int(self.limiter.total_tokens)
-        if pressure is None or written:
-            number = self._maximum
-        elif pressure > SCALE_DOWN_ABOVE:
-            number -= 1
-        elif pressure < SCALE_UP_BELOW:
-            number += 1
+        number = self._maximum
+        if pressure is not None and not written:
+            number = int(self.limiter.total_tokens) + step(pressure)
         self.limiter.total_tokens = max(1, min(number, self._maximum))
 
     def _written(self) -> int:
@@ -90,9 +77,3 @@ class Workers:
             return max(0, int(self._file.read_text(encoding="ascii"))) if self._file else 0
         except (OSError, ValueError):
             return 0
-
-
-def suggested_workers(machine: Machine) -> int:
-    """Return three workers for four cores, as far as the memory goes."""
-    by_memory = machine.memory // MEMORY_PER_WORKER if machine.memory else MAX_WORKERS
-    return max(1, min(math.ceil(0.75 * machine.cpus), by_memory, MAX_WORKERS))

@@ -5,8 +5,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from swerl_eval.core.capacity import MOST_JOBS, jobs_at_first
 from swerl_eval.core.types import Machine
-from swerl_eval.scheduling.workers import MAX_WORKERS, Workers, suggested_workers
+from swerl_eval.scheduling.workers import Workers
 
 GIB = 2**30
 
@@ -17,10 +18,10 @@ def machine(cpus: float, gib: int) -> Machine:
 
 @pytest.mark.parametrize(
     ("cpus", "gib", "workers"),
-    [(2, 24, 2), (4, 24, 3), (16, 64, 12), (32, 24, 12), (1, 1, 1), (8, 0, 6), (1000, 10**6, MAX_WORKERS)],
+    [(2, 24, 2), (4, 24, 3), (16, 64, 12), (32, 24, 12), (1, 1, 1), (8, 0, 6), (1000, 10**6, MOST_JOBS)],
 )
 def test_the_machine_s_cores_and_memory_decide(cpus: float, gib: int, workers: int) -> None:
-    assert suggested_workers(machine(cpus, gib)) == workers
+    assert jobs_at_first(machine(cpus, gib)) == workers
 
 
 def test_a_number_that_was_asked_for_stays_whatever_the_machine_does() -> None:

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 import swerl_eval
+from swerl_eval.core.capacity import LOOK_SECONDS
 from swerl_eval.core.errors import EngineUnavailableError, SandboxError
 from swerl_eval.core.types import Machine
 from swerl_eval.ports import UNWATCHED, SandboxSettings, ignore
@@ -81,6 +82,7 @@ class Fleet:
         if not self._begun:
             self._begun = True
             self._spawn(self._look_for_nodes())
+            self._spawn(self._look_at_loads())
             for node in self.nodes.values():
                 self._spawn(self._listen(node))
 
@@ -192,6 +194,14 @@ class Fleet:
             self._watcher.running(container, now=False)
         for container in news.containers - before.containers:
             self._watcher.running(container, now=True)
+
+    async def _look_at_loads(self) -> None:
+        """Relieve nodes that are overloaded."""
+        while True:
+            await anyio.sleep(LOOK_SECONDS)
+            for node in self.nodes.values():
+                if node.news.pressure is not None:
+                    self._slots.look_at_load(node.place.node_id, node.news.pressure)
 
     async def _look_for_nodes(self) -> None:
         """Take in nodes that come, or come back."""

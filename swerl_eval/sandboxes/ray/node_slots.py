@@ -98,6 +98,11 @@ class NodeSlots:
         self._placement.expect(images)
         self._start()
 
+    def look_at_load(self, node: str, pressure: float) -> None:
+        """Give a node fewer or more jobs by its load."""
+        self._placement.look_at_load(node, pressure)
+        self._start()
+
     def node_for(self, image: str) -> str | None:
         """The node that has an image or is about to, if there is one."""
         return self._placement.node_for(image)

@@ -15,7 +15,7 @@ Time is counted in jobs placed, so that the same calls give the same placements.
 times as many jobs as there were when it came may go to any node. If it is too large for every gap, a node is kept free.
 
 Limits are caps, not reservations: few jobs use theirs. A job counts as its limits, and as at most `JOB_CPUS` and
-`JOB_MEMORY`, but it is never placed on a node that has less in all than its limits.
+`MEMORY_PER_JOB`, but it is never placed on a node that has less in all than its limits.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from swerl_eval.core.capacity import step
 from swerl_eval.sandboxes.ray.claims import Claims
 from swerl_eval.sandboxes.ray.overdue import Overdue
 from swerl_eval.sandboxes.ray.waiting import JobKey, JobQueue, Node, Ticket
@@ -126,6 +127,19 @@ class Placement(Generic[JobKey]):
         self._overdue.watch(queue)
         queue.image.expected = False
         self._claims.update(queue.image)
+
+    def look_at_load(self, node: str, pressure: float) -> None:
+        """Let a node that is overloaded run one job fewer than it does now, and later one more after the other.
+
+        Args:
+            node: The node.
+            pressure: Its load, as `ports.Sandbox.pressure` tells it.
+        """
+        loaded, change = self._nodes[node], step(pressure)
+        if change < 0:
+            loaded.most_jobs = max(1, min(len(loaded.jobs), loaded.most_jobs) - 1)
+        else:
+            loaded.most_jobs += change
 
     def place(self) -> list[tuple[JobKey, str]]:
         """Return what starts now and where, until nothing more fits. The nodes with the most room are asked first."""

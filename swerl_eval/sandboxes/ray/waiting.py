@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from swerl_eval.core.capacity import JOBS_PER_CORE, MEMORY_PER_JOB
+
 JobKey = TypeVar("JobKey", bound=Hashable)
-JOB_CPUS = 1333
-"""Thousandths of a processor that a job counts for at most: three jobs for four processors."""
-JOB_MEMORY = 2 * 2**30
-"""Bytes that a job counts for at most; few test suites need more. Both as in `scheduling.workers`."""
+JOB_CPUS = round(1000 / JOBS_PER_CORE)
+"""Thousandths of a processor that a job counts for at most."""
 
 
 @dataclass(eq=False)
@@ -27,6 +28,8 @@ class Node(Generic[JobKey]):
     """Bytes; 0: not known, and not counted."""
     free_cpus: int = field(init=False)
     free_memory: int = field(init=False)
+    most_jobs: float = math.inf
+    """Jobs at a time, at least one: fewer than fit while it is overloaded."""
     has_worked: bool = False
     """Whether it had a job."""
     jobs: OrderedDict[JobKey, JobQueue[JobKey]] = field(default_factory=OrderedDict)
@@ -60,12 +63,16 @@ class Node(Generic[JobKey]):
         if not self.could_take(queue):
             return 0
         cpus, memory = queue.size
-        room = self.free_cpus // cpus
-        return min(room, self.free_memory // min(memory, self.memory)) if self.memory else room
+        room = min(self.free_cpus // cpus, self.most_jobs - len(self.jobs))
+        if self.memory:
+            room = min(room, self.free_memory // min(memory, self.memory))
+        return max(0, int(room))
 
     def has(self, cpus: int, memory: int) -> bool:
-        """Whether so much is free."""
-        return self.free_cpus >= cpus and (not self.memory or self.free_memory >= min(memory, self.memory))
+        """Whether so much is free for one more job."""
+        if len(self.jobs) >= self.most_jobs or self.free_cpus < cpus:
+            return False
+        return not self.memory or self.free_memory >= min(memory, self.memory)
 
     def can_take(self, queue: JobQueue[JobKey]) -> bool:
         """Whether one job of this kind fits now."""
@@ -168,7 +175,7 @@ class JobQueue(Generic[JobKey]):
     """What each of its jobs counts for: thousandths of a processor, bytes."""
 
     def __post_init__(self) -> None:
-        self.size = min(self.cpus, JOB_CPUS), min(self.memory or JOB_MEMORY, JOB_MEMORY)
+        self.size = min(self.cpus, JOB_CPUS), min(self.memory or MEMORY_PER_JOB, MEMORY_PER_JOB)
 
     @property
     def first(self) -> Ticket:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
+from swerl_eval.core.capacity import MEMORY_PER_JOB, ONE_FEWER_ABOVE, ONE_MORE_BELOW
 from swerl_eval.sandboxes.ray.placement import PATIENCE, Need, Placement, layer_group
-from swerl_eval.sandboxes.ray.waiting import JOB_CPUS, JOB_MEMORY
+from swerl_eval.sandboxes.ray.waiting import JOB_CPUS
 
 GIB = 2**30
 
@@ -178,9 +179,9 @@ def test_a_queued_job_can_be_cancelled() -> None:
 
 
 def test_a_job_counts_as_its_processors_and_as_little_memory_but_needs_its_limit_in_whole() -> None:
-    placement = cluster(8, memory=3 * JOB_MEMORY)
-    queue(placement, django(1), "a", "b", "c", "d", memory=3 * JOB_MEMORY)
-    queue(placement, django(2), "large", memory=3 * JOB_MEMORY + 1)
+    placement = cluster(8, memory=3 * MEMORY_PER_JOB)
+    queue(placement, django(1), "a", "b", "c", "d", memory=3 * MEMORY_PER_JOB)
+    queue(placement, django(2), "large", memory=3 * MEMORY_PER_JOB + 1)
     assert placement.place() == [("a", "n1"), ("b", "n1"), ("c", "n1")]
     assert placement.fits_nowhere("large")
     assert not placement.fits_nowhere("d")
@@ -188,8 +189,8 @@ def test_a_job_counts_as_its_processors_and_as_little_memory_but_needs_its_limit
 
 
 def test_small_limits_leave_room_for_more_and_a_node_of_unknown_memory_takes_any() -> None:
-    placement = cluster(8, memory=JOB_MEMORY)
-    queue(placement, django(1), "a", "b", "c", memory=JOB_MEMORY // 2)
+    placement = cluster(8, memory=MEMORY_PER_JOB)
+    queue(placement, django(1), "a", "b", "c", memory=MEMORY_PER_JOB // 2)
     assert placement.place() == [("a", "n1"), ("b", "n1")]
     placement.add_node("n2", 2, 0)
     queue(placement, django(1), "d", memory=10**15)
@@ -209,6 +210,24 @@ def test_a_node_runs_three_jobs_for_four_processors_as_one_machine_does(cpus: in
     placement = cluster(cpus)
     queue(placement, django(1), *(f"j{number}" for number in range(40)), cpus=limit)
     assert len(placement.place()) == jobs
+
+
+def test_an_overloaded_node_gets_one_job_fewer_at_a_look_and_has_them_back_later() -> None:
+    placement = cluster(6)
+    queue(placement, django(1), *(f"j{number}" for number in range(100)))
+    running = [job for job, _ in placement.place()]
+    assert len(running) == 6
+    counts = []
+    for pressure in (2.5, 2.5, 1.8, 9.0, 9.0, 9.0, 9.0, 1.0, 0.5, 2.0, 0.0, 0.0, 0.0, 0.0):
+        placement.look_at_load("n1", pressure)
+        while True:  # the oldest ends, until nothing comes for it, or as many run as before
+            placement.end(running.pop(0))
+            started = [job for job, _ in placement.place()]
+            running += started
+            if started:
+                break
+        counts.append(len(running))
+    assert counts == [5, 4, 4, 3, 2, 1, 1, 2, 3, 3, 4, 5, 6, 6]
 
 
 def test_a_job_fits_nowhere_without_nodes_or_with_too_small_ones() -> None:
@@ -287,7 +306,7 @@ def test_a_node_is_kept_free_no_more_when_the_job_is_cancelled() -> None:
     assert len(placement.place()) == 1
 
 
-@pytest.mark.parametrize(("cpus", "memory"), [(8, 64 * GIB), (64, 6 * JOB_MEMORY + GIB)])
+@pytest.mark.parametrize(("cpus", "memory"), [(8, 64 * GIB), (64, 6 * MEMORY_PER_JOB + GIB)])
 def test_ten_thousand_jobs_on_a_hundred_nodes_are_placed_once_each_and_images_stay_together(
     cpus: int, memory: int
 ) -> None:
@@ -348,6 +367,10 @@ class AnyCalls(RuleBasedStateMachine):
         self.both("add_node", name, cpus, memory, tuple(images))
         self.size[name] = (cpus, memory)
         return name
+
+    @rule(node=nodes, pressure=st.sampled_from([0.0, ONE_MORE_BELOW, ONE_FEWER_ABOVE, 9.0]))
+    def look_at_load(self, node: str, pressure: float) -> None:
+        self.both("look_at_load", node, pressure)
 
     @rule(node=consumes(nodes))
     def remove_node(self, node: str) -> None:
@@ -410,7 +433,7 @@ class AnyCalls(RuleBasedStateMachine):
         for node, (cpus, memory) in self.size.items():
             needs = [self.need[job] for job, at in self.where.items() if at == node]
             assert sum(min(need.cpus or 1.0, JOB_CPUS / 1000) for need in needs) <= cpus + 1e-9
-            counted = [min(need.memory or JOB_MEMORY, JOB_MEMORY, memory) for need in needs]
+            counted = [min(need.memory or MEMORY_PER_JOB, MEMORY_PER_JOB, memory) for need in needs]
             assert sum(counted) <= memory
             assert self.placement.running(node) == len(needs)
 
