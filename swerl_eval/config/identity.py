@@ -32,9 +32,10 @@ BOUND_BY: dict[str, tuple[str, ...]] = {
 """Settings that a resume may change as long as the run has no records of these kinds."""
 ENGINE_SPEED_ONLY = frozenset(
     {
-        "block_size", "cpu_offload_gb", "data_parallel_size", "disable_log_stats", "enable_prefix_caching",
-        "enforce_eager", "gpu_memory_utilization", "kv_cache_memory_bytes", "max_num_batched_tokens", "max_num_seqs",
-        "pipeline_parallel_size", "restarts", "scheduling_policy", "stream_interval", "tensor_parallel_size",
+        "block_size", "cpu_offload_gb", "data_parallel_size", "disable_log_stats", "distributed_executor_backend",
+        "enable_prefix_caching", "enforce_eager", "gpu_memory_utilization", "kv_cache_memory_bytes",
+        "max_num_batched_tokens", "max_num_seqs", "pipeline_parallel_size", "restarts", "scheduling_policy",
+        "stream_interval", "tensor_parallel_size",
     }
 )  # fmt: skip
 """Keys of `engine` that only decide speed: a run that ran out of GPU memory is resumed with less, or on more GPUs."""

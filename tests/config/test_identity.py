@@ -20,6 +20,11 @@ def test_the_identity_leaves_out_what_only_decides_speed_and_place_or_only_adds_
     assert {key for key, kinds in BOUND_BY.items() if not kinds} == {"evaluate", "strict", "prices"}
 
 
+def test_a_run_goes_on_whichever_way_the_engine_s_processes_are_started() -> None:
+    one, other = (RunConfig(engine={"distributed_executor_backend": name}) for name in ("mp", "ray"))
+    assert one.identity() == other.identity() == RunConfig().identity()
+
+
 def test_a_run_that_ran_out_of_a_gpus_memory_is_resumed_with_less_of_it_or_on_more_gpus() -> None:
     first, second, other = (
         RunConfig(engine={"max_model_len": length, "gpu_memory_utilization": share, "tensor_parallel_size": gpus})
