@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PAGE_TOOLS = Path(os.environ.get("SWERL_EVAL_PAGE_TOOLS", ROOT / ".page-tools"))
 SERIOUS = {"serious", "critical"}
-PATIENCE = 60_000
+PATIENCE = 240_000
 """Longest wait for what a page is to show, in milliseconds: the machine may be busy with other tests."""
 expect.set_options(timeout=PATIENCE)
 LOCAL = ("file:", "data:", "blob:", "about:")

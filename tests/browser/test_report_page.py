@@ -144,8 +144,8 @@ def test_an_instance_shows_its_records(report: Page) -> None:
     expect(report.get_by_role("group", name="Issue")).to_contain_text("Numbered lists")
     chosen = report.get_by_role("group", name="Chosen patch")
     expect(chosen.locator(".line").first).to_contain_text("diff --git a/")
-    assert chosen.locator(".line.added").count() > 0
-    assert chosen.locator(".t-k").count() > 0
+    expect(chosen.locator(".line.added").first).to_be_visible()
+    expect(chosen.locator(".t-k").first).to_be_visible()
     expect(report.get_by_role("group", name="Gold patch")).to_contain_text("+++ b/inkwell/blocks.py")
 
 
@@ -204,10 +204,11 @@ def test_a_candidate_is_drawn_when_it_is_opened(report: Page) -> None:
     last = report.locator(".candidate").last
     assert last.locator(".diff").count() == 0
     last.locator("summary").click()
-    assert last.locator(".diff .line").count() > 3
+    expect(last.locator(".diff .line").nth(3)).to_be_visible()
     last.locator("summary").click()
+    expect(last.locator(".diff")).to_be_hidden()
     last.locator("summary").click()
-    assert last.locator(".diff").count() == 1
+    expect(last.locator(".diff")).to_be_visible()  # there is one
 
 
 def test_an_address_leads_to_an_instance_with_filter_and_order(page: Page, address: str) -> None:

@@ -18,8 +18,6 @@ from tests.reports.comparison_runs import NAMES, made
 pytestmark = pytest.mark.browser
 
 BASE = "RRuu" * 3
-SLOW = 60_000
-"""Milliseconds for what a busy machine may take long for."""
 DESK = {"viewport": {"width": 1280, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
 LOOKS = [{**device, "color_scheme": colours} for device in (DESK, PHONE) for colours in ("light", "dark")]
@@ -51,7 +49,6 @@ def address(served_at: str, own_servers: set[str]) -> str:
 
 @pytest.fixture
 def runs(page: Page, address: str) -> Page:
-    page.set_default_timeout(SLOW)
     page.goto(address)
     return page
 
@@ -141,33 +138,32 @@ def test_the_keyboard_suffices(runs: Page) -> None:
 def test_a_live_page_changes_while_the_run_goes_on(
     page: Page, own_servers: set[str], mirrors: Path, tmp_path: Path
 ) -> None:
-    page.set_default_timeout(SLOW)
     with served(tmp_path) as address, going_run(tmp_path, mirrors) as run:
         own_servers.add(address)
         while not (run.folder / "live.json").exists():
             page.wait_for_timeout(50)
         page.goto(f"{address}/runs/going/live")
         figure = page.locator("#figures .fact", has_text="Containers").locator("dd")
-        expect(figure).to_have_text("2", timeout=SLOW)
+        expect(figure).to_have_text("2")
         expect(page.locator("#state")).to_contain_text("running")
         before = page.locator("#instances tr").count()
         run.let_end(3)
-        expect(page.locator("#instances tr")).to_have_count(4, timeout=SLOW)
+        expect(page.locator("#instances tr")).to_have_count(4)
         assert before < 4
         last = page.locator("#stages li").last
-        expect(last.locator(".count")).to_have_text("4 of 9", timeout=SLOW)
+        expect(last.locator(".count")).to_have_text("4 of 9")
         expect(last.locator("progress")).to_have_js_property("value", 4)
         # what has not changed stays in its place, with the focus
         link = page.locator("#instances a").last
         link.focus()
         name = link.inner_text()
         run.let_end(100)
-        expect(page.locator("#state")).to_contain_text("finished", timeout=SLOW)
-        expect(page.locator("#instances tr")).to_have_count(9, timeout=SLOW)
+        expect(page.locator("#state")).to_contain_text("finished")
+        expect(page.locator("#instances tr")).to_have_count(9)
         assert focused(page) == name
         expect(page.locator("#progress")).to_be_hidden()
         page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", level=2, name=name)).to_be_visible(timeout=SLOW)
+        expect(page.get_by_role("heading", level=2, name=name)).to_be_visible()
         page.go_back()
         expect(page.locator("#instances tr")).to_have_count(9)
 
@@ -179,7 +175,7 @@ def test_a_live_page_says_when_its_server_is_gone(
         own_servers.add(address)
         page.goto(f"{address}/runs/newer/live")
         expect(page.locator("#state")).to_contain_text("incomplete")
-    expect(page.locator("#away")).to_be_visible(timeout=SLOW)
+    expect(page.locator("#away")).to_be_visible()
     assert all("Failed to load resource" in each for each in troubles)
     troubles.clear()
 
@@ -230,6 +226,6 @@ def test_texts_of_a_run_never_become_markup(
         for box in page.locator("input[type=checkbox]").all():
             box.check()
         page.get_by_role("button", name="Compare the chosen runs").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("javascript:alert(1)", timeout=SLOW)
+        expect(page.get_by_role("heading", level=1)).to_contain_text("javascript:alert(1)")
         assert page.locator("img").count() == 1  # the chart
         assert page.locator("iframe, base, script, [onerror], a[href^=javascript]").count() == 0

@@ -17,7 +17,7 @@ from tests.cli.view.going_run import going_run
 from tests.cli.view.serving import served
 
 pytestmark = pytest.mark.slow
-SECONDS = 60
+SECONDS = 240
 
 
 def until(ask: Callable[[], Any], fits: Callable[[Any], bool]) -> Any:
