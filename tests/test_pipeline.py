@@ -15,7 +15,7 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import PreflightError, SandboxError, SourceError
 from swerl_eval.core.jobs.control_run import CONTROL_FILE
 from swerl_eval.core.jobs.scripts import PATCH_FILE, TOKEN_FILE
-from swerl_eval.core.types import Completion, Instance, Job, JobResult, Outcome, SampleRequest
+from swerl_eval.core.types import Completion, Instance, Job, JobResult, Outcome, SampleRequest, Verdict
 from swerl_eval.evaluation.verdict_cache import VerdictCache
 from swerl_eval.official import specification
 from swerl_eval.pipeline import Pipeline
@@ -210,6 +210,22 @@ async def test_instances_overlap_and_containers_stay_within_the_workers(demo_con
     with Runner(demo_config).open_run() as run:
         await execute(demo_config, Watched(reply=passing), run)
     assert most == demo_config.workers == 2
+
+
+@pytest.mark.anyio
+async def test_an_empty_patch_waits_for_no_container(demo_config: RunConfig) -> None:
+    work, workers = Runner(demo_config), Workers(1)
+    with work.open_run() as run:
+        parts = Parts(work.source, work.prompts, open_sampler(demo_config, work.source), ScriptedSandbox(reply=passing))
+        pipeline = Pipeline(run, parts, settings(demo_config), Progress(), workers)
+        async with workers.limiter, anyio.create_task_group() as group:  # somebody has the only one
+            group.start_soon(pipeline.run, work.instances)
+            with anyio.fail_after(240):
+                while len(run.evaluations) == 0:
+                    await anyio.sleep(0.02)
+            evaluations = {evaluation.instance_id: evaluation.verdict for evaluation in run.evaluations.values()}
+            assert evaluations == {"demo__ledgerly-3": Verdict.EMPTY_PATCH}
+            group.cancel_scope.cancel()
 
 
 def test_given_patches_skip_the_stages_before_evaluation(demo_config: RunConfig) -> None:

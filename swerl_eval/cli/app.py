@@ -20,6 +20,7 @@ from swerl_eval.cli.judging_commands import add_judging_commands
 from swerl_eval.cli.options import CHOICE, PLACE, SAMPLING, SANDBOX, TRACKING, Version, resolve, taking
 from swerl_eval.cli.switches import CommandGroup
 from swerl_eval.cli.view_command import view
+from swerl_eval.reports import EXPORTERS
 
 app = typer.Typer(
     name="swerl-eval",
@@ -113,12 +114,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Grade predictions officially, or the patches that a run has chosen (--run-id)."""
-    from swerl_eval.cli.runs import evaluate_predictions
+    from swerl_eval.cli.runs import evaluate_predictions, evaluate_run
 
-    if predictions is None:
-        _run_until("evaluate", options)
-    else:
-        exit_with(evaluate_predictions(resolve(options), predictions))
+    config = resolve(options)
+    exit_with(evaluate_run(config) if predictions is None else evaluate_predictions(config, predictions))
 
 
 @app.command()
@@ -220,9 +219,7 @@ def merge(
 def export(
     options: dict[str, Any],
     folder: RunFolder,
-    to: Annotated[
-        str, typer.Option("--to", help="swebench, leaderboard, experiments, submission or package.module:Class.")
-    ],
+    to: Annotated[str, typer.Option("--to", help=f"{', '.join(EXPORTERS)} or package.module:Class.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Default: RUN/export/<format>.")] = None,
 ) -> None:
     """Write a finished run in another tool's format. Names and links come from the setting `submission`."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.style import Style
 from rich.table import Table
@@ -16,6 +17,8 @@ from swerl_eval.reports.first_screen import BAD, GOOD, WARN, Section, first_scre
 
 MOST_ROWS = 100
 """Rows of the table, at most; report.json has all of them."""
+NAME_WIDTH = 20
+"""Columns that an instance's name has at least."""
 _STYLES = {"resolved": "green", "infra_error": "red", "missing": "red"}
 _TONES = {GOOD: "green", WARN: "yellow", BAD: "red"}
 
@@ -28,12 +31,19 @@ def print_run(console: Console, report: dict[str, Any], costs: dict[str, Any] | 
     strict = report["strict"] is not None
     optional = [*(["strict"] if strict else []), *(["plain vote"] if by_tests else [])]
     for column in ("instance", "verdict", *optional, "votes", "fixed", "kept"):
-        table.add_column(column, no_wrap=True)
+        if column == "instance":  # a narrow terminal shows a name in several lines, whole
+            table.add_column(column, overflow="fold", min_width=NAME_WIDTH)
+        else:
+            table.add_column(column, no_wrap=True)
     without_prediction = set(report["without_prediction"])  # the figures below name them
     rows = [row for row in report["instances"] if row["instance_id"] not in without_prediction]
     for row in rows[:MOST_ROWS]:
         table.add_row(*_cells(row, strict=strict, by_tests=by_tests))
+    width = console.width
+    if not console.is_terminal:  # it goes to a file or a program, which needs whole names
+        console.width = max(width, Measurement.get(console, console.options.update(max_width=10**4), table).maximum)
     console.print(table)
+    console.width = width
     for row in rows[:MOST_ROWS]:
         for remark in _remarks(row):
             console.print(Text(f"{row['instance_id']}: {remark}"))

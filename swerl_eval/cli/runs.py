@@ -15,8 +15,11 @@ from swerl_eval.cli.redirect_output import redirect_output
 from swerl_eval.cli.render import print_report_files, print_run
 from swerl_eval.compose import gold_files
 from swerl_eval.config import RunConfig
+from swerl_eval.core.errors import UsageError
 from swerl_eval.core.metrics import localization_recall
 from swerl_eval.core.secrets import Redactor
+from swerl_eval.core.types import GOLD, HANDED_IN, MADE
+from swerl_eval.records.manifest import MANIFEST_FILE, read_manifest
 from swerl_eval.records.run_folder import Run
 from swerl_eval.reports.costs import costs
 from swerl_eval.reports.first_screen import RECORDED, failed_answers
@@ -49,6 +52,24 @@ def evaluate_predictions(config: RunConfig, file: str) -> int:
     return execute(config, "evaluate", predictions)
 
 
+def evaluate_run(config: RunConfig) -> int:
+    """Grade the patches that a run has chosen; of a run that graded the gold patches, those that are left.
+
+    Returns the exit code.
+
+    Raises:
+        UsageError: The run grades patches that were handed in; with the remedy.
+    """
+    stored = (
+        read_manifest(config.run_folder) if config.run_id and (config.run_folder / MANIFEST_FILE).exists() else None
+    )
+    origin = MADE if stored is None else stored.patch_origin
+    if origin == HANDED_IN:
+        message = f"run {config.run_id} grades patches that were handed in: give them again with --predictions FILE"
+        raise UsageError(message)
+    return evaluate_predictions(config, GOLD) if origin == GOLD else execute(config, "evaluate")
+
+
 def _conclude(result: RunResult, until: str, runner: Runner) -> int:
     """Print what a run has come to, with its failures on standard error; returns the exit code."""
     console = Console()
@@ -57,7 +78,8 @@ def _conclude(result: RunResult, until: str, runner: Runner) -> int:
         report = orjson.loads((result.folder / "report.json").read_bytes())
         print_run(console, report, costs(run, runner.config.prices))
         if runner.progress.cache_hits:
-            line = f"{runner.progress.cache_hits} verdicts from the cache (--no-cache runs every patch)"
+            hits = runner.progress.cache_hits
+            line = f"{hits} verdict{'s' if hits > 1 else ''} from the cache (--no-cache runs every patch)"
             console.print(Text(line))
     else:
         report = build_report(run)

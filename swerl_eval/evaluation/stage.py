@@ -105,6 +105,8 @@ class EvaluationStage:
             evaluation = known.whole
             self._records.event(evaluation.instance_id, "evaluate", f"from the cache: {evaluation.patch_sha256[:12]}")
             self._progress.cache_hits += 1
+        elif not run.patch:
+            evaluation = await evaluator.evaluate(run, known)  # it runs nothing, and waits for no container
         else:
             async with self._container_slot(run.instance.instance_id):
                 evaluation = await evaluator.evaluate(run, known)

@@ -72,7 +72,10 @@ def _priced_prompt_tokens(asked: int, computed: int | None, prices: Mapping[str,
 
 
 def _container_seconds(run: Run) -> float:
-    """Seconds of all containers that verdicts and candidates' tests rest on, also where a verdict was known before."""
+    """Seconds of the official runs and of candidates' tests, also where a verdict was known before.
+
+    Those of the control runs are not recorded.
+    """
     evaluations = sum(evaluation.seconds for evaluation in run.evaluations.values())
     return evaluations + sum(evidence.seconds for evidence in run.evidence.values())
 

@@ -80,8 +80,12 @@ def _result(report: dict[str, Any]) -> Iterator[Fact]:
         yield Fact("Strict solve rate", rate({**report, **report["strict"]}), note, tone)
     clustered = report["clustered"]
     if clustered is not None:
-        note = f"standard error {100 * clustered['error']:.1f} points, {clustered['repositories']} repositories"
-        yield Fact("Clustered by repository", interval(clustered), note)
+        label, repositories = "Clustered by repository", f"{clustered['repositories']} repositories"
+        if clustered["error"]:
+            note = f"standard error {100 * clustered['error']:.1f} points, {repositories}"
+            yield Fact(label, interval(clustered), note)
+        else:
+            yield Fact(label, "no interval", f"all {repositories} have the same rate")
     if report["suspicious"]:
         yield Fact("Suspicious", f"{report['suspicious']} of the evaluated patches", "remarks say why", WARN)
     without = report["without_quarantined"]
@@ -217,7 +221,8 @@ def _costs(costs: dict[str, Any]) -> Iterator[Fact]:
         each = f"{money['per_resolved']:,.2f} for each resolved issue; " if money["per_resolved"] is not None else ""
         yield Fact("Money", f"{money['total']:,.2f}", f"{each}{parts}")
     if costs["container_seconds"]:
-        yield Fact("Containers", f"{costs['container_seconds']:,.0f} s", _test_seconds(costs["test_containers"]))
+        value = f"{costs['container_seconds']:,.0f} s, without control runs"
+        yield Fact("Containers", value, _test_seconds(costs["test_containers"]))
 
 
 def _test_seconds(tests: dict[str, float] | None) -> str:

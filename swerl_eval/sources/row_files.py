@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from swerl_eval.core.errors import InputError, SourceError
+from swerl_eval.core.errors import InputError, SourceError, UsageError
 from swerl_eval.records.json_files import is_json, read_entries
 from swerl_eval.sources.choice import Row
 
@@ -25,12 +25,13 @@ def file_rows(path: Path) -> list[Row]:
     """Return all rows of a file.
 
     Raises:
-        SourceError: The file is not there, or no parquet file.
-        InputError: The file is malformed; the message has the place.
+        UsageError: The file is not there.
+        SourceError: It is no parquet file.
+        InputError: It is malformed; the message has the place.
     """
     if not path.is_file():
         message = f"there is no dataset file {path}"
-        raise SourceError(message)
+        raise UsageError(message)
     if path.suffix == ".parquet":
         return parquet_rows(path)
     return list(_csv_rows(path)) if path.suffix == ".csv" else [row for _, row in read_entries(path, "rows")]

@@ -20,10 +20,14 @@ PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
 
 
 def evaluate(predictions: object, results: Path, *more: object) -> subprocess.CompletedProcess[str]:
-    options = ["--dataset", SUITE, "--results", results, "-c", "sandbox=scripted", *more]
-    command = [PROGRAM, "evaluate", "-p", predictions, *options]
+    return command("-p", predictions, "--dataset", SUITE, "--results", results, "-c", "sandbox=scripted", *more)
+
+
+def command(*options: object) -> subprocess.CompletedProcess[str]:
+    """`swerl-eval evaluate` with these options."""
+    arguments = [PROGRAM, "evaluate", *map(str, options)]
     env = {**os.environ, "COLUMNS": "300"}
-    return subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=env, timeout=120)
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, env=env, timeout=120)
 
 
 def written(file: Path, patches: dict[str, Any], model: str = "nightly") -> Path:
@@ -55,6 +59,19 @@ def test_another_file_of_the_same_model_is_another_run_and_the_same_one_is_resum
     codes = [evaluate(file, tmp_path / "results").returncode for file in (first, second, first)]
     assert codes == [0, 0, 0]
     assert len(list((tmp_path / "results").iterdir())) == 2
+
+
+def test_a_run_of_predictions_goes_on_without_them_or_says_that_it_needs_them(tmp_path: Path) -> None:
+    file = written(tmp_path / "p.jsonl", {"demo__inkwell-1": ""})
+    assert evaluate(file, tmp_path, "--run-id", "r").returncode == 0
+    refused = command("--run-id", "r", "--results", tmp_path)
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "swerl-eval: run r grades patches that were handed in: give them again with --predictions FILE\n",
+    )
+    gold = evaluate("gold", tmp_path, "--run-id", "g", "-i", "demo__inkwell-1")
+    again = command("--run-id", "g", "--results", tmp_path)
+    assert (again.returncode, again.stdout) == (gold.returncode, gold.stdout)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,12 @@ from typing import Literal
 
 from rich.console import Console
 
-from swerl_eval.cli.render import print_report_files, print_sections
+from swerl_eval.cli.render import print_report_files, print_run, print_sections
+from swerl_eval.core.types import Outcome
 from swerl_eval.reports.first_screen import Fact, Section
+from swerl_eval.reports.summary import build_report
+from tests.reports import method_runs
+from tests.reports.method_runs import Records
 
 SECTIONS = [
     Section("Result", (Fact("Solve rate", "1/2 = 50.0 %", "95 % interval 9.5 to 90.5"),)),
@@ -36,6 +40,23 @@ def test_a_long_fact_goes_on_below_its_beginning() -> None:
         "  Dataset: a long name a long name a",
         "  long name a long name a long name",
     ]
+
+
+def test_names_are_whole_on_a_narrow_terminal_and_in_one_line_where_a_program_reads(tmp_path: Path) -> None:
+    name = f"repository__{'name' * 10}-1"
+    run = method_runs.made(tmp_path / "r", {name: Records(samples="p", tests="r", outcomes=(Outcome.RESOLVED,))})
+
+    def printed(*, terminal: bool) -> str:
+        file = io.StringIO()
+        print_run(Console(width=80, file=file, force_terminal=terminal, color_system=None), build_report(run))
+        return file.getvalue()
+
+    assert f"\n {name} │ " in printed(terminal=False)
+    shown = printed(terminal=True)
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    cells = [line.partition("│")[0].strip() for line in shown.splitlines() if "│" in line]
+    assert "".join(cells) == name
 
 
 def test_the_reports_that_are_there_are_named_and_on_a_terminal_they_are_links(tmp_path: Path) -> None:

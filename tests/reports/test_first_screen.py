@@ -78,9 +78,15 @@ def test_a_run_with_everything_has_all_sections_in_order(tmp_path: Path) -> None
             "Output tokens: 2,000 of 5 answers (200/s)",
             "GPU-seconds: 20 (20 for each resolved issue)",
             "Money: 0.20 (0.20 for each resolved issue; gpu_hour 0.20)",
-            "Containers: 14 s (4.00 s a candidate's tests, 1.00 s of it outside of them)",
+            "Containers: 14 s, without control runs (4.00 s a candidate's tests, 1.00 s of it outside of them)",
         ],
     }  # fmt: skip
+
+
+def test_repositories_with_the_same_rate_give_no_interval_of_width_zero(tmp_path: Path) -> None:
+    records = {"a__a-1": Records(samples="p"), "b__b-2": Records(samples="p")}
+    clustered = [fact for fact in screen(method_runs.made(tmp_path / "r", records))["Result"] if "Clustered" in fact]
+    assert clustered == ["Clustered by repository: no interval (all 2 repositories have the same rate)"]
 
 
 def test_a_fresh_run_has_no_empty_section(tmp_path: Path) -> None:
@@ -95,7 +101,7 @@ def test_a_run_without_tests_of_candidates_says_what_its_containers_took(tmp_pat
         known = run.evaluation_of("a__a-1")
         assert known is not None
         run.evaluations.append(replace(known, seconds=12.0))
-    assert screen(Run(folder), {})["Cost"] == ["Containers: 12 s"]
+    assert screen(Run(folder), {})["Cost"] == ["Containers: 12 s, without control runs"]
 
 
 def test_what_the_machine_prevented_and_what_is_missing_is_said_with_names(tmp_path: Path) -> None:

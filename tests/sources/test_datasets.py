@@ -149,7 +149,7 @@ def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["d.parquet", "d.jsonl", "d.json"])
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str):
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(UsageError) as caught:
         load_rows(str(tmp_path / name), None)
     assert str(caught.value) == f"there is no dataset file {tmp_path / name}"
 
