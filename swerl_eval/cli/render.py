@@ -18,7 +18,7 @@ from swerl_eval.reports.first_screen import BAD, GOOD, WARN, Section, first_scre
 MOST_ROWS = 100
 """Rows of the table, at most; report.json has all of them."""
 NAME_WIDTH = 20
-"""Columns that an instance's name has at least."""
+"""Characters of an instance's name that stand in one line at least."""
 _STYLES = {"resolved": "green", "infra_error": "red", "missing": "red"}
 _TONES = {GOOD: "green", WARN: "yellow", BAD: "red"}
 
@@ -30,13 +30,13 @@ def print_run(console: Console, report: dict[str, Any], costs: dict[str, Any] | 
     by_tests = any("plain_vote" in row for row in report["instances"])
     strict = report["strict"] is not None
     optional = [*(["strict"] if strict else []), *(["plain vote"] if by_tests else [])]
-    for column in ("instance", "verdict", *optional, "votes", "fixed", "kept"):
-        if column == "instance":  # a narrow terminal shows a name in several lines, whole
-            table.add_column(column, overflow="fold", min_width=NAME_WIDTH)
-        else:
-            table.add_column(column, no_wrap=True)
     without_prediction = set(report["without_prediction"])  # the figures below name them
     rows = [row for row in report["instances"] if row["instance_id"] not in without_prediction]
+    # a narrow terminal shows a name in several lines, whole
+    longest = max((len(row["instance_id"]) for row in rows), default=0)
+    table.add_column("instance", overflow="fold", min_width=min(longest, NAME_WIDTH))
+    for column in ("verdict", *optional, "votes", "fixed", "kept"):
+        table.add_column(column, no_wrap=True)
     for row in rows[:MOST_ROWS]:
         table.add_row(*_cells(row, strict=strict, by_tests=by_tests))
     width = console.width
