@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from rich.text import Text
 
 from swerl_eval.cli.view.guard import known_hosts
 from swerl_eval.core.errors import UsageError
+from swerl_eval.ports import ignore
 from swerl_eval.records.manifest import MANIFEST_FILE
 from swerl_eval.shutdown import exit_soon
 
@@ -55,16 +57,18 @@ def view_results(results: Path, host: str, port: int | None, seed: int, *, open_
         raise UsageError(message)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with contextlib.suppress(KeyboardInterrupt), listening(host, port) as listener:
-        server = server_of(results, host, listener, seed)
         address = address_of(host, listener)
-        _announce(address, results)
-        if not _is_loopback(listener):
-            number = listener.getsockname()[1]
-            sys.stderr.write(f"swerl-eval: everybody who reaches {host}, port {number}, can read the results\n")
-        if open_browser:
-            threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+        def started() -> None:
+            _announce(address, results)
+            if not _is_loopback(listener):
+                number = listener.getsockname()[1]
+                sys.stderr.write(f"swerl-eval: everybody who reaches {host}, port {number}, can read the results\n")
+            if open_browser:
+                threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
         # at a signal it ends in good order, and raises the signal again
-        server.run(sockets=[listener])
+        server_of(results, host, listener, seed, started).run(sockets=[listener])
     exit_soon(0, CLOSE_SECONDS)  # nothing is lost with a page that is being made
 
 
@@ -118,7 +122,9 @@ def _announce(address: str, results: Path) -> None:
     console.print(Text("Ctrl-C ends this.", style="dim"))
 
 
-def server_of(results: Path, host: str, listener: socket.socket, seed: int) -> uvicorn.Server:
+def server_of(
+    results: Path, host: str, listener: socket.socket, seed: int, started: Callable[[], None] = ignore
+) -> uvicorn.Server:
     """Return the server of a folder's pages.
 
     Args:
@@ -126,10 +132,16 @@ def server_of(results: Path, host: str, listener: socket.socket, seed: int) -> u
         host: The host that the socket was made for.
         listener: The socket that it will be run with.
         seed: Seed of the bootstrap in comparisons.
+        started: Called when it serves, and a signal ends it in good order.
     """
     import uvicorn
 
     from swerl_eval.cli.view.server import application
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started()
 
     config = uvicorn.Config(
         application(results, known_hosts(host, listener.getsockname()[1]), seed),
@@ -141,7 +153,7 @@ def server_of(results: Path, host: str, listener: socket.socket, seed: int) -> u
         proxy_headers=False,
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     # at the end it would report each answer that never came
     logging.getLogger("uvicorn.error").addFilter(lambda _: not server.should_exit)
     return server
