@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from swerl_eval.core.answers.marks import SPELLINGS
 from swerl_eval.core.answers.solution import published_form, put_back, solution_of, split_thinking
 from swerl_eval.core.types import Completion
+from tests.core.answers.growth import grows_in_proportion
 
 
 def read(text: str, *, finish: str = "stop", reasoning: str = "", thinking: bool = True) -> str | None:
@@ -274,14 +273,11 @@ def test_whatever_was_thought_is_left_out(thoughts: str, spelling: str):
     "piece", ["<think>", "</think>\n", "`</think>", '"<think>', "```\n", "<|channel|>", "<|end|>", "'", "\n"]
 )
 def test_a_long_answer_takes_time_in_proportion_to_its_length(piece: str):
-    def seconds(length: int) -> float:
-        text = piece * (length // len(piece))
-        start = time.process_time()
+    def work(text: str) -> None:
         read(text)
         published_form(Completion(text))
-        return time.process_time() - start
 
-    assert seconds(400_000) < 40 * max(seconds(40_000), 0.01)
+    assert grows_in_proportion(work, piece)
 
 
 # -- as the reward wants it
