@@ -225,7 +225,10 @@ class Sandbox(Protocol):
         ...
 
     def pressure(self) -> float | None:
-        """How loaded the machines are that jobs run on; above 1 jobs slow each other down. None: it cannot be told."""
+        """How loaded the machines are that jobs run on; above 1 jobs slow each other down.
+
+        None: it cannot be told, or the sandbox itself gives loaded machines fewer jobs.
+        """
         ...
 
     async def check(self, images: Sequence[str]) -> Mapping[str, str]:

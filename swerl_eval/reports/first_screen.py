@@ -81,7 +81,7 @@ def _result(report: dict[str, Any]) -> Iterator[Fact]:
     clustered = report["clustered"]
     if clustered is not None:
         label, repositories = "Clustered by repository", f"{clustered['repositories']} repositories"
-        if clustered["error"]:
+        if clustered["error"] > 1e-9:  # equal rates such as 1/3 may differ in their last bit
             note = f"standard error {100 * clustered['error']:.1f} points, {repositories}"
             yield Fact(label, interval(clustered), note)
         else:

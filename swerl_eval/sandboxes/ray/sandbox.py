@@ -70,7 +70,7 @@ class RaySandbox:
         return self._machines
 
     def pressure(self) -> float | None:
-        """Nothing that whoever asks should see to: each node gets jobs by its own load."""
+        """None: each node gets jobs by its own load."""
         return None
 
     async def check(self, images: Sequence[str]) -> Mapping[str, str]:
