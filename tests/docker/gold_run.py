@@ -59,6 +59,7 @@ class GoldRun:
         self.cache = Path(os.environ["SWERL_EVAL_CACHE"]) / uuid.uuid4().hex
         self._environment = {**environment, "SWERL_EVAL_CACHE": str(self.cache)}
         self._process: subprocess.Popen[str] | None = None
+        self._errors = ""
 
     @property
     def process(self) -> subprocess.Popen[str]:
@@ -80,11 +81,11 @@ class GoldRun:
     def wait(self) -> tuple[int, str]:
         """Exit code and the error output."""
         try:
-            _, errors = self.process.communicate(timeout=SOON)
+            _, self._errors = self.process.communicate(timeout=SOON)
         finally:
             self.process.kill()
-        assert "Traceback" not in errors, errors
-        return self.process.returncode, errors
+        assert "Traceback" not in self._errors, self._errors
+        return self.process.returncode, self._errors
 
     def finish(self, *engines: OwnEngine) -> tuple[int, str]:
         """The same, and the pauses end; on these engines if some are given."""
@@ -115,7 +116,9 @@ class GoldRun:
 
     @property
     def report(self) -> bytes:
-        return (self.folder / "report.json").read_bytes()
+        report = self.folder / "report.json"
+        assert report.exists(), self._errors
+        return report.read_bytes()
 
     @property
     def verdicts(self) -> dict[str, str]:
