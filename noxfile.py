@@ -19,7 +19,7 @@ nox.options.sessions = ["quick"]
 def quick(session: nox.Session) -> None:
     """The tests that need no container, no vLLM and no browser, with fewer examples of each property."""
     session.install("-e", ".[dev]")
-    arguments = session.posargs or ["-m", "not vllm and not docker and not browser and not slow"]
+    arguments = session.posargs or ["-m", "not vllm and not docker and not ray and not browser and not slow"]
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "--hypothesis-profile=quick", *arguments)
 
 

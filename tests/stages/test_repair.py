@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -560,20 +561,24 @@ async def test_an_answer_that_takes_long_is_read_in_another_process_to_the_same_
 def test_answers_that_take_long_do_not_hold_up_a_cancellation(texts: Mapping[str, str], answers: list[str]):
     samples = [sample(text, index=index, files=list(texts)) for index, text in enumerate(answers)]
     before = set(threading.enumerate())
-    seconds: list[float] = []
+    began = processor_seconds()
 
     async def cancelled() -> None:
         with anyio.move_on_after(0.5) as scope:
             await read_in_background(samples, texts, frozenset())
         assert scope.cancelled_caught
-        seconds.append(anyio.current_time() - scope.deadline)
 
     anyio.run(cancelled)
-    left = set(threading.enumerate()) - before
-    for thread in left:
-        thread.join(5)
-    assert seconds[0] < 3  # 0.1 s; all answers take ten
-    assert not any(thread.is_alive() for thread in left)  # the program would wait for them
+    for thread in set(threading.enumerate()) - before:
+        thread.join(240)  # as the program would
+        assert not thread.is_alive()
+    assert processor_seconds() - began < 4  # 0.8; all answers take 7 to 10
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it started and that have ended: other work on the machine is not in it."""
+    used = [resource.getrusage(of) for of in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 async def test_a_resumed_run_reads_the_stored_answers(tmp_path: Path):

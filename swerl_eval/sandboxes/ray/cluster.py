@@ -12,7 +12,8 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,14 @@ LONGEST_SOCKET = 107 - len("/session_2026-01-01_00-00-00_000000_1234567/sockets/
 """Bytes of a folder's name in which Ray can make its sockets."""
 START_SECONDS = 240.0
 KNOCK_SECONDS = 10.0
+USE_SECONDS = 0.2
+"""Of one call of Ray while calls are waited for. Closing waits for the last one."""
+END_OF_USE_SECONDS = 60.0
+"""For calls of Ray in other threads to end. One of a cluster that does not answer takes that long."""
+
+
+class ClosedError(Exception):
+    """The cluster is used no more."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Place:
 
 
 class Cluster:
-    """A cluster that this process is connected to."""
+    """A cluster that this process is connected to. To be used from any thread."""
 
     def __init__(self, address: str) -> None:
         """Connect to a cluster; without an address, to the one of this process, else start one.
@@ -70,6 +79,8 @@ class Cluster:
         self._ray: Any = ray
         self._local: _LocalCluster | None = None
         self._connected = False
+        self._uses, self._closed = 0, False
+        self._changed = threading.Condition()
         logging.getLogger("ray").setLevel(logging.ERROR)
         if ray.is_initialized():
             return  # whoever connected this process goes on using it
@@ -85,9 +96,31 @@ class Cluster:
             message = NO_CLUSTER.format(address=address or "of this machine", reason=reason)
             raise EngineUnavailableError(message) from error
 
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """A block that calls Ray, which the shutdown waits for.
+
+        Where one thread calls Ray while another shuts it down, Ray ends the whole process; a call after the shutdown
+        starts a new cluster.
+
+        Raises:
+            ClosedError: It was shut down, or is about to be.
+        """
+        with self._changed:
+            if self._closed:
+                raise ClosedError
+            self._uses += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._uses -= 1
+                self._changed.notify_all()
+
     def places(self) -> list[Place]:
         """The nodes that are alive and have the resource, in a fixed order. Raises what Ray raises."""
-        nodes = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get(RESOURCE, 0) > 0]
+        with self.in_use():
+            nodes = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get(RESOURCE, 0) > 0]
         return sorted(
             (Place(str(node["NodeID"]), f"{node['NodeManagerHostname']} ({node['NodeID'][:8]})") for node in nodes),
             key=lambda place: place.where,
@@ -98,35 +131,44 @@ class Cluster:
         from swerl_eval.sandboxes.ray.node import Node
 
         strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(place.node_id, soft=False)
-        return (
-            self._ray.remote(Node)
-            .options(
-                num_cpus=0,
-                resources={RESOURCE: SHARE},
-                scheduling_strategy=strategy,
-                max_concurrency=CALLS_AT_A_TIME,
-                max_restarts=0,
-                max_task_retries=0,
-            )
-            .remote(settings)
-        )
+        options = {
+            "num_cpus": 0,
+            "resources": {RESOURCE: SHARE},
+            "scheduling_strategy": strategy,
+            "max_concurrency": CALLS_AT_A_TIME,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+        }
+        with self.in_use():
+            return self._ray.remote(Node).options(**options).remote(settings)
 
     def kill(self, actor: Any) -> None:
         """End an actor's process."""
-        with contextlib.suppress(Exception):  # it is gone, or the cluster is
+        with contextlib.suppress(Exception), self.in_use():  # it is gone, or the cluster is
             self._ray.kill(actor)
 
     def wait(self, calls: Sequence[Any], seconds: float) -> list[Any]:
-        """Wait for calls, from any thread; returns those that have ended by then."""
-        ended: list[Any] = self._ray.wait(list(calls), num_returns=len(calls), timeout=seconds)[0] if calls else []
+        """Wait for calls; returns those that have ended by then."""
+        deadline = time.monotonic() + seconds
+        ended: list[Any] = []
+        while len(ended) < len(calls):
+            rest = deadline - time.monotonic()
+            with self.in_use():
+                ended = self._ray.wait(list(calls), num_returns=len(calls), timeout=max(0.0, min(rest, USE_SECONDS)))[0]
+            if rest <= 0:
+                break
         return ended
 
     def get(self, call: Any) -> Any:
         """What an ended call returned; raises what it raised."""
-        return self._ray.get(call)
+        with self.in_use():
+            return self._ray.get(call)
 
     def close(self) -> None:
         """Disconnect, and end a cluster that was started here."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._uses, END_OF_USE_SECONDS)
         if self._local is not None:
             self._local.stop()
         elif self._connected:

@@ -16,7 +16,7 @@ from swerl_eval.core.capacity import LOOK_SECONDS
 from swerl_eval.core.errors import EngineUnavailableError, SandboxError
 from swerl_eval.core.types import Machine
 from swerl_eval.ports import UNWATCHED, SandboxSettings, ignore
-from swerl_eval.sandboxes.ray.cluster import NO_NODE, Cluster, Place
+from swerl_eval.sandboxes.ray.cluster import NO_NODE, ClosedError, Cluster, Place
 from swerl_eval.sandboxes.ray.node import News
 from swerl_eval.sandboxes.ray.node_slots import NodeSlots
 
@@ -130,8 +130,10 @@ class Fleet:
 
     def abort(self) -> None:
         """Have all nodes remove their containers; waits no longer than `ABORT_SECONDS`. From any thread."""
-        calls = [node.actor.abort.remote() for node in list(self.nodes.values())]
-        self._cluster.wait(calls, ABORT_SECONDS)
+        with contextlib.suppress(ClosedError):
+            with self._cluster.in_use():
+                calls = [node.actor.abort.remote() for node in list(self.nodes.values())]
+            self._cluster.wait(calls, ABORT_SECONDS)
 
     def _open(self, places: Sequence[Place]) -> tuple[list[RunningNode], list[str]]:
         """Start actors; returns those that can run jobs, and for the others why not."""
