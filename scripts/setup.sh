@@ -54,7 +54,7 @@ setup_docker() {
         if command -v dockerd >/dev/null; then
             say "starting the Docker engine"
             setsid dockerd >/var/log/swerl-eval-dockerd.log 2>&1 </dev/null &
-            for _ in $(seq 60); do
+            for _ in $(seq 240); do
                 docker_answers && { need_mmdebstrap; return; }
                 sleep 0.5
             done
