@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,11 @@ SHOWN_NOTICES = 5
 """The latest notices, which a snapshot has."""
 SHOWN_WAITS = 20
 """Waits that a snapshot has, at most."""
+
+
+def asks_a_model(stages: Iterable[str]) -> bool:
+    """Whether one of these stages draws samples; a run of handed-in patches only evaluates."""
+    return any(stage != "evaluate" for stage in stages)
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 
 from swerl_eval.core.errors import UsageError
-from swerl_eval.progress import Progress
+from swerl_eval.progress import Progress, asks_a_model
 
 NOTEBOOK = "notebook"
 """What a caller gives as `progress` to see the panel."""
@@ -69,8 +69,10 @@ def panel(state: dict[str, Any], title: str) -> str:
         bar = "█" * filled + "░" * (BAR_WIDTH - filled)
         lines.append(f"{stage['name']:{width}} {bar} {stage['done']}/{total}")
     verdicts = "  ".join(f"{verdict} {count}" for verdict, count in Counter(state["verdicts"]).most_common())
-    flow = f"{state['samples']} samples, {state['tokens']:,} tokens ({state['tokens_per_second']:,.0f}/s), "
-    flow += f"{state['requests']} requests and {state['containers']} containers in flight"
+    flow = f"{state['containers']} containers in flight"
+    if asks_a_model(stage["name"] for stage in state["stages"]):
+        sampled = f"{state['samples']} samples, {state['tokens']:,} tokens ({state['tokens_per_second']:,.0f}/s)"
+        flow = f"{sampled}, {state['requests']} requests and {flow}"
     lines += [verdicts] if verdicts else []
     lines += state["notices"]
     lines += [f"waiting for {wait}" for wait in state["waits"]]

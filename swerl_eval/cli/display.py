@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from swerl_eval.progress import Progress
+from swerl_eval.progress import Progress, asks_a_model
 from swerl_eval.shutdown import at_once
 
 PLAIN_SECONDS = 30.0
@@ -131,12 +131,14 @@ class Display:
 
     def _flow(self) -> str:
         progress = self._progress
-        rate = progress.tokens / max(progress.seconds, 1e-9)
-        figures = [
-            f"{progress.samples} samples",
-            f"{progress.tokens:,} tokens ({rate:,.0f}/s)",
-            f"{progress.requests} requests and {progress.containers} containers in flight",
-        ]
+        figures = [f"{progress.containers} containers in flight"]
+        if asks_a_model(self._stages):
+            rate = progress.tokens / max(progress.seconds, 1e-9)
+            figures = [
+                f"{progress.samples} samples",
+                f"{progress.tokens:,} tokens ({rate:,.0f}/s)",
+                f"{progress.requests} requests and {figures[0]}",
+            ]
         remaining = progress.remaining_seconds(self._stages[-1])
         if remaining:
             figures.append(f"about {clock(remaining)} left")

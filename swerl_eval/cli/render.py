@@ -32,13 +32,14 @@ def print_run(console: Console, report: dict[str, Any], costs: dict[str, Any] | 
     optional = [*(["strict"] if strict else []), *(["plain vote"] if by_tests else [])]
     without_prediction = set(report["without_prediction"])  # the figures below name them
     rows = [row for row in report["instances"] if row["instance_id"] not in without_prediction]
+    voted = any(row.get("votes") for row in rows)  # nobody votes on patches that were handed in
     # a narrow terminal shows a name in several lines, whole
     longest = max((len(row["instance_id"]) for row in rows), default=0)
     table.add_column("instance", overflow="fold", min_width=min(longest, NAME_WIDTH))
-    for column in ("verdict", *optional, "votes", "fixed", "kept"):
+    for column in ("verdict", *optional, *(["votes"] if voted else []), "fixed", "kept"):
         table.add_column(column, no_wrap=True)
     for row in rows[:MOST_ROWS]:
-        table.add_row(*_cells(row, strict=strict, by_tests=by_tests))
+        table.add_row(*_cells(row, strict=strict, by_tests=by_tests, voted=voted))
     width = console.width
     if not console.is_terminal:  # it goes to a file or a program, which needs whole names
         console.width = max(width, Measurement.get(console, console.options.update(max_width=10**4), table).maximum)
@@ -72,7 +73,7 @@ def _strict_cell(row: dict[str, Any]) -> Text:
     return Text(word, style=style)
 
 
-def _cells(row: dict[str, Any], *, strict: bool, by_tests: bool) -> list[Text]:
+def _cells(row: dict[str, Any], *, strict: bool, by_tests: bool, voted: bool) -> list[Text]:
     tests = row.get("tests", {})
     vote = row.get("plain_vote", {}).get("verdict", "")
     return [
@@ -80,7 +81,7 @@ def _cells(row: dict[str, Any], *, strict: bool, by_tests: bool) -> list[Text]:
         Text(row["verdict"], style=_STYLES.get(row["verdict"], "")),
         *([_strict_cell(row)] if strict else []),
         *([Text(vote, style=_STYLES.get(vote, ""))] if by_tests else []),
-        Text(f"{row['votes']} of {row['valid']}" if row.get("votes") else ""),
+        *([Text(f"{row['votes']} of {row['valid']}" if row.get("votes") else "")] if voted else []),
         Text(tests.get("FAIL_TO_PASS", "")),
         Text(tests.get("PASS_TO_PASS", "")),
     ]

@@ -33,6 +33,23 @@ def test_a_wait_is_shown_with_its_reason_until_it_ends(capsys: pytest.CaptureFix
     assert waits_of(progress) == []
 
 
+@pytest.mark.parametrize(
+    ("stages", "flow"),
+    [
+        (("evaluate",), "; 1 containers in flight\n"),
+        (("localize", "evaluate"), "; 3 samples, 0 tokens (0/s), 2 requests and 1 containers in flight\n"),
+    ],
+)
+def test_figures_of_sampling_are_shown_where_a_stage_samples(
+    stages: tuple[str, ...], flow: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    progress = Progress(total=2, samples=3, requests=2)
+    progress.running("a", now=True)
+    with Display(progress, stages, "my-run"):
+        pass
+    assert capsys.readouterr().err.endswith(flow)
+
+
 def test_many_waits_are_counted_and_their_words_stay_in_one_line() -> None:
     progress = Progress()
     for number in range(WAITS_SHOWN + 3):

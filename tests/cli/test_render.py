@@ -59,6 +59,21 @@ def test_names_are_whole_on_a_narrow_terminal_and_in_one_line_where_a_program_re
     assert "".join(cells) == name
 
 
+def test_a_table_of_patches_that_nobody_voted_on_has_no_column_of_votes(tmp_path: Path) -> None:
+    run = method_runs.made(tmp_path / "r", {"a__a-1": Records(samples="p", tests="r", outcomes=(Outcome.RESOLVED,))})
+    report = build_report(run)
+
+    def columns() -> list[str]:
+        file = io.StringIO()
+        print_run(Console(width=200, file=file, color_system=None), report)
+        return [title.strip() for title in file.getvalue().splitlines()[1].split("┃")]
+
+    with_votes = columns()
+    del report["instances"][0]["votes"]
+    assert columns() == [title for title in with_votes if title != "votes"]
+    assert with_votes.count("votes") == 1
+
+
 def test_the_reports_that_are_there_are_named_and_on_a_terminal_they_are_links(tmp_path: Path) -> None:
     folder = tmp_path / "a [bold] name"
     folder.mkdir()

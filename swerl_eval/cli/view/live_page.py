@@ -7,6 +7,7 @@ from typing import Any
 
 from swerl_eval.cli.display import STAGE_WORDS, clock
 from swerl_eval.cli.view.run_list import FINISHED, INCOMPLETE, RUNNING, STOPPED, RunSummary
+from swerl_eval.progress import asks_a_model
 from swerl_eval.records.live_status import LiveStatus
 from swerl_eval.records.verdict_tally import InstanceVerdict
 
@@ -47,11 +48,15 @@ def _resolved(verdicts: Mapping[str, InstanceVerdict]) -> int:
 
 def _figures(status: LiveStatus) -> list[list[str]]:
     remaining = status.remaining_seconds
-    return [
+    figures = [
         ["Time", clock(status.seconds)],
         ["Left, about", clock(remaining) if remaining else "not known yet"],
-        ["Requests in flight", f"{status.requests:,}"],
         ["Containers", f"{status.containers:,}"],
-        ["Answers", f"{status.samples:,}"],
-        ["Output tokens", f"{status.tokens:,} ({status.tokens_per_second:,.0f}/s)"],
     ]
+    if asks_a_model(stage.name for stage in status.stages):
+        figures += [
+            ["Requests in flight", f"{status.requests:,}"],
+            ["Answers", f"{status.samples:,}"],
+            ["Output tokens", f"{status.tokens:,} ({status.tokens_per_second:,.0f}/s)"],
+        ]
+    return figures
