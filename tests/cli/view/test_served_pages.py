@@ -35,7 +35,7 @@ def client(results: Path) -> TestClient:
 
 
 def _get(address: str, **more: Any) -> httpx.Response:
-    return httpx.get(address, timeout=60, **more)
+    return httpx.get(address, timeout=240, **more)
 
 
 def page(results: Path, path: str, status: int = 200) -> str:

@@ -76,7 +76,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 def test_it_serves_until_it_is_interrupted_and_that_is_no_error(tmp_path: Path, number: signal.Signals) -> None:
     made(tmp_path / "r", "RRuu" * 3)
     with viewing(tmp_path, "--port", 0) as (process, address):
-        kept = httpx.Client(timeout=60)  # a browser keeps its connection open
+        kept = httpx.Client(timeout=240)  # a browser keeps its connection open
         assert "/runs/r" in kept.get(address).text
         process.send_signal(number)
         assert ended(process) == (0, "")
@@ -111,7 +111,7 @@ def _ask(address: str) -> None:
 def test_who_listens_for_others_is_warned(tmp_path: Path) -> None:
     with viewing(tmp_path, "--host", "0.0.0.0", "--port", 0) as (process, address):
         assert address.startswith("http://localhost:")
-        assert httpx.get(address, timeout=60).status_code == 200
+        assert httpx.get(address, timeout=240).status_code == 200
         process.send_signal(signal.SIGINT)
         code, errors = ended(process)
     assert code == 0
@@ -122,7 +122,7 @@ def test_who_listens_for_others_is_warned(tmp_path: Path) -> None:
 def test_the_results_are_those_of_the_settings_unless_named(tmp_path: Path) -> None:
     made(tmp_path / "own" / "from-settings", "RRuu" * 3)
     with viewing("--port", 0, "-c", f"results={tmp_path / 'own'}") as (_, address):
-        assert "from-settings" in httpx.get(address, timeout=60).text
+        assert "from-settings" in httpx.get(address, timeout=240).text
 
 
 def told(*arguments: object) -> str:
