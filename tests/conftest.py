@@ -15,8 +15,9 @@ from swerl_eval.config import RunConfig
 from swerl_eval.core.errors import EngineUnavailableError
 
 # a loaded machine is no failure of a property
-hypothesis.settings.register_profile("suite", deadline=None)
-hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=SLOW)
+hypothesis.settings.register_profile("quick", deadline=None, suppress_health_check=SLOW, max_examples=20)
 hypothesis.settings.load_profile("suite")
 
 PLAIN_VOTE = {"tests": 0, "test_samples": 0, "regression": False, "evaluate": "selected"}

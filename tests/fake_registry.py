@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.registry.requests.append(f"{self.command} {self.path} {begin}".rstrip())
         fault = self.registry._fault(self.path) or Fault("")
         if fault.hold is not None:
-            fault.hold.wait(120)
+            fault.hold.wait(600)
         content = self.registry._find(self.path)
         if fault.status and not fault.code:
             self._reply(fault.status, b"as the test says", extra={"Content-Type": "text/plain"})

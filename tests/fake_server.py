@@ -269,7 +269,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_all(reply)
             return
         if reply.held is not None:
-            reply.held.wait(30)
+            reply.held.wait(300)
         for number, event in enumerate(_events(reply, body, self.server_state.pieces)):
             if number == reply.drop_after:
                 if reply.then is not None:

@@ -18,7 +18,7 @@ from swerl_eval.sandboxes.docker.engine import connect
 from tests.fake_registry import MANIFEST, FakeRegistry, Layer, serving
 
 PROGRAM = "docker-registry"
-STARTS_WITHIN = 20.0
+STARTS_WITHIN = 120.0
 CONFIG = """\
 version: 0.1
 log: {{level: error}}

@@ -131,7 +131,7 @@ def test_an_early_stop_leaves_no_candidate_without_its_answer(
             class Late(tuple):
                 def __iter__(self) -> Iterator[str]:
                     yield from (whole[:-1], "")
-                    held.wait(5)
+                    held.wait(300)
                     yield whole[-1]
 
             return (whole,) if next(told) < samples_before_the_end else Late()

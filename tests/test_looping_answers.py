@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def test_a_model_that_is_caught_in_a_loop_holds_up_no_run(
 ) -> None:
     with serving() as server:
         server.pieces = lambda _: (answer,)
-        done = subprocess.run(command(mirrors, tmp_path, server, 3), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command(mirrors, tmp_path, server, 3), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert [each.rejection for each in Run(tmp_path / "r").candidates.values()] == [rejection] * 3
 
@@ -60,6 +61,7 @@ def test_a_signal_gets_through_while_such_answers_are_read(
 ) -> None:
     with serving() as server:
         server.pieces = lambda seed: (f"{GROWING}\n{seed}",)  # all of them different, so that each one is read
+        before = processor_seconds()
         process = subprocess.Popen(command(mirrors, tmp_path, server, 200), stderr=subprocess.PIPE, text=True)
         samples = tmp_path / "r" / "samples.jsonl"
         while not (samples.exists() and samples.stat().st_size):
@@ -67,8 +69,13 @@ def test_a_signal_gets_through_while_such_answers_are_read(
             assert process.poll() is None
         time.sleep(0.5)
         process.send_signal(number)
-        sent = time.monotonic()
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
     assert said.rstrip().endswith("swerl-eval: interrupted; the same command finishes the run")
-    assert time.monotonic() - sent < 20
+    assert processor_seconds() - before < 8  # 1.8; all answers take 20
+
+
+def processor_seconds() -> float:
+    """Of the processes that were started and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

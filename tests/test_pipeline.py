@@ -197,12 +197,17 @@ async def test_a_repository_that_cannot_be_read_stops_no_other_instance(demo_con
 @pytest.mark.anyio
 async def test_instances_overlap_and_containers_stay_within_the_workers(demo_config: RunConfig) -> None:
     running = most = 0
+    two = anyio.Event()
 
     class Watched(ScriptedSandbox):
         async def run(self, job: Job) -> JobResult:
             nonlocal running, most
             running += 1
             most = max(most, running)
+            if running == 2:
+                two.set()
+            with anyio.fail_after(240):
+                await two.wait()
             await anyio.sleep(0.05)
             running -= 1
             return await super().run(job)

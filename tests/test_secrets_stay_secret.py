@@ -95,7 +95,7 @@ OF_WHOLE_SPLITS = ("hub", "sb-cli")
 def swerl_eval(*arguments: object, folder: Path, code: int | None = 0) -> dict[str, bytes]:
     environment = {**os.environ, **ENVIRONMENT, "SWERL_EVAL_CACHE": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
     command = [PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, check=False, cwd=folder, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, check=False, cwd=folder, env=environment, timeout=300)
     if code is not None:
         assert done.returncode == code, done.stderr.decode()
     return {f"{arguments[0]}: output": done.stdout, f"{arguments[0]}: errors": done.stderr}

@@ -55,14 +55,14 @@ def kernel() -> Iterator[tuple[Any, Any]]:
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=240)
         yield manager, client
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
 
 
-def messages(client: Any, cell: str, seconds: float = 90) -> Iterator[tuple[str, dict[str, Any]]]:
+def messages(client: Any, cell: str, seconds: float = 300) -> Iterator[tuple[str, dict[str, Any]]]:
     """Kind and content of what a cell sends, until it has ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -85,7 +85,7 @@ def test_the_notebook_runs_in_a_kernel(mirrors: object) -> None:
         )
     handler = signal.getsignal(signal.SIGINT)
     try:
-        nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+        nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
     finally:
         signal.signal(signal.SIGINT, handler)  # nbclient leaves its own
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]

@@ -17,7 +17,7 @@ from swerl_eval.reports.exports.inspect_log import InspectExporter
 from tests.reports.exported_runs import EMPTY, FAILING, FIXED, make
 
 pytestmark = pytest.mark.browser
-START_SECONDS = 60
+START_SECONDS = 240
 
 
 @pytest.fixture
@@ -54,11 +54,11 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
 
 def test_inspect_view_shows_the_runs_the_instances_of_one_and_an_answer(address: str, browser: Browser) -> None:
     page = browser.new_page(viewport={"width": 1500, "height": 950})
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(240_000)
     page.route(lambda url: not url.startswith(address), lambda route: route.abort())
     page.goto(address)
     row = page.get_by_role("row").filter(has_text="org/model")
-    expect(row).to_contain_text("0.333", timeout=120_000)
+    expect(row).to_contain_text("0.333", timeout=240_000)
     row.get_by_text("verified", exact=True).click()
     for text in (FIXED, FAILING, EMPTY, "high_95"):
         expect(page.get_by_text(text, exact=True).first).to_be_visible()

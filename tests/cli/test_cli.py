@@ -23,7 +23,7 @@ PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
 def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [PROGRAM, *map(str, arguments)]
     env = {**os.environ, "COLUMNS": "200", **environment}
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=300)
 
 
 def replayed(mirrors: Path, results: Path, *more: object) -> list[object]:

@@ -27,7 +27,7 @@ def command(*options: object) -> subprocess.CompletedProcess[str]:
     """`swerl-eval evaluate` with these options."""
     arguments = [PROGRAM, "evaluate", *map(str, options)]
     env = {**os.environ, "COLUMNS": "300"}
-    return subprocess.run(arguments, capture_output=True, text=True, check=False, env=env, timeout=120)
+    return subprocess.run(arguments, capture_output=True, text=True, check=False, env=env, timeout=300)
 
 
 def written(file: Path, patches: dict[str, Any], model: str = "nightly") -> Path:
@@ -123,7 +123,7 @@ def test_logs_are_graded_again_although_a_row_elsewhere_is_broken_or_a_log_is_go
     assert evaluate("gold", tmp_path / "results", *chosen).returncode == 0
     (tmp_path / "results/r/logs" / names[0] / "patch.diff").unlink()
     command = [PROGRAM, "report", str(tmp_path / "results/r"), "--regrade"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert f"{names[0]}: not graded again: " in done.stderr
     assert "patch.diff cannot be read: No such file or directory" in done.stderr

@@ -74,7 +74,7 @@ def test_what_cannot_be_compared_ends_with_code_2_and_one_line(
 ) -> None:
     command = [PROGRAM, "compare", *arguments, "--results", str(results)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=300)
     assert (done.returncode, done.stdout) == (2, "")
     assert problem in done.stderr
     assert done.stderr.count("\n") == 1

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import anyio
 import pytest
+import trio.testing
 from rich.console import Console
 
 from swerl_eval.cli.display import WAITS_SHOWN, Display, waits_of
@@ -66,6 +68,12 @@ def test_the_panel_shows_waits(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(file=io.StringIO(), width=100)
     console.print(Display(progress, ("evaluate",), "my-run")._panel())
     assert "waiting for a/x:1: pulling, 1.0 of 2.0 MB" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """A loop whose clock jumps to whatever is next."""
+    return "trio", {"clock": trio.testing.MockClock(autojump_threshold=0)}
 
 
 @pytest.mark.anyio

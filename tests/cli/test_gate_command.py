@@ -306,7 +306,7 @@ def test_a_shell_can_tell_the_endings_apart(
 ) -> None:
     command = [PROGRAM, "gate", *arguments, "--results", str(results)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=300)
     assert done.returncode == code
     assert text in getattr(done, stream)
 

@@ -227,7 +227,7 @@ def within(seconds: float) -> Iterator[None]:
 
 
 async def wait_for_a_running_job(jobs: RunningJobs) -> None:
-    with anyio.fail_after(60):
+    with anyio.fail_after(240):
         while not jobs.names:
             await anyio.sleep(0.02)
 
@@ -281,12 +281,12 @@ async def test_a_long_log_within_its_bound_is_there_as_a_whole(sandbox: Sandbox,
 async def test_a_script_that_does_not_end_is_killed_at_its_limit_and_that_is_a_result(
     sandbox: Sandbox, make_job: Callable[..., Job]
 ) -> None:
-    job = make_job("hangs", timeout=2.0)
-    with within(60):
+    job = make_job("hangs", timeout=5.0)
+    with within(120):
         result = await sandbox.run(job)
     assert result.timed_out
     assert not result.out_of_memory
-    assert 2.0 <= result.seconds < 30.0
+    assert 5.0 <= result.seconds < 60.0
     assert Path(job.log).read_bytes() == b"begun\n"
 
 
@@ -315,7 +315,7 @@ async def test_cancelling_ends_a_job_soon_and_leaves_nothing(
     async with anyio.create_task_group() as group:
         group.start_soon(sandbox.run, make_job("hangs"))
         await wait_for_a_running_job(jobs)
-        with within(30):
+        with within(60):
             group.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
                 while jobs.names:
@@ -336,9 +336,9 @@ async def test_an_abort_ends_what_runs_within_seconds(
     async with anyio.create_task_group() as group:
         group.start_soon(run)
         await wait_for_a_running_job(jobs)
-        with within(30):
+        with within(60):
             await anyio.to_thread.run_sync(getattr(sandbox, "abort"))  # noqa: B009 - the seam does not demand it
-        with anyio.fail_after(60):
+        with anyio.fail_after(240):
             while case.leftovers():
                 await anyio.sleep(0.1)
 

@@ -127,7 +127,7 @@ def _read_wandb(folder: Path) -> Stored:
     stored = Stored()
     for file in sorted(folder.rglob("run-*.wandb")):
         # wandb's service may still be writing when its client has finished
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             records = [wandb_internal_pb2.Record.FromString(data) for data in _wandb_records(file.read_bytes())]
             if (records and records[-1].HasField("exit")) or time.monotonic() > deadline:

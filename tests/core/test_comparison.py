@@ -135,9 +135,9 @@ def test_the_bootstrap_is_the_same_on_every_machine() -> None:
 
 
 def test_two_intervals_over_500_instances_take_less_than_seconds() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     compare_pairs(pairs_of(200, 40, 30, 230), seed=0)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_the_detectable_difference_solves_connors_equation() -> None:

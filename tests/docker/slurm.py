@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue")
-START_SECONDS = 60
+START_SECONDS = 240
 CONFIGURATION = """
 ClusterName=test
 SlurmctldHost={host}(127.0.0.1)

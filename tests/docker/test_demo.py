@@ -110,7 +110,7 @@ def test_an_interrupt_exits_130_leaves_no_container_and_can_be_resumed(
         time.sleep(0.02)
         assert process.poll() is None
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors.rstrip().endswith("swerl-eval: interrupted; the same command finishes the run")
     assert "Traceback" not in errors

@@ -46,7 +46,7 @@ async def verdict_on(
     source: DatasetSource, sandbox: DockerSandbox, patch: str, logs: Path, oracle: Oracle | None = None
 ) -> Evaluation:
     instance = next(i for i in source.instances() if i.instance_id == NAME)
-    how = settings(RunConfig(timeout=60)).evaluate
+    how = settings(RunConfig(timeout=300)).evaluate
     return await Evaluator(sandbox, how).evaluate(EvaluationRun(instance, oracle or source.oracle(NAME), patch, logs))
 
 
@@ -127,7 +127,7 @@ async def test_a_known_verdict_and_its_files_are_those_of_the_containers(
 ) -> None:
     oracle = source.oracle(NAME)
     instance = next(i for i in source.instances() if i.instance_id == NAME)
-    evaluator = Evaluator(sandbox, settings(RunConfig(timeout=60)).evaluate)
+    evaluator = Evaluator(sandbox, settings(RunConfig(timeout=300)).evaluate)
     cached = CachedEvaluator(evaluator, VerdictCache(tmp_path / "cache"))
     first, second = (EvaluationRun(instance, oracle, oracle.patch, tmp_path / name) for name in ("first", "second"))
     known = await cached.lookup(first)
@@ -154,7 +154,7 @@ async def test_an_id_with_plus_signs_or_letters_beyond_ascii_runs_like_others(
     oracle = source.oracle(NAME)
     odd = Oracle(name, oracle.patch, oracle.test_patch, {**oracle.row, "instance_id": name})
     instance = replace(next(i for i in source.instances() if i.instance_id == NAME), instance_id=name)
-    how = settings(RunConfig(timeout=60)).evaluate
+    how = settings(RunConfig(timeout=300)).evaluate
     evaluation = await Evaluator(sandbox, how).evaluate(EvaluationRun(instance, odd, odd.patch, tmp_path / name))
     assert (evaluation.verdict, evaluation.strict, evaluation.reason) == (Verdict.RESOLVED, Verdict.RESOLVED, "")
     assert list(json.loads((tmp_path / name / "report.json").read_text())) == [name]

@@ -55,7 +55,7 @@ def random_layer(megabytes: float = 0.1) -> Layer:
     return layer({f"data-{os.urandom(8).hex()}": os.urandom(int(megabytes * MEGABYTE))})
 
 
-def eventually(true: Callable[[], bool], seconds: float = 30.0) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = 120.0) -> bool:
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
@@ -98,7 +98,7 @@ def test_two_jobs_that_want_one_image_pull_it_once(registry: FakeRegistry, image
     assert registry.count("blobs") == 2
     entry = images.pulled()[name]
     assert entry.digest == pulls[0].result().digest
-    assert time.time() - 60 < entry.pulled <= entry.used <= time.time()
+    assert time.time() - 600 < entry.pulled <= entry.used <= time.time()
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "TOOMANYREQUESTS"), (429, ""), (503, "UNAVAILABLE"), (500, "")])
@@ -122,17 +122,17 @@ def test_patience_has_an_end_and_the_error_says_what_the_registry_said(registry:
 
 
 def test_what_is_not_there_fails_at_once(registry: FakeRegistry, tmp_path: Path) -> None:
-    images = Images(connect(), tmp_path, retry_policy=RetryPolicy(first=60.0))
+    images = Images(connect(), tmp_path, retry_policy=RetryPolicy(first=600.0, longest=600.0))
     started = time.monotonic()
     with pytest.raises(ImageMissingError, match="manifest unknown"):
         images.ensure(f"localhost:{registry.port}/there-is-none:1")
-    assert time.monotonic() - started < 40
+    assert time.monotonic() - started < 60
 
 
 def test_who_pauses_for_a_limit_holds_up_nobody(registry: FakeRegistry, tmp_path: Path) -> None:
     limited = [registry.add(f"limited-{number}", random_layer()) for number in range(4)]  # as many as pull at a time
     registry.faults = [Fault("limited", status=429, code="TOOMANYREQUESTS")]
-    images = Images(connect(), tmp_path, retry_policy=RetryPolicy(attempts=3, first=60.0, longest=600.0))
+    images = Images(connect(), tmp_path, retry_policy=RetryPolicy(attempts=3, first=600.0, longest=600.0))
     stop = threading.Event()
 
     def wait_for(name: str) -> None:
@@ -146,8 +146,8 @@ def test_who_pauses_for_a_limit_holds_up_nobody(registry: FakeRegistry, tmp_path
         stop.set()
         started = time.monotonic()
         for waiter in waiting:
-            waiter.result(timeout=10)
-    assert time.monotonic() - started < 30
+            waiter.result(timeout=60)
+    assert time.monotonic() - started < 60
 
 
 def test_a_layer_whose_connection_breaks_goes_on_where_it_broke(registry: FakeRegistry, images: Images) -> None:
@@ -180,7 +180,7 @@ def test_a_pull_that_nobody_waits_for_any_more_is_stopped(registry: FakeRegistry
     started = time.monotonic()
     with pytest.raises(ImageMissingError, match="stopped"), images.using(name, stop):
         pytest.fail("it cannot be had")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     held.set()
     time.sleep(1)
     assert not images.present(name)
@@ -312,7 +312,7 @@ def test_fetching_ahead_goes_on_when_there_is_room_again(registry: FakeRegistry,
                 prefetcher.job_began(first)
                 time.sleep(2)
                 assert not registry.count(f"room-1-{mark}/blobs")
-            assert eventually(lambda: budgeted.present(second), 10)
+            assert eventually(lambda: budgeted.present(second))
             assert not budgeted.present(first)
         finally:
             prefetcher.stop()
@@ -331,14 +331,14 @@ async def test_a_sandbox_fetches_ahead_runs_on_it_and_stops_at_once(registry: Fa
     sandbox = DockerSandbox.open(SandboxSettings("tests-of-images", workers=1, cache=tmp_path / "cache"))
     sandbox.prefetch(names)
     limits = Limits(memory=64 * 2**20, cpus=1.0, pids=32, network="none")
-    job = Job("test", names[0], "echo it runs", (), limits=limits, timeout=30.0, log=str(tmp_path / "log"))
+    job = Job("test", names[0], "echo it runs", (), limits=limits, timeout=300.0, log=str(tmp_path / "log"))
     result = await sandbox.run(job)
     assert (result.exit_code, (tmp_path / "log").read_text()) == (0, "it runs\n")
     assert eventually(lambda: registry.count(slow.digest) > 0)
     assert registry.count(shell.digest) == 1
     started = time.monotonic()
     await sandbox.aclose()
-    assert time.monotonic() - started < 30  # with the removal of a container
+    assert time.monotonic() - started < 60  # with the removal of a container
     held.set()
     time.sleep(0.5)
     with pytest.raises(docker.errors.ImageNotFound):
@@ -366,7 +366,7 @@ def test_shared_layers_are_counted_once(registry: FakeRegistry, images: Images) 
 
 def shell_files() -> dict[str, bytes]:
     """This machine's bash with the libraries that it needs."""
-    needed = subprocess.run(["ldd", "/bin/bash"], check=True, capture_output=True, text=True, timeout=30).stdout
+    needed = subprocess.run(["ldd", "/bin/bash"], check=True, capture_output=True, text=True, timeout=300).stdout
     paths = ["/bin/bash", *re.findall(r"(/\S+) \(0x", needed)]
     files = {path.lstrip("/"): Path(path).read_bytes() for path in paths}
     return files | {"etc/passwd": b"root:x:0:0::/:/bin/bash\n"}

@@ -21,6 +21,7 @@ from swerl_eval.core.errors import ImageMissingError
 from swerl_eval.demo.setup import SUITE
 from swerl_eval.ports import SandboxSettings
 from swerl_eval.progress import Progress
+from swerl_eval.sandboxes.docker import image_check
 from swerl_eval.sandboxes.docker.engine import connect
 from swerl_eval.sandboxes.docker.image_check import ASKED_AT_MOST, ENOUGH_SECONDS
 from swerl_eval.sandboxes.docker.images import Images
@@ -114,17 +115,20 @@ async def test_one_question_that_hangs_holds_up_nobody_and_ends_with_the_check(
     registry.faults = [Fault("hanging/manifests", hold=held)]
     started = time.monotonic()
     assert await sandbox.check(names) == {}  # its job will see
-    assert time.monotonic() - started < ENOUGH_SECONDS + 30
+    assert time.monotonic() - started < ENOUGH_SECONDS + 60
     held.set()
 
 
-async def test_a_check_that_hangs_is_cancelled_at_once(registry: FaultyRegistry, sandbox: DockerSandbox) -> None:
+async def test_a_check_that_hangs_is_cancelled_at_once(
+    registry: FaultyRegistry, sandbox: DockerSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_check, "MOST_SECONDS", 600.0)
     held = threading.Event()
     registry.faults = [Fault("/manifests/", hold=held)]
     started = time.monotonic()
     with anyio.move_on_after(2):
         await sandbox.check([f"localhost:{registry.port}/hanging:1"])
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 60
     held.set()
 
 
@@ -141,23 +145,32 @@ async def test_no_more_images_are_asked_for_than_tell_whether_the_run_has_a_chan
 # -- pulls
 
 
+class Noting(Progress):
+    """Keeps all that was said of what is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def waiting(self, what: str, how: str) -> None:
+        self.seen.append(how)
+        super().waiting(what, how)
+
+
 async def test_a_registry_that_is_away_for_ten_seconds_costs_no_image(registry: FaultyRegistry, tmp_path: Path) -> None:
     name = f"away-{mark()}"
     registry.push(name, small_layer())
     away = FaultyRegistry(port=free_port(), real_port=registry.real_port)
-    progress = Progress()
+    progress = Noting()
     images = Images(connect(), tmp_path, retry_policy=QUICK, watcher=progress)
     with ExitStack() as served:
         comes_back = threading.Timer(10, lambda: served.enter_context(serving(away)))
         comes_back.start()
-        seen: list[str] = []
-        look = threading.Timer(5, lambda: seen.extend(progress.waits.values()))
-        look.start()
         assert images.ensure(f"localhost:{away.port}/{name}:1").digest
         comes_back.join()
     remove_images_of(away.port)
-    assert len(seen) == 1
-    assert re.match(r"tried again at \d\d:\d\d:\d\d: pulling .*connection refused", seen[0])
+    said = r"tried again at \d\d:\d\d:\d\d: pulling .*connection refused"
+    assert [how for how in progress.seen if re.match(said, how)]
     assert progress.waits == {}
 
 
@@ -168,27 +181,20 @@ async def test_a_registry_that_says_when_it_is_to_be_asked_again_is_not_asked_be
     registry.faults = [
         Fault("/manifests/", status=429, code="TOOMANYREQUESTS", message="retry-after: 4s", retry_after=4, times=2)
     ]
-    progress = Progress()
+    progress = Noting()
     images = Images(connect(), tmp_path, retry_policy=QUICK, watcher=progress)
-    seen: list[str] = []
-    threading.Timer(2, lambda: seen.extend(progress.waits.values())).start()
     started = time.monotonic()
     assert images.ensure(name).digest
-    assert 4 <= time.monotonic() - started < 40
-    assert len(seen) == 1
-    assert re.fullmatch(r"rate limited until \d\d:\d\d:\d\d", seen[0])
+    assert 4 <= time.monotonic() - started < 120
+    assert [how for how in progress.seen if re.fullmatch(r"rate limited until \d\d:\d\d:\d\d", how)]
 
 
 async def test_a_pull_tells_how_much_of_it_has_come(registry: FaultyRegistry, tmp_path: Path) -> None:
     big = layer({"data": os.urandom(5_000_000)})
     name = registry.push(f"big-{mark()}", big)
-    seen: list[str] = []
-
-    class Noting(Progress):
-        def waiting(self, what: str, how: str) -> None:
-            seen.append(how)
-
-    Images(connect(), tmp_path, watcher=Noting()).ensure(name)
+    progress = Noting()
+    Images(connect(), tmp_path, watcher=progress).ensure(name)
+    seen = progress.seen
     assert seen[:2] == ["waiting for other pulls", "pulling"]
     assert seen[-1] == ""
     assert seen[-2] == "pulling, 5.0 of 5.0 MB"
@@ -204,19 +210,28 @@ def write_rows(file: Path, images: Sequence[str]) -> list[str]:
     return [row["instance_id"] for row in rows]
 
 
-def interrupted(command: list[str], registry: FakeRegistry, path: str) -> tuple[int, str, float]:
-    """Send a SIGINT once the registry was asked; exit code, output, and the seconds it took to end."""
+# no step of the end has a limit of its own: what waits for one does not end
+ENDLESS = """
+from swerl_eval import shutdown
+shutdown.CLOSE_SECONDS, shutdown.exit_soon.__defaults__ = 600.0, (600.0,)
+from swerl_eval.cli.app import main
+main()
+"""
+
+
+def interrupted(words: list[str], registry: FakeRegistry, path: str) -> tuple[int, str]:
+    """Send a SIGINT once the registry was asked; exit code and output."""
+    command = [sys.executable, "-c", ENDLESS, *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not any(re.search(path, request) for request in registry.requests):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        started = time.monotonic()
-        output, _ = process.communicate(timeout=150)
-    return process.returncode, output, time.monotonic() - started
+        output, _ = process.communicate(timeout=120)
+    return process.returncode, output
 
 
 @pytest.mark.parametrize("command", ["pull", "evaluate"])
@@ -232,10 +247,9 @@ def test_an_interrupt_ends_a_command_whose_registry_hangs_at_once(
         "pull": ["images", "pull"],
         "evaluate": ["evaluate", "--predictions", "gold", "--results", str(tmp_path), "--run-id", "run"],
     }[command]
-    code, output, seconds = interrupted([PROGRAM, *words, "--dataset", str(tmp_path / "rows.jsonl")], registry, name)
+    code, output = interrupted([*words, "--dataset", str(tmp_path / "rows.jsonl")], registry, name)
     held.set()
     assert (code, output.splitlines()[-1]) == (130, "swerl-eval: interrupted; the same command finishes the run")
-    assert seconds < 5
 
 
 @pytest.mark.usefixtures("demo_images")
@@ -264,7 +278,7 @@ def test_the_state_of_images_is_a_line_an_image_in_a_pipe(registry: FaultyRegist
     connect().images.pull(there)
     write_rows(tmp_path / "rows.jsonl", [there, absent])
     command = [PROGRAM, "images", "check", "--dataset", str(tmp_path / "rows.jsonl")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     lines = [line.split("\t") for line in done.stdout.splitlines()]
     assert (done.returncode, lines[0]) == (1, ["image", "here", "own MB", "shared MB", "from", "last used"])
     rows = {line[0]: line[1:] for line in lines[1:3]}

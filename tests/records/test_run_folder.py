@@ -91,7 +91,7 @@ def test_a_run_of_before_a_setting_left_the_identity_can_be_resumed(tmp_path: Pa
 def _hold(folder: Path, held: multiprocessing.synchronize.Event, end: multiprocessing.synchronize.Event) -> None:
     with open_run(folder, MANIFEST):
         held.set()
-        end.wait(60)
+        end.wait(300)
 
 
 def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
     other = context.Process(target=_hold, args=(tmp_path / "r", held, end))
     other.start()
     try:
-        assert held.wait(60)
+        assert held.wait(120)
         with pytest.raises(RunLockedError, match=r"is being written by another process; .* --run-id"):
             open_run(tmp_path / "r", MANIFEST)
     finally:

@@ -26,10 +26,11 @@ watchdog.watch(other_start if sys.argv[2] == "another start" else process)
 if sys.argv[2] == "a fork":
     if os.fork() == 0:  # as a forked engine core does, it holds the watchdog's pipe open
         os.close(1)
-        time.sleep(5)
+        while process.alive:
+            time.sleep(0.1)
         os._exit(0)
 print("WATCHING", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -42,7 +43,7 @@ def test_when_a_sampler_is_killed_its_processes_are_and_no_other_that_has_a_numb
     program = tmp_path / "odd) (1 2"
     program.symlink_to(shutil.which("sleep") or "")
     with (
-        subprocess.Popen([str(program), "60"], start_new_session=True) as engine,
+        subprocess.Popen([str(program), "600"], start_new_session=True) as engine,
         subprocess.Popen(
             [sys.executable, "-c", PROGRAM, str(engine.pid), case], stdout=subprocess.PIPE, env=environment
         ) as sampler,
@@ -51,18 +52,18 @@ def test_when_a_sampler_is_killed_its_processes_are_and_no_other_that_has_a_numb
             assert sampler.stdout is not None
             assert sampler.stdout.readline() == b"WATCHING\n"
             sampler.kill()
-            sampler.wait(10)
+            sampler.wait(60)
             if case == "another start":
                 time.sleep(1)
                 assert engine.poll() is None
             else:
-                assert engine.wait(3) == -signal.SIGKILL
+                assert engine.wait(60) == -signal.SIGKILL
         finally:
             engine.kill()
 
 
 def test_a_dismissed_watchdog_kills_nothing() -> None:
-    with subprocess.Popen(["sleep", "60"]) as engine:
+    with subprocess.Popen(["sleep", "600"]) as engine:
         try:
             process = Process.of(engine.pid)
             assert process is not None
@@ -78,7 +79,7 @@ def test_a_dismissed_watchdog_kills_nothing() -> None:
 def test_a_watchdog_that_was_killed_is_no_error() -> None:
     watchdog = Watchdog()
     watchdog._program.kill()
-    watchdog._program.wait(10)
+    watchdog._program.wait(60)
     process = Process.of(os.getpid())
     assert process is not None
     watchdog.watch(process)
@@ -86,7 +87,7 @@ def test_a_watchdog_that_was_killed_is_no_error() -> None:
 
 
 def test_descendants_are_children_and_their_children() -> None:
-    script = f"{sys.executable} -c 'import time; time.sleep(60)' & sleep 60 & echo $! && wait"
+    script = f"{sys.executable} -c 'import time; time.sleep(600)' & sleep 600 & echo $! && wait"
     with subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as shell:
         try:
             assert shell.stdout is not None
@@ -102,7 +103,7 @@ def test_descendants_are_children_and_their_children() -> None:
 
 
 def test_a_zombie_and_a_number_that_another_process_has_are_not_alive() -> None:
-    ended = subprocess.Popen(["sleep", "60"])
+    ended = subprocess.Popen(["sleep", "600"])
     process = Process.of(ended.pid)
     assert process is not None
     assert process.alive
@@ -112,5 +113,5 @@ def test_a_zombie_and_a_number_that_another_process_has_are_not_alive() -> None:
     process.kill()
     os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)
     assert not process.alive, "it is a zombie now"
-    ended.wait(10)
+    ended.wait(60)
     assert Process.of(ended.pid) is None

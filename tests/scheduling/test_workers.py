@@ -78,22 +78,26 @@ async def test_jobs_under_way_go_on_and_the_next_ones_see_the_new_number(tmp_pat
     file = tmp_path / "workers"
     workers = Workers(1, file)
     running = most = 0
+    three = anyio.Event()
 
     async def job() -> None:
         nonlocal running, most
         async with workers.limiter:
             running += 1
             most = max(most, running)
-            await anyio.sleep(0.2)
+            if running == 3:
+                three.set()
+            await three.wait()
             running -= 1
 
     async with anyio.create_task_group() as group:
         group.start_soon(workers.autoscale, lambda: None, 0.01)
-        async with anyio.create_task_group() as jobs:
-            for _ in range(4):
-                jobs.start_soon(job)
-            await anyio.sleep(0.05)
-            assert most == 1
-            file.write_text("3")
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as jobs:
+                for _ in range(4):
+                    jobs.start_soon(job)
+                await anyio.sleep(0.05)
+                assert most == 1
+                file.write_text("3")
         group.cancel_scope.cancel()
     assert most == 3

@@ -244,7 +244,7 @@ class Gone(Model):
 
     async def sample(self, request: SampleRequest, on_tokens: OnTokens, on_answer: Any = None) -> list[Completion]:
         if request.messages[-1].content != "a":
-            await anyio.sleep(0.01)
+            await anyio.wait_all_tasks_blocked()
             message = "the server is gone"
             raise SamplerError(message)
         return await super().sample(request, on_tokens)

@@ -20,12 +20,12 @@ def served(results: Path) -> Iterator[str]:
     server: uvicorn.Server = server_of(results, "127.0.0.1", listener, seed=0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while not server.started:
         assert time.monotonic() < until, "the server did not start"
         time.sleep(0.01)
     yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     server.should_exit = True
-    thread.join(30)
+    thread.join(120)
     listener.close()
     assert not thread.is_alive()

@@ -94,7 +94,7 @@ def alive(pid: int) -> bool:
     return state != "Z"  # a zombie has ended; nobody has asked for its exit code
 
 
-def all_gone(pids: list[int], seconds: float = 10) -> bool:
+def all_gone(pids: list[int], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while any(alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -140,7 +140,7 @@ async def test_words_before_the_program_are_its_environment_and_placeholders_are
     sampler = opened(command, copies=2, first=4)
     for seed in range(4):
         assert await sample(sampler, seed) == [f"answer {seed}"]
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while len(bench.lives()) < 2:
             await anyio.sleep(0.05)
     assert [life["colour"] for life in bench.lives()] == ["deep blue 4", "deep blue 5"]
@@ -160,8 +160,8 @@ async def test_braces_of_other_kinds_and_the_shells_signs_stay_as_they_are(
 async def test_requests_are_served_as_soon_as_one_of_several_is_ready(
     bench: Bench, opened: Callable[..., OpenAISampler]
 ) -> None:
-    sampler = opened(bench.serve("--loading", "{index}5", notes="{index}").replace("{index}5", "{index}0"), copies=2)
-    with anyio.fail_after(8):
+    sampler = opened(bench.serve("--loading", "{index}000", notes="{index}"), copies=2)
+    with anyio.fail_after(120):
         assert await sample(sampler, 1) == ["answer 1"]
     assert not [line for line in bench.said if line.startswith("server 1 is ready")]
 
@@ -170,7 +170,7 @@ async def test_one_that_ends_before_it_is_ready_is_told_with_the_end_of_its_log_
     bench: Bench, opened: Callable[..., OpenAISampler]
 ) -> None:
     sampler = opened(bench.serve("--fail", "CUDA out of memory. Tried to allocate 20 GiB"))
-    with anyio.fail_after(10), pytest.raises(SamplerError) as caught:
+    with anyio.fail_after(120), pytest.raises(SamplerError) as caught:
         await sample(sampler, 1)
     log = bench.logs / "server-0.log"
     assert str(caught.value).startswith(
@@ -182,10 +182,18 @@ async def test_one_that_ends_before_it_is_ready_is_told_with_the_end_of_its_log_
 
 
 async def test_one_that_is_not_ready_in_time_is_stopped_and_told(
-    bench: Bench, opened: Callable[..., OpenAISampler]
+    bench: Bench, opened: Callable[..., OpenAISampler], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sampler = opened(bench.serve("--loading", "60"), timeout=1.5)
-    with anyio.fail_after(10), pytest.raises(SamplerError, match=r"was not ready within 2 s \(-c launch_timeout\)"):
+    def never_ready(address: str) -> bool:
+        until = time.monotonic() + 120
+        while not bench.lives() and time.monotonic() < until:  # it is to have begun when its time is up
+            time.sleep(0.05)
+        return is_healthy(address)
+
+    is_healthy = launch_module.is_healthy
+    monkeypatch.setattr(launch_module, "is_healthy", never_ready)
+    sampler = opened(bench.serve("--loading", "600"), timeout=1.5)
+    with anyio.fail_after(120), pytest.raises(SamplerError, match=r"was not ready within 2 s \(-c launch_timeout\)"):
         await sample(sampler, 1)
     assert bench.pids()
     assert all_gone(bench.pids(), 0)
@@ -200,7 +208,7 @@ async def test_when_one_of_several_cannot_start_the_others_do_the_work(
         f"del sys.argv[1]\nrunpy.run_path({str(FAKE)!r}, run_name='__main__')\n"
     )
     sampler = opened(f"{sys.executable} {broken} {{index}} --port {{port}} --notes {bench.notes}/{{index}}", copies=2)
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while not any(line.startswith("server 1 ended with exit code 1") for line in bench.said):
             assert (await sample(sampler, 1)) == ["answer 1"]
         assert (await sample(sampler, 2)) == ["answer 2"]
@@ -210,7 +218,7 @@ async def test_one_that_crashes_is_started_again_and_only_what_was_lost_is_asked
     bench: Bench, opened: Callable[..., OpenAISampler]
 ) -> None:
     sampler = opened(bench.serve("--deaths", "2", "--die-at", "3"))
-    with anyio.fail_after(60):
+    with anyio.fail_after(120):
         for seed in range(0, 40, 4):
             assert await sample(sampler, seed, 4) == [f"answer {seed + k}" for k in range(4)]
     lost = {(8, 4): 2, (16, 4): 2}  # the third request of each of the first two lives
@@ -228,7 +236,7 @@ async def test_while_one_is_started_again_the_others_take_its_requests(
     async def one(seed: int) -> None:
         answers[seed] = await sample(sampler, seed, 2)
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(120):
         for start in range(0, 80, 20):
             async with anyio.create_task_group() as group:
                 for seed in range(start, start + 20, 2):
@@ -245,7 +253,7 @@ async def test_one_that_crashes_again_and_again_is_given_up_on_with_the_end_of_i
     bench: Bench, opened: Callable[..., OpenAISampler]
 ) -> None:
     sampler = opened(bench.serve("--deaths", "100"))
-    with anyio.fail_after(60), pytest.raises(SamplerError) as caught:
+    with anyio.fail_after(120), pytest.raises(SamplerError) as caught:
         await sample(sampler, 1)
     lives = launch_module.RESTARTS + 1
     assert len(bench.lives()) == lives
@@ -261,7 +269,7 @@ async def test_a_server_killed_from_outside_takes_its_worker_along_and_comes_aga
     await sample(sampler, 1)
     server, worker = bench.pids()
     os.kill(server, signal.SIGKILL)
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         assert await sample(sampler, 2) == ["answer 2"]
     assert all_gone([server, worker], 0)
     assert [line for line in bench.said if "ended" in line] == ["server 0 ended with exit code 137"]
@@ -269,9 +277,10 @@ async def test_a_server_killed_from_outside_takes_its_worker_along_and_comes_aga
 
 async def test_one_that_takes_no_notice_is_ended_by_force(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch_module, "GRACE", 1.0)
+    monkeypatch.setattr(launch_module, "STOP_SECONDS", 600.0)
     sampler = bench.open(bench.serve("--stubborn"))
     await sample(sampler, 1)
-    with anyio.fail_after(10):
+    with anyio.fail_after(120):
         await sampler.aclose()
     assert not any(map(alive, bench.pids()))
 
@@ -288,12 +297,14 @@ if os.fork() == 0:
     os.setsid()
     libc.ptrace(0x4206, server, None, None)  # PTRACE_SEIZE: nobody hears of its end before this tracer has
     os.close(write)
-    time.sleep(60)
+    until = time.monotonic() + 600
+    while not Path(sys.argv[1] + ".told").exists() and time.monotonic() < until:
+        time.sleep(0.1)
     os._exit(0)
 os.close(write)
 os.read(read, 1)
 Path(sys.argv[1]).write_text(str(server))
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -306,33 +317,41 @@ async def test_one_that_does_not_even_end_when_killed_is_given_up_with_a_line_th
     server.write_text(UNREAPED)
     pid = bench.folder / "pid"
     sampler = bench.open(shlex.join([sys.executable, str(server), str(pid), "{port}"]))
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         async with anyio.create_task_group() as group:
             group.start_soon(sample, sampler, 1)
             while not (pid.exists() and pid.read_text()):
                 await anyio.sleep(0.05)
             group.cancel_scope.cancel()
         await sampler.aclose()
+    pid.with_name("pid.told").touch()
     assert bench.said[-1] == (
         f"server 0 is given up: process {pid.read_text()} does not end though it was killed: it hangs in the kernel"
     )
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is asked to end has all the time that it wants."""
+    for name in ("GRACE", "STOP_SECONDS"):
+        monkeypatch.setattr(launch_module, name, 600.0)
+
+
+@pytest.mark.usefixtures("patience")
 async def test_at_once_all_are_killed_without_being_asked(bench: Bench) -> None:
     sampler = bench.open(bench.serve("--stubborn", notes="{index}"), copies=2)
-    with anyio.fail_after(20):
+    with anyio.fail_after(120):
         while len(bench.pids()) < 4:
             await sample(sampler, 1)
         sampler.abort()
-        began = time.monotonic()
-        assert all_gone(bench.pids(), 5)
-        assert time.monotonic() - began < launch_module.GRACE / 2
+        assert all_gone(bench.pids())
         await sampler.aclose()
 
 
+@pytest.mark.usefixtures("patience")
 async def test_at_once_also_ends_the_wait_for_one_that_was_asked(bench: Bench) -> None:
     sampler = bench.open(bench.serve("--stubborn"))
-    with anyio.fail_after(launch_module.GRACE / 2):
+    with anyio.fail_after(120):
         await sample(sampler, 1)
         async with anyio.create_task_group() as group:
             group.start_soon(sampler.aclose)
@@ -343,8 +362,8 @@ async def test_at_once_also_ends_the_wait_for_one_that_was_asked(bench: Bench) -
 
 
 async def test_closing_while_it_is_starting_leaves_nothing(bench: Bench) -> None:
-    sampler = bench.open(bench.serve("--loading", "60"))
-    with anyio.fail_after(20):
+    sampler = bench.open(bench.serve("--loading", "600"))
+    with anyio.fail_after(120):
         async with anyio.create_task_group() as group:
             group.start_soon(sample, sampler, 1)
             while not bench.lives():
@@ -387,9 +406,9 @@ def test_however_the_client_ends_no_server_is_left(number: signal.Signals, bench
         pids = bench.pids()
         assert all(map(alive, pids))
         client.send_signal(number)
-        client.wait(20)
+        client.wait(120)
         # those that are asked to stop wait until all is stopped
-        assert all_gone(pids, 5 if number is signal.SIGKILL else 0)
+        assert all_gone(pids, 60 if number is signal.SIGKILL else 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
@@ -404,8 +423,8 @@ def test_when_client_and_guard_are_killed_at_once_the_server_ends_too(bench: Ben
         assert b"watchdog.py" in Path(f"/proc/{guard}/cmdline").read_bytes()
         os.kill(guard, signal.SIGKILL)
         client.kill()
-        client.wait(20)
-        assert all_gone([server], 5)
+        client.wait(120)
+        assert all_gone([server])
         os.kill(worker, signal.SIGKILL)  # a real server's workers end with it
 
 

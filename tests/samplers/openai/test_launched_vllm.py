@@ -68,7 +68,7 @@ def sampler(run: Run, said: list[str], logs: Path, tmp_path_factory: pytest.Temp
     assert any("api_server" in command_of(process) for process in family)
     begun = time.monotonic()
     run(opened.aclose())
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 60
     # those of before too: one may have been adopted by init
     left = [command_of(process) for process in (*family, *descendants(os.getpid())) if process.alive]
     assert not [command for command in left if "vllm" in command.lower()]
@@ -132,7 +132,7 @@ def test_a_server_whose_engine_dies_in_the_middle_comes_again_and_only_lost_requ
     async def disturbed() -> list[list[Completion]]:
         begun = asyncio.Event()
         task = asyncio.ensure_future(all_of_them(begun))
-        await asyncio.wait_for(begun.wait(), 60)
+        await asyncio.wait_for(begun.wait(), 300)
         (engine,) = [process for process in descendants(os.getpid()) if "EngineCore" in command_of(process)]
         engine.kill()
         return await asyncio.wait_for(task, 600)

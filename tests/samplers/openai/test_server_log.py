@@ -13,8 +13,8 @@ REDACTOR = Redactor(["open sesame"])
 def printed(log: ServerLog, program: str) -> None:
     with log.following() as sink:
         process = subprocess.Popen([sys.executable, "-u", "-c", program], stdout=sink, stderr=subprocess.STDOUT)
-    process.wait(30)
-    log.drain(30)
+    process.wait(120)
+    log.drain(120)
 
 
 def test_the_log_has_what_the_server_printed_without_secrets_however_it_was_cut(tmp_path: Path) -> None:
@@ -42,9 +42,9 @@ def test_a_second_start_appends_and_has_a_tail_of_its_own(tmp_path: Path) -> Non
 def test_waiting_for_the_end_of_an_output_that_a_child_holds_open_is_bounded(tmp_path: Path) -> None:
     log = ServerLog(tmp_path / "log", REDACTOR, "")
     with log.following() as sink:
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], stdout=sink)
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdout=sink)
     log.drain(0.2)
     child.kill()
     child.wait()
-    log.drain(30)
+    log.drain(120)
     assert log.tail() == ""

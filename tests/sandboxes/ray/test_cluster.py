@@ -23,7 +23,7 @@ def test_an_address_where_nobody_listens_is_an_error_at_once_with_the_remedy() -
     began = time.monotonic()
     with pytest.raises(EngineUnavailableError, match=rf"{address} .*refused.*ray start --address=HEAD:6379"):
         RaySandbox.open(SandboxSettings(address=address))
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.ray
@@ -37,7 +37,7 @@ def test_a_closed_cluster_is_used_no_more_by_whoever_waits_for_a_node_in_another
         time.sleep(1)
         cluster.close()
         with pytest.raises(ClosedError):
-            waiting.result(60)
+            waiting.result(120)
     for use in (cluster.places, lambda: cluster.start(place, SandboxSettings()), lambda: cluster.wait([call], 1.0)):
         with pytest.raises(ClosedError):
             use()

@@ -30,6 +30,13 @@ async def test_a_node_that_says_that_it_is_overloaded_gets_fewer_jobs_and_the_ot
         fleet.nodes[name] = RunningNode(Place(name, name), None, machine, (), News(1, {}, frozenset(), pressure))
         slots.add_node(name, machine, ())
     running: list[str] = []
+    looks: list[float] = []
+
+    def look_at_load(name: str, pressure: float) -> None:
+        looks.append(pressure)
+        NodeSlots.look_at_load(slots, name, pressure)
+
+    monkeypatch.setattr(slots, "look_at_load", look_at_load)
 
     async def run() -> None:
         async with slots.slot(Need("image", 1.0, 0)) as slot:
@@ -44,7 +51,8 @@ async def test_a_node_that_says_that_it_is_overloaded_gets_fewer_jobs_and_the_ot
                 await fleet._look_at_loads()
 
         group.start_soon(look)
-        await anyio.sleep(0.1)
+        while looks.count(9.0) < PLACES:
+            await anyio.sleep(0.01)
         looking.cancel()
         for _ in range(4 * PLACES):
             group.start_soon(run)
