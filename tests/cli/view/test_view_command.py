@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,27 +25,11 @@ from tests.reports.comparison_runs import made
 PROGRAM = str(Path(sys.executable).parent / "swerl-eval")
 
 
-MAKING = """
-import sys
-from swerl_eval.cli.app import main
-from swerl_eval.cli.view.making import ReportMaker
-
-def report(self, folder):
-    print("MAKING", flush=True)
-    while True:
-        pass
-
-ReportMaker.report = report
-sys.exit(main())
-"""
-"""The command, with reports that take for ever."""
-
-
 @contextmanager
-def viewing(*arguments: object, program: tuple[str, ...] = (PROGRAM,)) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def viewing(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start the command; yields its process and the address that it prints."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "40"}
-    command = [*program, "view", *map(str, arguments)]
+    command = [PROGRAM, "view", *map(str, arguments)]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -91,15 +76,27 @@ def test_it_can_be_interrupted_before_it_has_answered_anything(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_a_report_that_is_being_made_does_not_delay_the_end(tmp_path: Path) -> None:
-    made(tmp_path / "r", "RRuu" * 3)
-    with viewing(tmp_path, "--port", 0, program=(sys.executable, "-c", MAKING)) as (process, address):
+    os.mkfifo(quarantine := tmp_path / "quarantine.json")  # whoever reads it waits for ever
+    made(tmp_path / "r", "RRuu" * 3, config={"quarantine": str(quarantine)})
+    with viewing(tmp_path, "--port", 0) as (process, address):
         asking = threading.Thread(target=_ask, args=(f"{address}runs/r/report",), daemon=True)
         asking.start()
-        assert process.stdout is not None
-        assert "MAKING\n" in process.stdout
+        written = _opened_by_a_reader(quarantine)
         process.send_signal(signal.SIGINT)
         assert ended(process) == (0, "")
         asking.join(60)
+        os.close(written)
+
+
+def _opened_by_a_reader(pipe: Path) -> int:
+    """Wait until somebody reads a pipe; returns its other end."""
+    until = time.monotonic() + 120
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            assert time.monotonic() < until, "nobody reads it"
+            time.sleep(0.05)
 
 
 def _ask(address: str) -> None:
