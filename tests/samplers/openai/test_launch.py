@@ -277,7 +277,7 @@ async def test_a_server_killed_from_outside_takes_its_worker_along_and_comes_aga
 
 async def test_one_that_takes_no_notice_is_ended_by_force(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch_module, "GRACE", 1.0)
-    monkeypatch.setattr(launch_module, "STOP_SECONDS", 600.0)
+    monkeypatch.setattr(launch_module, "STOP_SECONDS", 300.0)
     sampler = bench.open(bench.serve("--stubborn"))
     await sample(sampler, 1)
     with anyio.fail_after(120):
@@ -332,9 +332,9 @@ async def test_one_that_does_not_even_end_when_killed_is_given_up_with_a_line_th
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that is asked to end has all the time that it wants."""
+    """A server that is asked to end has more time than a test takes."""
     for name in ("GRACE", "STOP_SECONDS"):
-        monkeypatch.setattr(launch_module, name, 600.0)
+        monkeypatch.setattr(launch_module, name, 300.0)
 
 
 @pytest.mark.usefixtures("patience")
