@@ -90,11 +90,19 @@ import signal
 import time
 
 test, shell = os.getpid(), os.getppid()
-if os.fork() == 0:
+
+
+def wait_for(process, state):
+    while open(f"/proc/{{process}}/stat").read().rpartition(")")[2].split()[0] != state:
+        time.sleep(0.05)
+
+
+if os.fork():
+    wait_for(shell, "T")
+else:
     os.setsid()
     os.kill(shell, signal.SIGSTOP)
-    while open(f"/proc/{{test}}/stat").read().rpartition(")")[2].split()[0] != "Z":
-        time.sleep(0.05)
+    wait_for(test, "Z")
     with open(f"/proc/{{shell}}/fd/1", "w") as output:
         output.write({LINES + EXIT_ZERO!r})
     time.sleep(0.5)
