@@ -14,8 +14,8 @@ Where the patch touches files that can influence the verdict (`core.suspicions`)
 files reset, and have to pass: the confirmation.
 
 Not covered: code that tells the control run from the official run (by reading the test's source, say) and behaves
-accordingly; tests that do not fail in the gold patch's control run either; and code that recognises tests and gives
-them what they expect, which no run can tell from a fix.
+accordingly, or that cheats by chance and did so in the official run only; tests that do not fail in the gold patch's
+control run either; and code that recognises tests and gives them what they expect, which no run can tell from a fix.
 """
 
 from __future__ import annotations
