@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -207,6 +208,25 @@ def fill(folder: Path) -> Path:
                 while True:
                     os.posix_fallocate(file.fileno(), os.fstat(file.fileno()).st_size, piece)
     return ballast
+
+
+@contextlib.contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """Within the block a disk is full: what others free is taken, too."""
+    ballast, ended = fill(folder), threading.Event()
+
+    def keep_full() -> None:
+        while not ended.wait(0.05):
+            fill(folder)
+
+    keeper = threading.Thread(target=keep_full)
+    keeper.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        keeper.join()
+        ballast.unlink()
 
 
 @contextlib.contextmanager

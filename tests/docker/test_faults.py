@@ -20,7 +20,7 @@ from pathlib import Path
 import anyio
 import pytest
 from gold_run import IMAGES, NAMES, RESOLVED, SOON, GoldRun, kill_what_was_started, pauses, rows_with_pauses
-from own_engine import OwnEngine, fill, kill, mount_small_disk, own_engine, runs, unmount_below, wait_until
+from own_engine import OwnEngine, full, kill, mount_small_disk, own_engine, runs, unmount_below, wait_until
 
 from swerl_eval.core.errors import EngineUnavailableError, SandboxError
 from swerl_eval.core.types import Job, JobResult, Limits
@@ -199,12 +199,9 @@ def test_an_image_that_vanishes_is_an_infra_error_of_its_instance_alone(engine: 
 def test_a_full_disk_of_the_engine_is_an_infra_error_and_never_unresolved(engine: OwnEngine, tmp_path: Path) -> None:
     client = gold_run(engine, tmp_path, [SECOND, THIRD], workers=2).start()
     client.wait_for_tests(SECOND, THIRD)
-    ballast = fill(engine.disk)
-    try:
+    with full(engine.disk):
         code, errors = client.finish()
-    finally:
-        ballast.unlink()
-    assert code == 1
+    assert code == 1, errors
     assert client.verdicts[FIRST] == "resolved"
     assert "unresolved" not in client.verdicts.values()
     assert "infra_error" in client.verdicts.values()
@@ -219,15 +216,14 @@ def test_a_full_disk_of_the_client_stops_the_run_in_one_line_and_loses_nothing(
     disk = small_disk(3 * 2**30)
     client = gold_run(engine, disk / "results", [SECOND, THIRD], workers=2).start()
     client.wait_for_tests(SECOND, THIRD)
-    ballast = fill(disk)
-    code, errors = client.finish()
+    with full(disk):
+        code, errors = client.finish()
     messages = [line for line in errors.splitlines() if line.startswith("swerl-eval: ")]
     assert code == 1
     assert messages[-1] == (
         f"swerl-eval: {disk}/results/run cannot be written: No space left on device; free some of its disk, then run "
         "the same command again (nothing that was stored is lost)"
     )
-    ballast.unlink()
     stored = (disk / "results/run/evaluations.jsonl").read_bytes()
     assert json.loads(stored.splitlines()[0])["verdict"] == "resolved"
     client.resume()
